@@ -1,0 +1,40 @@
+/** A master's metadata as plain values. */
+import type { MetadataState, MetadataWrite } from "../core/ports.ts";
+import type { Tables } from "./memory.ts";
+import { checkAppend, checkSnapshot } from "./metadata_log.ts";
+
+/** The rows of a memory metadata store. */
+export class MetadataTables implements Tables<MetadataWrite, never, never, MetadataState> {
+  #state: MetadataState;
+
+  constructor(state: MetadataState) {
+    this.#state = state;
+  }
+
+  open(): MetadataState {
+    return this.#state;
+  }
+
+  copy(): MetadataTables {
+    return new MetadataTables(this.#state);
+  }
+
+  apply(write: MetadataWrite): void {
+    const { snapshot, entries } = this.#state;
+    if (write.op === "append") {
+      const last = entries.at(-1)?.index ?? snapshot?.index ?? 0;
+      checkAppend({ snapshot: snapshot?.index ?? 0, last }, write.entries);
+      const from = write.entries[0]?.index ?? last + 1;
+      this.#state = { snapshot, entries: [...entries.filter(({ index }) => index < from), ...write.entries] };
+    } else {
+      const { index, term, image } = write;
+      checkSnapshot(snapshot?.index ?? 0, index);
+      const kept = entries.filter((entry) => entry.index > index);
+      this.#state = { snapshot: { index, term, image }, entries: kept };
+    }
+  }
+
+  read(query: never): never {
+    return query;
+  }
+}

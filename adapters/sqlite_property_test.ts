@@ -1,0 +1,251 @@
+/** Any history gives the same answers on SQLite as in memory, over restarts and crashes too. */
+import fc from "fast-check";
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import type { Tid, Ttid } from "../core/ids.ts";
+import { MAX_TID, partitionOf } from "../core/ids.ts";
+import type { Database, DatabaseQuery, DatabaseWrite } from "../core/ports.ts";
+import {
+  dataOf,
+  homeOf,
+  IDENTITY,
+  noteOf,
+  oidOf,
+  PARTITIONS,
+  sha256,
+  tidAt,
+  ttidOf,
+} from "../tests/conformance/database_kit.ts";
+import { memoryDatabase } from "./memory.ts";
+import { createDatabase, openDatabase } from "./sqlite.ts";
+
+const OIDS = 6;
+const SLOTS = 3;
+
+const anyStep = fc.record({
+  op: fc.constantFrom(
+    "store",
+    "store",
+    "store",
+    "unstore",
+    "vote",
+    "vote",
+    "unvote",
+    "lock",
+    "unlock",
+    "abort",
+    "image",
+  ),
+  /** Which of the transactions that are under way. */
+  slot: fc.nat(SLOTS - 1),
+  oid: fc.nat(OIDS - 1),
+  text: fc.option(fc.string({ maxLength: 5 })),
+  compression: fc.nat(1),
+  link: fc.option(fc.nat(9)),
+  check: fc.boolean(),
+  lockless: fc.boolean(),
+  home: fc.nat(PARTITIONS - 1),
+  noted: fc.boolean(),
+}, { noNullPrototype: true });
+type Step = typeof anyStep extends fc.Arbitrary<infer S> ? S : never;
+
+const anyHistory = fc.array(
+  fc.record({
+    steps: fc.array(anyStep, { maxLength: 12 }),
+    durable: fc.boolean(),
+    then: fc.constantFrom("go on", "go on", "restart", "crash"),
+  }),
+  { maxLength: 10 },
+);
+
+/** Makes steps into writes that a storage may ask for. A slot whose transaction ends gets the next ttid. */
+class Author {
+  #slots = Array.from(
+    { length: SLOTS },
+    (_, slot) => ({ ttid: ttidOf(slot + 1), voted: false, tid: null as Tid | null }),
+  );
+  #ttids = SLOTS;
+  #tids = 0;
+
+  get ttids(): readonly Ttid[] {
+    return Array.from({ length: this.#ttids }, (_, index) => ttidOf(index + 1));
+  }
+
+  get lastTid(): number {
+    return this.#tids;
+  }
+
+  writes(step: Step): DatabaseWrite[] {
+    const slot = this.#slots[step.slot]!;
+    const { ttid, tid } = slot;
+    const locked = tid !== null;
+    switch (step.op) {
+      case "store":
+        return locked ? [] : [storeOf(ttid, step)];
+      case "unstore":
+        return locked ? [] : [{ op: "unstore", ttid, oid: oidOf(step.oid) }];
+      case "vote": {
+        if (locked) return [];
+        slot.voted = true;
+        const note = step.noted ? noteOf(step.text ?? "", [oidOf(step.oid), oidOf(0)]) : null;
+        return [{ op: "vote", ttid, home: homeOf(step.home), ageMs: step.oid, note }];
+      }
+      case "unvote":
+        if (locked) return [];
+        slot.voted = false;
+        return [{ op: "unvote", ttid }];
+      case "lock":
+        if (!slot.voted || locked) return [];
+        slot.tid = tidAt(++this.#tids);
+        return [{ op: "lock", ttid, tid: slot.tid }];
+      case "unlock":
+        if (tid === null) return [{ op: "unlock", ttid: ttidOf(1_000), tid: tidAt(1_000) }];
+        this.#renew(step.slot);
+        return [{ op: "unlock", ttid, tid }];
+      case "abort":
+        this.#renew(step.slot);
+        return [{ op: "abort", ttid }];
+      default:
+        return [{ op: "image", image: sha256() }, { op: "epoch", epoch: step.oid }];
+    }
+  }
+
+  /** What opening forgets. */
+  reopened(): void {
+    for (const [index, { voted }] of this.#slots.entries()) {
+      if (!voted) this.#renew(index);
+    }
+  }
+
+  #renew(slot: number): void {
+    this.#slots[slot] = { ttid: ttidOf(++this.#ttids), voted: false, tid: null };
+  }
+}
+
+function storeOf(ttid: Ttid, { oid, text, compression, link, check, lockless }: Step): DatabaseWrite {
+  return {
+    op: "store",
+    ttid,
+    oid: oidOf(oid),
+    partition: partitionOf(oidOf(oid), PARTITIONS),
+    base: tidAt(link ?? 0),
+    mode: check ? "check" : "store",
+    lockless,
+    stored: text === null ? null : dataOf(text, compression),
+    link: link === null ? null : tidAt(link),
+  };
+}
+
+/** Every question about a small world. */
+function questions(author: Author): DatabaseQuery[] {
+  const oids = Array.from({ length: OIDS }, (_, oid) => oidOf(oid));
+  const tids = Array.from({ length: author.lastTid + 2 }, (_, tid) => tidAt(tid));
+  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => homeOf(partition));
+  const page = { read: "transactions", partitions, upTo: MAX_TID } as const;
+  return [
+    { read: "marks" },
+    ...oids.map((oid) => ({ read: "latest", oid }) as const),
+    ...oids.flatMap((oid) => tids.map((at) => ({ read: "load", oid, at }) as const)),
+    ...oids.flatMap((oid) => tids.map((tid) => ({ read: "loadExact", oid, tid }) as const)),
+    ...tids.map((at) => ({ read: "loadMany", oids, at, bytesMax: Number(at) }) as const),
+    ...tids.map((after, index) => ({ ...page, after, count: index }) as const),
+    ...author.ttids.map((ttid) => ({ read: "fate", ttid }) as const),
+    ...partitions.flatMap((partition) => tids.map((upTo) => ({ read: "digest", partition, upTo }) as const)),
+  ];
+}
+
+/** A SQLite database that lives through restarts, and through crashes that lose no byte. */
+class Files {
+  readonly #folder = mkdtempSync(join(tmpdir(), "neo-property-"));
+  #life = 0;
+  database: Database;
+
+  constructor() {
+    createDatabase(this.#path, IDENTITY);
+    this.database = openDatabase(this.#path);
+  }
+
+  get #path(): string {
+    return join(this.#folder, `${this.#life}.db`);
+  }
+
+  async restart(how: "restart" | "crash"): Promise<void> {
+    const before = this.#path;
+    if (how === "crash") {
+      this.#life++;
+      for (const suffix of ["", "-wal"]) {
+        if (existsSync(before + suffix)) copyFileSync(before + suffix, this.#path + suffix);
+      }
+    }
+    await this.database.close();
+    this.database = openDatabase(this.#path);
+  }
+
+  /** Ends. Each row must have its data, and all data a row. */
+  async end(): Promise<void> {
+    await this.database.close();
+    const connection = new DatabaseSync(this.#path);
+    const rows = connection.prepare(
+      `WITH used AS (
+          SELECT data_id FROM obj WHERE data_id IS NOT NULL UNION SELECT data_id FROM tobj WHERE data_id IS NOT NULL
+        )
+        SELECT (SELECT count(*) FROM data WHERE id NOT IN (SELECT data_id FROM used)) AS orphans,
+          (SELECT count(*) FROM used WHERE data_id NOT IN (SELECT id FROM data)) AS dangling`,
+    ).get();
+    assert.deepEqual({ ...rows }, { orphans: 0, dangling: 0 });
+    assert.equal(connection.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+    connection.close();
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+test("SQLite and memory answer every question alike after any history (T26)", async () => {
+  await fc.assert(
+    fc.asyncProperty(anyHistory, async (rounds) => {
+      const disk = memoryDatabase(IDENTITY, sha256);
+      let memory = disk.open();
+      const files = new Files();
+      try {
+        const author = new Author();
+        const compare = async () => {
+          for (const query of questions(author)) {
+            assert.deepEqual(
+              await files.database.read(query),
+              memory.read(query),
+              JSON.stringify(query, spelled),
+            );
+          }
+        };
+        for (const { steps, durable, then } of rounds) {
+          const writes = steps.flatMap((step) => author.writes(step));
+          memory.apply(writes, { durable });
+          await files.database.apply(writes, { durable });
+          if (then === "go on") continue;
+          await compare();
+          if (then === "restart") memory.close();
+          else disk.crash(disk.unflushed);
+          memory = disk.open();
+          await files.restart(then);
+          author.reopened();
+          assert.deepEqual(files.database.state, memory.state);
+        }
+        await compare();
+        await files.end();
+      } finally {
+        files.remove();
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+function spelled(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}

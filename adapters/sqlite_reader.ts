@@ -1,0 +1,178 @@
+/** How questions to a storage are answered from its rows. */
+import { invariant, unreachable } from "../core/errors.ts";
+import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
+import { partitionOf, ZERO_TID } from "../core/ids.ts";
+import type { TransactionInfo } from "../core/messages.ts";
+import type {
+  DatabaseAnswer,
+  DatabaseAnswers,
+  DatabaseQuery,
+  Digest,
+  StoredRevision,
+} from "../core/ports.ts";
+import { RowDigest, unpackIds } from "./row_digest.ts";
+import type { SqliteFile } from "./sqlite_file.ts";
+import { firstTids } from "./sqlite_pages.ts";
+import { bytesText } from "./sqlite_writer.ts";
+
+type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
+type Loaded = Omit<DatabaseAnswers["load"], "read">;
+
+const REVISION = `SELECT o.tid, o.link, o.data_id, d.compression, d.checksum, d.value,
+    (SELECT n.tid FROM obj n WHERE n.partition = o.partition AND n.oid = o.oid AND n.tid > o.tid
+      ORDER BY n.tid LIMIT 1) AS next
+  FROM obj o LEFT JOIN data d ON d.id = o.data_id
+  WHERE o.partition = ? AND o.oid = ?`;
+const LOAD = `${REVISION} AND o.tid <= ? ORDER BY o.tid DESC LIMIT 1`;
+const LOAD_EXACT = `${REVISION} AND o.tid = ?`;
+const TRANSACTION =
+  "SELECT tid, ttid, status, user, description, extension, oids FROM trans WHERE partition = ?";
+const TIDS = "SELECT tid FROM trans WHERE partition = ? AND tid > ? AND tid <= ? ORDER BY tid LIMIT ?";
+
+/** Reads rows. */
+export class SqliteReader {
+  readonly #file: SqliteFile;
+  readonly #partitions: number;
+  readonly #digest: Digest;
+
+  constructor(file: SqliteFile, options: { readonly partitions: number; readonly digest: Digest }) {
+    this.#file = file;
+    this.#partitions = options.partitions;
+    this.#digest = options.digest;
+  }
+
+  read(query: DatabaseQuery): DatabaseAnswer {
+    switch (query.read) {
+      case "latest":
+        return { read: "latest", tid: this.#latest(query.oid) };
+      case "load":
+        return { read: "load", ...this.#load(LOAD, query.oid, query.at) };
+      case "loadExact":
+        return { read: "loadExact", ...this.#load(LOAD_EXACT, query.oid, query.tid) };
+      case "loadMany":
+        return this.#loadMany(query);
+      case "transactions":
+        return { read: "transactions", transactions: this.#page(query) };
+      case "fate": {
+        const row = this.#file.get<{ tid: Tid }>("SELECT tid FROM trans WHERE ttid = ?", query.ttid);
+        return { read: "fate", tid: row?.tid ?? null };
+      }
+      case "marks":
+        return { read: "marks", lastTids: this.#lastTids(), lastOid: this.#lastOid() };
+      case "digest":
+        return this.#digestOf(query);
+      default:
+        return unreachable(query);
+    }
+  }
+
+  #latest(oid: Oid): Tid {
+    const sql = "SELECT max(tid) AS tid FROM obj WHERE partition = ? AND oid = ?";
+    return this.#file.get<{ tid: Tid | null }>(sql, this.#partitionOf(oid), oid)?.tid ?? ZERO_TID;
+  }
+
+  #load(sql: string, oid: Oid, tid: Tid): Loaded {
+    const row = this.#file.get<RevisionRow>(sql, this.#partitionOf(oid), oid, tid);
+    if (row !== undefined) return { known: true, revision: revisionOf(row) };
+    return { known: this.#latest(oid) !== ZERO_TID, revision: null };
+  }
+
+  #loadMany({ oids, at, bytesMax }: Query<"loadMany">): DatabaseAnswer {
+    const objects: DatabaseAnswers["loadMany"]["objects"][number][] = [];
+    let bytes = 0;
+    for (const oid of oids) {
+      const loaded = this.#load(LOAD, oid, at);
+      bytes += loaded.revision?.stored?.data.length ?? 0;
+      if (bytes > bytesMax && objects.length > 0) break;
+      objects.push({ oid, ...loaded });
+    }
+    return { read: "loadMany", objects };
+  }
+
+  #page({ partitions, after, upTo, count }: Query<"transactions">): TransactionInfo[] {
+    const tidsOf = (partition: Partition, last: Tid, limit: number) =>
+      this.#file.all<{ tid: Tid }>(TIDS, partition, last, upTo, limit).map(({ tid }) => tid);
+    return firstTids(partitions, { after, count, tidsOf }).map(({ partition, tid }) => {
+      const row = this.#file.get<TransRow>(`${TRANSACTION} AND tid = ?`, partition, tid);
+      invariant(row !== undefined, "a final transaction stays");
+      return infoOf(row);
+    });
+  }
+
+  /** Steps from partition to partition: a look-up each, however many rows there are. */
+  #lastTids(): DatabaseAnswers["marks"]["lastTids"] {
+    const sql =
+      "SELECT partition, tid FROM trans WHERE partition < ? ORDER BY partition DESC, tid DESC LIMIT 1";
+    const lastTids: { partition: Partition; tid: Tid }[] = [];
+    for (let below = this.#partitions; below > 0; below = lastTids.at(-1)?.partition ?? 0) {
+      const row = this.#file.get<{ partition: bigint; tid: Tid }>(sql, below);
+      if (row === undefined) break;
+      lastTids.push({ partition: Number(row.partition) as Partition, tid: row.tid });
+    }
+    return lastTids.reverse();
+  }
+
+  #lastOid(): Oid | null {
+    const final =
+      "SELECT partition, oid FROM obj WHERE partition < ? ORDER BY partition DESC, oid DESC LIMIT 1";
+    const held = this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM tobj WHERE NOT checked");
+    let last = held?.oid ?? null;
+    for (let below = this.#partitions; below > 0;) {
+      const row = this.#file.get<{ partition: bigint; oid: Oid }>(final, below);
+      if (row === undefined) break;
+      if (last === null || row.oid > last) last = row.oid;
+      below = Number(row.partition);
+    }
+    return last;
+  }
+
+  #digestOf({ partition, upTo }: Query<"digest">): DatabaseAnswer {
+    const rows = new RowDigest(this.#digest);
+    const transactions = `${TRANSACTION} AND tid <= ? ORDER BY tid`;
+    this.#file.each<TransRow>(transactions, [partition, upTo], (row) => rows.transaction(infoOf(row)));
+    const revisions = `SELECT o.tid, o.oid, o.link, d.checksum FROM obj o LEFT JOIN data d ON d.id = o.data_id
+      WHERE o.partition = ? AND o.tid <= ? ORDER BY o.tid, o.oid`;
+    this.#file.each<DigestRow>(revisions, [partition, upTo], (row) => rows.revision(row));
+    return { read: "digest", ...rows.end() };
+  }
+
+  #partitionOf(oid: Oid): Partition {
+    return partitionOf(oid, this.#partitions);
+  }
+}
+
+interface RevisionRow {
+  readonly tid: Tid;
+  readonly link: Tid | null;
+  readonly data_id: bigint | null;
+  readonly compression: bigint;
+  readonly checksum: Uint8Array;
+  readonly value: Uint8Array;
+  readonly next: Tid | null;
+}
+
+interface DigestRow {
+  readonly tid: Tid;
+  readonly oid: Oid;
+  readonly link: Tid | null;
+  readonly checksum: Uint8Array | null;
+}
+
+interface TransRow {
+  readonly tid: Tid;
+  readonly ttid: Ttid;
+  readonly status: Uint8Array;
+  readonly user: Uint8Array;
+  readonly description: Uint8Array;
+  readonly extension: Uint8Array;
+  readonly oids: Uint8Array;
+}
+
+function revisionOf({ tid, next, link, data_id, compression, checksum, value }: RevisionRow): StoredRevision {
+  const stored = data_id === null ? null : { compression: Number(compression), checksum, data: value };
+  return { tid, next, stored, link };
+}
+
+function infoOf({ tid, ttid, status, user, description, extension, oids }: TransRow): TransactionInfo {
+  return { tid, ttid, status: bytesText(status), user, description, extension, oids: unpackIds<Oid>(oids) };
+}

@@ -1,0 +1,88 @@
+/** The tables of a storage's SQLite file. Ids are signed 64-bit integers; texts of users are kept as UTF-8 bytes. */
+import type { FileKind } from "./sqlite_file.ts";
+
+/** A transaction that is final, on its home partition. `oids`: 8 bytes each, in the order of their records. */
+const TRANS = `CREATE TABLE trans (
+  partition INTEGER NOT NULL,
+  tid INTEGER NOT NULL,
+  ttid INTEGER NOT NULL,
+  status BLOB NOT NULL,
+  user BLOB NOT NULL,
+  description BLOB NOT NULL,
+  extension BLOB NOT NULL,
+  oids BLOB NOT NULL,
+  PRIMARY KEY (partition, tid)
+) WITHOUT ROWID, STRICT`;
+
+/** Answers what became of a ttid. */
+const TRANS_BY_TTID = "CREATE INDEX trans_by_ttid ON trans (ttid)";
+
+/** A final revision. `data_id` null is a deletion; with a `link`, revisions of one object share their data. */
+const OBJ = `CREATE TABLE obj (
+  partition INTEGER NOT NULL,
+  oid INTEGER NOT NULL,
+  tid INTEGER NOT NULL,
+  data_id INTEGER,
+  link INTEGER,
+  PRIMARY KEY (partition, oid, tid)
+) WITHOUT ROWID, STRICT`;
+
+/** A partition in the order in which it came to be: digests and replication read it so. */
+const OBJ_BY_TID = "CREATE INDEX obj_by_tid ON obj (partition, tid, oid)";
+
+/** Bytes of revisions, written once. The value comes last: a checksum is read without it. */
+const DATA = `CREATE TABLE data (
+  id INTEGER PRIMARY KEY,
+  compression INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  value BLOB NOT NULL
+) STRICT`;
+
+/** A vote. The fields of the note are null where the transaction has no home cell; `tid` is null until it is locked. */
+const TTRANS = `CREATE TABLE ttrans (
+  ttid INTEGER PRIMARY KEY,
+  home INTEGER NOT NULL,
+  age_ms INTEGER NOT NULL,
+  tid INTEGER,
+  status BLOB,
+  user BLOB,
+  description BLOB,
+  extension BLOB,
+  oids BLOB
+) STRICT`;
+
+/** An object of a transaction that isn't final. `owned`: its data belongs to no other row, and goes with it. */
+const TOBJ = `CREATE TABLE tobj (
+  ttid INTEGER NOT NULL,
+  oid INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  base INTEGER NOT NULL,
+  checked INTEGER NOT NULL,
+  lockless INTEGER NOT NULL,
+  data_id INTEGER,
+  owned INTEGER NOT NULL,
+  link INTEGER,
+  PRIMARY KEY (ttid, oid)
+) WITHOUT ROWID, STRICT`;
+
+/** The columns of `tobj` and `data`, in the order in which rows are written. */
+export const TOBJ_COLUMNS = [
+  "ttid",
+  "oid",
+  "partition",
+  "base",
+  "checked",
+  "lockless",
+  "data_id",
+  "owned",
+  "link",
+] as const;
+export const DATA_COLUMNS = ["id", "compression", "checksum", "value"] as const;
+
+/** A storage's file: "neoS" in its head. */
+export const STORAGE_FILE: FileKind = {
+  applicationId: 0x6e656f53,
+  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ],
+  schemaVersion: 1,
+  upgrades: {},
+};

@@ -1,0 +1,60 @@
+/** What a store answers when its file can't be opened or written. */
+import { DatabaseError } from "../core/errors.ts";
+
+/** Why a file can't be opened or made. */
+export type StoreOpenReason = "missing" | "exists" | "foreign" | "inUse" | "newer" | "older" | "unreadable";
+
+const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo: string] } = {
+  missing: ["there is no such file", "check the path, or make it with `neo init`"],
+  exists: ["something stands there already", "choose another place, or open it"],
+  foreign: ["it isn't what neo makes for this role", "check the path"],
+  inUse: ["another process has it open", "stop that process first"],
+  newer: ["a newer neo wrote it", "open it with that version: going back isn't possible"],
+  older: ["an older neo wrote it, and this one can't upgrade it", "open it with the version between"],
+  unreadable: ["the system refuses to read or write it", "look at its owner, its disk and the error below"],
+};
+
+/** A store that can't be opened or made; `reason` says why, `path` what. */
+export class StoreOpenError extends Error {
+  override name = "StoreOpenError";
+  readonly reason: StoreOpenReason;
+  readonly path: string;
+
+  constructor(action: "open" | "create", path: string, reason: StoreOpenReason, options?: ErrorOptions) {
+    const [what, todo] = remedies[reason];
+    super(`Cannot ${action} ${JSON.stringify(path)}: ${what}; ${todo}`, options);
+    this.reason = reason;
+    this.path = path;
+  }
+}
+
+/**
+ * A store whose disk is full (`code` "noSpace") or failed (`code` "ioError"). Nothing is tried again: the store takes
+ * no more calls, and what counts is what stands there when it is opened anew.
+ */
+export class StoreFailedError extends DatabaseError {
+  override name = "StoreFailedError";
+  readonly path: string;
+  /** SQLite's extended result code, where it gave one. */
+  readonly errcode: number | undefined;
+
+  constructor(action: "read" | "write", path: string, failure: {
+    readonly full: boolean;
+    readonly errcode: number | undefined;
+    readonly cause: unknown;
+  }) {
+    const { full, errcode, cause } = failure;
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    const what = full ? "the disk is full" : "the disk or the file failed";
+    const todo = full ? "free space on it, then start the node" : "look at the disk and the system's log";
+    super(
+      full ? "noSpace" : "ioError",
+      `Cannot ${action} ${JSON.stringify(path)}: ${what} (SQLite ${
+        errcode ?? "without code"
+      }: ${detail}); ${todo}`,
+      { cause },
+    );
+    this.path = path;
+    this.errcode = errcode;
+  }
+}

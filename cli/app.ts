@@ -1,0 +1,289 @@
+/** The table of commands: names, flags, help. What a command does is loaded when it is called. */
+import { buildApplication, buildCommand, buildRouteMap } from "@stricli/core";
+import type { Application, BaseArgs, BaseFlags, Command, TypedCommandParameters } from "@stricli/core";
+import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
+import { parseTidOrDate } from "../core/tid.ts";
+import type { Cli, Run } from "./context.ts";
+import { oid, seconds, whole } from "./parsers.ts";
+import { VERSION } from "./version.ts";
+
+interface Spec<F extends BaseFlags, A extends BaseArgs> {
+  readonly load: () => Promise<{ default: Run<F, A> }>;
+  readonly parameters: TypedCommandParameters<F, A, Cli>;
+  readonly docs: { readonly brief: string; readonly fullDescription?: string };
+}
+
+/** A command that is loaded when it is called; keeps its exit code, or what it throws, for `runCli`. */
+function command<F extends BaseFlags, A extends BaseArgs>({ load, ...rest }: Spec<F, A>): Command<Cli> {
+  const loader = async () => {
+    const { default: run } = await load();
+    return async function(this: Cli, flags: F, ...args: A): Promise<void> {
+      try {
+        this.exitCode = (await run(this, flags, ...args)) ?? 0;
+      } catch (error) {
+        this.failure = { error };
+      }
+    };
+  };
+  return buildCommand<F, A, Cli>({ loader, ...rest });
+}
+
+const json = {
+  kind: "boolean",
+  brief: "Answer, and errors, as JSON",
+  default: false,
+  withNegated: false,
+} as const;
+const cluster = {
+  kind: "parsed",
+  parse: String,
+  optional: true,
+  placeholder: "CLUSTER",
+  brief: "Folder, neo:// URI or name; else NEO_CLUSTER, else the neo.toml here or above",
+} as const;
+const common = { cluster, json } as const;
+const aliases = { C: "cluster" } as const;
+const wait = {
+  kind: "parsed",
+  parse: seconds,
+  default: "30",
+  placeholder: "SECONDS",
+  brief: "How long to wait",
+} as const;
+
+function optionalNumber(brief: string, least: number, most: number) {
+  return { kind: "parsed", parse: whole(least, most), optional: true, placeholder: "N", brief } as const;
+}
+
+const nodes = {
+  kind: "array",
+  parameter: { parse: String, placeholder: "NODE", brief: "A node; none means all" },
+} as const;
+
+function one<T>(placeholder: string, parse: (text: string) => T, brief: string) {
+  return { kind: "tuple", parameters: [{ parse, placeholder, brief }] } as const;
+}
+
+const demo = command({
+  load: () => import("./commands/demo.ts"),
+  parameters: {
+    flags: {
+      once: { kind: "boolean", brief: "End when the tour is over", default: false, withNegated: false },
+      json,
+    },
+  },
+  docs: {
+    brief: "Try it: a whole cluster in one process, with a short tour",
+    fullDescription:
+      "Makes a cluster with 2 storages and 1 replica in a temporary folder, commits and changes a small "
+      + "wiki, reads its past, and compares both copies. Stays until Ctrl-C, then removes the folder.",
+  },
+});
+
+const init = command({
+  load: () => import("./commands/init.ts"),
+  parameters: {
+    positional: one("DIR", String, "Folder to make; it must be empty or not there"),
+    flags: {
+      name: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "NAME",
+        brief: "Name of the cluster; generated if none is given",
+      },
+      masters: optionalNumber("Masters; 1 for now", 0, 1000),
+      storages: optionalNumber("Storages (2; with --single 1)", 0, 100_000),
+      replicas: optionalNumber("Copies besides the first (1; with 1 storage 0)", 0, 1000),
+      partitions: optionalNumber(
+        `Partitions, fixed for ever (${PARTITIONS_DEFAULT})`,
+        0,
+        PARTITIONS_MAX * 10,
+      ),
+      basePort: optionalNumber("First port; free ones are found if none is given", 0, 10 ** 9),
+      single: {
+        kind: "boolean",
+        brief: "All nodes in one process, by default master, storage and admin",
+        default: false,
+        withNegated: false,
+      },
+      json,
+    },
+  },
+  docs: { brief: "Make a cluster on this machine" },
+});
+
+const start = command({
+  load: () => import("./commands/start.ts"),
+  parameters: { positional: nodes, flags: { ...common, wait }, aliases },
+  docs: {
+    brief: "Start nodes in the background, and wait until the cluster runs",
+    fullDescription:
+      "One process for each node. Nodes that run already are left alone. Ends with 10 if --wait passes "
+      + "before the cluster runs; the nodes go on starting.",
+  },
+});
+
+const stop = command({
+  load: () => import("./commands/stop.ts"),
+  parameters: { positional: nodes, flags: { ...common, wait }, aliases },
+  docs: {
+    brief: "Stop nodes, or the whole cluster in order",
+    fullDescription:
+      "Commits that have begun are served first. What still runs when --wait passes is killed, with a "
+      + "warning. To stop what is stopped is no error.",
+  },
+});
+
+const restart = command({
+  load: () => import("./commands/restart.ts"),
+  parameters: { positional: nodes, flags: { ...common, wait }, aliases },
+  docs: { brief: "Stop and start nodes, or the whole cluster" },
+});
+
+const status = command({
+  load: () => import("./commands/status.ts"),
+  parameters: {
+    positional: nodes,
+    flags: { ...common, wait: { ...wait, default: "5", brief: "How long to wait for the cluster's answer" } },
+    aliases,
+  },
+  docs: {
+    brief: "Whether the cluster is healthy, and if not, what to do",
+    fullDescription:
+      "Ends with 0 if it is, 3 if nothing runs, 4 if it is degraded, 5 if it can't be reached.",
+  },
+});
+
+const runNode = command({
+  load: () => import("./commands/run.ts"),
+  parameters: {
+    positional: one("NODE", String, "A node; those that share its process run too"),
+    flags: common,
+    aliases,
+  },
+  docs: {
+    brief: "Run a node in the foreground",
+    fullDescription: "Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it in order, a second one at once.",
+  },
+});
+
+const importFile = command({
+  load: () => import("./commands/import.ts"),
+  parameters: {
+    positional: one("FILE", String, "Data.fs or zodbdump; the format is found out"),
+    flags: {
+      ...common,
+      salvage: {
+        kind: "boolean",
+        brief: "Go on behind damage, and import what is whole",
+        default: false,
+        withNegated: false,
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Import a ZODB database",
+    fullDescription:
+      "Transactions keep their tids; clients are kept out meanwhile. The database must be empty or older "
+      + "than the file.",
+  },
+});
+
+const exportFile = command({
+  load: () => import("./commands/export.ts"),
+  parameters: {
+    positional: one("FILE", String, "File to write; - is stdout"),
+    flags: {
+      ...common,
+      format: {
+        kind: "enum",
+        values: ["filestorage", "zodbdump"],
+        default: "filestorage",
+        brief: "Format of the file",
+      },
+      force: { kind: "boolean", brief: "Replace the file if it exists", default: false, withNegated: false },
+    },
+    aliases,
+  },
+  docs: { brief: "Export everything, with its history, as ZODB reads it" },
+});
+
+const objGet = command({
+  load: () => import("./commands/obj_get.ts"),
+  parameters: {
+    positional: one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits"),
+    flags: {
+      ...common,
+      at: {
+        kind: "parsed",
+        parse: parseTidOrDate,
+        optional: true,
+        placeholder: "TID|DATE",
+        brief: "As it was then, such as 2026-11-22T10:00Z",
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Print an object's data",
+    fullDescription: "Raw bytes; on a terminal a hexadecimal view.",
+  },
+});
+
+const txList = command({
+  load: () => import("./commands/tx_list.ts"),
+  parameters: {
+    flags: {
+      ...common,
+      limit: {
+        kind: "parsed",
+        parse: whole(1, 2 ** 31),
+        default: "20",
+        placeholder: "N",
+        brief: "How many, the newest",
+      },
+    },
+    aliases: { ...aliases, n: "limit" },
+  },
+  docs: { brief: "List transactions, the newest last" },
+});
+
+const version = command({
+  load: () => import("./commands/version.ts"),
+  parameters: { flags: { json } },
+  docs: { brief: "Print the version" },
+});
+
+const root = buildRouteMap({
+  routes: {
+    demo,
+    init,
+    start,
+    stop,
+    restart,
+    status,
+    run: runNode,
+    import: importFile,
+    export: exportFile,
+    obj: buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } }),
+    tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),
+    version,
+  },
+  docs: {
+    brief: "A distributed, transactional, versioned object database",
+    fullDescription: "A distributed, transactional, versioned object database.\n\n"
+      + "  neo demo                 a whole cluster in one command\n"
+      + "  neo init shop            make one to keep\n"
+      + "  neo start -C shop        start it; -C may be left out in its folder",
+  },
+});
+
+/** The command line `neo`. */
+export const app: Application<Cli> = buildApplication(root, {
+  name: "neo",
+  versionInfo: { currentVersion: VERSION },
+  scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+  documentation: { useAliasInUsageLine: false, onlyRequiredInUsageLine: true },
+});

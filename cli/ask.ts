@@ -1,0 +1,92 @@
+/** Questions to a cluster from the command line: how it is, and to stop. */
+import { SystemClock } from "../adapters/system.ts";
+import { TcpTransport } from "../adapters/tcp.ts";
+import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
+import type { Answer, Hello } from "../core/messages.ts";
+import { parseUri } from "../core/uri.ts";
+import { Host } from "../roles/host.ts";
+import { Operator } from "./operator.ts";
+import type { OperatorOutput, OperatorQuestion } from "./operator.ts";
+import type { Target } from "./target.ts";
+
+/** What the primary says of its cluster. */
+export type ClusterStatus = Answer<"status">;
+
+/** How long to ask, and for what. */
+export interface StatusOptions {
+  readonly withinMs: number;
+  /** Waits until this holds; when the time is over, the last answer counts. Without it any answer is good. */
+  readonly isWanted?: (status: ClusterStatus) => boolean;
+  /** Ends early, as if the time were over. */
+  readonly giveUp?: Promise<void>;
+}
+
+/**
+ * Asks the primary how the cluster is, again and again until the answer is the one that is wanted.
+ *
+ * @throws UnreachableError when no answer came in time, RefusedError when the cluster doesn't talk to us
+ */
+export async function askStatus(target: Target, options: StatusOptions): Promise<ClusterStatus> {
+  const isWanted = options.isWanted ?? (() => true);
+  const answer = await ask("status", target, {
+    ...options,
+    isWanted: (found) => isWanted(found as ClusterStatus),
+  });
+  return answer as ClusterStatus;
+}
+
+/** Asks the primary to stop the whole cluster in order, and waits until it has done so; throws as `askStatus`. */
+export async function askStop(target: Target, options: Omit<StatusOptions, "isWanted">): Promise<void> {
+  await ask("stop", target, { ...options, isWanted: () => true });
+}
+
+interface AskOptions {
+  readonly withinMs: number;
+  readonly isWanted: (answer: Answer<OperatorQuestion>) => boolean;
+  readonly giveUp?: Promise<void>;
+}
+
+function ask(
+  question: OperatorQuestion,
+  target: Target,
+  options: AskOptions,
+): Promise<Answer<OperatorQuestion>> {
+  const { withinMs, isWanted } = options;
+  const hello = helloOf(target, withinMs);
+  const addresses = parseUri(target.uri).masters;
+  const operator = new Operator({ question, addresses, hello, withinMs, isWanted });
+  return new Promise((resolve, reject) => {
+    let result: OperatorOutput | undefined;
+    const ports = {
+      clock: new SystemClock({ keepsProcess: true }),
+      transport: new TcpTransport(),
+      log: () => {},
+      output: (output: OperatorOutput) => result = output,
+      stopped: () => {
+        if (result === undefined) reject(new Error("Cannot ask the cluster: the question was given up"));
+        else if ("error" in result) reject(result.error);
+        else resolve(result.answer);
+      },
+    };
+    const host = new Host(operator, ports, { hello, serves: [] });
+    void options.giveUp?.then(() => host.terminate());
+  });
+}
+
+function helloOf(target: Target, patienceMs: number): Hello {
+  return {
+    magic: MAGIC,
+    versionMin: PROTOCOL_VERSION_MIN,
+    versionMax: PROTOCOL_VERSION_MAX,
+    clusterId: target.kind === "folder" ? target.config.clusterId : "",
+    cluster: parseUri(target.uri).cluster,
+    role: "admin",
+    name: "",
+    diskId: "",
+    address: "",
+    epoch: 0,
+    session: 0,
+    patienceMs: Math.ceil(patienceMs),
+    capabilities: [],
+  };
+}

@@ -1,0 +1,97 @@
+/** `neo init` */
+import { randomBytes } from "node:crypto";
+import { relative, resolve } from "node:path";
+import { systemRandom } from "../../adapters/system.ts";
+import { uriOf } from "../config.ts";
+import type { ClusterConfig } from "../config.ts";
+import type { Cli } from "../context.ts";
+import { generateName } from "../names.ts";
+import { quoted } from "../next.ts";
+import { table } from "../output.ts";
+import type { Output } from "../output.ts";
+import { evenDeals, inWords, planCluster, storagesMax } from "../plan.ts";
+import type { Wishes } from "../plan.ts";
+import { findPorts, HOST } from "../ports.ts";
+import { checkFolder, provision } from "../provision.ts";
+import { rememberCluster } from "../target.ts";
+
+type Flags = Wishes & { readonly basePort: number | undefined; readonly json: boolean };
+
+/** Makes a cluster: its folder, its databases, its place in the list of names. */
+export default async function init({ output, world }: Cli, flags: Flags, dir: string): Promise<void> {
+  const plan = planCluster(flags);
+  const folder = resolve(world.cwd, dir);
+  checkFolder(folder);
+  const random = systemRandom();
+  const ports = await findPorts(plan.nodes.length, flags.basePort, random);
+  const config: ClusterConfig = {
+    folder,
+    cluster: flags.name ?? generateName(random),
+    clusterId: randomBytes(16).toString("hex"),
+    partitions: plan.partitions,
+    replicas: plan.replicas,
+    insecure: false,
+    nodes: plan.nodes.map((node, index) => ({
+      ...node,
+      address: `${HOST}:${ports[index]}`,
+      data: resolve(folder, node.name),
+    })),
+  };
+  provision(config);
+  remember(config, output, world.env);
+  const next = `neo start -C ${quoted(relative(world.cwd, folder) || ".")}`;
+  if (output.json) output.printJson({ ...viewOf(config), next });
+  else show(config, output, next);
+}
+
+/** A name that can't be written down costs a convenience, not the cluster. */
+function remember({ cluster, folder }: ClusterConfig, output: Output, env: Cli["world"]["env"]): void {
+  try {
+    const before = rememberCluster(cluster, folder, env);
+    if (before !== undefined) output.warn(`-C ${cluster} meant ${before} until now`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    output.warn(`the name can't be written down, use -C ${quoted(folder)}: ${why}`);
+  }
+}
+
+function viewOf(config: ClusterConfig): Record<string, unknown> {
+  const { cluster, clusterId, folder, partitions, replicas, nodes } = config;
+  return {
+    cluster,
+    clusterId,
+    folder,
+    uri: uriOf(config),
+    partitions,
+    replicas,
+    storagesMax: storagesMax(partitions, replicas),
+    evenDeals: evenDeals(partitions, replicas),
+    nodes,
+  };
+}
+
+function show(config: ClusterConfig, output: Output, next: string): void {
+  const { cluster, folder, partitions, replicas, nodes } = config;
+  const counts = ["master", "storage", "admin"].map((role) => {
+    const count = nodes.filter((node) => node.role === role).length;
+    return plural(count, role);
+  });
+  output.print(`Made cluster ${output.style("bold", cluster)} in ${folder}`);
+  output.print(`  ${counts.join(", ")}; ${plural(partitions, "partition")} in ${copies(replicas + 1)}`);
+  const rows = nodes.map(({ name, role, address, data }) => [`  ${name}`, role, address, data]);
+  for (const line of table(rows, (style, text) => output.style(style, text))) output.print(line);
+  const deals = inWords(evenDeals(partitions, replicas));
+  output.print(
+    `Room for up to ${plural(storagesMax(partitions, replicas), "storage")}; an even deal for ${deals}`,
+  );
+  output.print(`URI: ${uriOf(config)}`);
+  output.print(`Next: ${next}`);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function copies(count: number): string {
+  return count === 1 ? "1 copy" : `${count} copies`;
+}

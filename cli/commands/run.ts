@@ -1,0 +1,97 @@
+/** `neo run`: the nodes of one process, in the foreground. `neo start` begins exactly this, apart from the terminal. */
+import process from "node:process";
+import { selectProcesses } from "../config.ts";
+import type { ClusterConfig, NodeConfig, ProcessConfig } from "../config.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { runningPidOf } from "../daemons.ts";
+import { CliError, exitCodes } from "../exit.ts";
+import { jsonLines } from "../log.ts";
+import { openNode } from "../nodes.ts";
+import type { RunningNode } from "../nodes.ts";
+import { removePidFile, writePidFile } from "../pid_file.ts";
+import { resolveFolder } from "../target.ts";
+import { VERSION } from "../version.ts";
+
+/** Runs until the nodes end, by themselves or because they are asked to. */
+export default async function run(cli: Cli, flags: CommonFlags, name: string): Promise<number> {
+  const config = resolveFolder(flags.cluster, cli.world);
+  const group = selectProcesses(config, [name])[0]!;
+  const other = runningPidOf(group);
+  if (other !== undefined) {
+    throw new CliError("failed", `Cannot run ${group.name}: process ${other.pid} runs it already`);
+  }
+  process.title = `neo: ${group.nodes.map((node) => `${node.role} ${node.name}`).join(", ")}`;
+  return await new Run(cli, config, group).toTheEnd();
+}
+
+/** Nodes of one process: they begin and end together. */
+class Run {
+  readonly #cli: Cli;
+  readonly #config: ClusterConfig;
+  readonly #group: ProcessConfig;
+  readonly #open: { readonly node: NodeConfig; readonly running: RunningNode }[] = [];
+  #ending = false;
+  #leave: (exitCode: number) => void = () => {};
+
+  constructor(cli: Cli, config: ClusterConfig, group: ProcessConfig) {
+    this.#cli = cli;
+    this.#config = config;
+    this.#group = group;
+  }
+
+  /** The exit code; throws what stood in a node's way. */
+  async toTheEnd(): Promise<number> {
+    const atOnce = new Promise<number>((resolve) => this.#leave = resolve);
+    const unlisten = this.#cli.world.onSignal((signal) => this.#signalled(signal));
+    try {
+      return await Promise.race([atOnce, this.#inOrder()]);
+    } finally {
+      unlisten();
+      for (const { node } of this.#open) removePidFile(node);
+    }
+  }
+
+  async #inOrder(): Promise<number> {
+    try {
+      for (const node of this.#group.nodes) if (!this.#ending) await this.#openNode(node);
+    } catch (error) {
+      this.#end();
+      await Promise.all(this.#open.map(({ running }) => running.done));
+      throw error;
+    }
+    const results = await Promise.all(this.#open.map(({ node, running }) =>
+      running.done.then((result) => {
+        this.#end();
+        return { node, ...result };
+      })
+    ));
+    const failed = results.find(({ error }) => error !== undefined);
+    if (failed === undefined) return exitCodes.ok;
+    throw new CliError("failed", `Cannot go on as ${failed.node.role} ${failed.node.name}: ${failed.error}`);
+  }
+
+  async #openNode(node: NodeConfig): Promise<void> {
+    const log = jsonLines(this.#cli.world.stderr, { node: node.name });
+    const running = await openNode(node, this.#config, { log });
+    this.#open.push({ node, running });
+    writePidFile(node, running.address, VERSION);
+    log("info", `${node.role} ${node.name} listens`, {
+      address: running.address,
+      pid: process.pid,
+      version: VERSION,
+    });
+    if (this.#ending) running.terminate();
+  }
+
+  /** The first signal asks for an end in order, the second ends at once. */
+  #signalled(signal: "SIGINT" | "SIGTERM"): void {
+    if (!this.#ending) this.#end();
+    else this.#leave(signal === "SIGINT" ? exitCodes.interrupted : exitCodes.failed);
+  }
+
+  #end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    for (const { running } of this.#open) running.terminate();
+  }
+}

@@ -1,0 +1,111 @@
+/** `neo status` */
+import { UnreachableError } from "../../core/errors.ts";
+import { parseUri } from "../../core/uri.ts";
+import { askStatus } from "../ask.ts";
+import { selectProcesses } from "../config.ts";
+import type { ClusterConfig } from "../config.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { exitCodeOf, summaryOf, viewOf } from "../health.ts";
+import type { Findings, LocalNode, StatusView } from "../health.ts";
+import { lastLines, logFileOf } from "../log_tail.ts";
+import { nextCommand } from "../next.ts";
+import { table } from "../output.ts";
+import type { Output, Style } from "../output.ts";
+import { processStateOf } from "../pid_file.ts";
+import { resolveTarget } from "../target.ts";
+import type { Target } from "../target.ts";
+
+/** Lines of its log that are shown of a node that has crashed. */
+const CRASH_LINES = 5;
+
+/** Prints one screen, or one object; the exit code says the same in one number. */
+export default async function status(
+  { output, world }: Cli,
+  flags: CommonFlags & { readonly wait: number },
+  ...names: string[]
+): Promise<number> {
+  const target = resolveTarget(flags.cluster, world);
+  const view = viewOf(await findingsOf(target, flags.wait, names));
+  if (output.json) output.printJson(view);
+  else show(output, view, nextStep(view, flags));
+  return exitCodeOf(view, target.kind === "folder");
+}
+
+/** Looks at the processes of this machine, then asks the primary, unless there is surely none. */
+async function findingsOf(target: Target, withinMs: number, names: readonly string[]): Promise<Findings> {
+  const { uri } = target;
+  const config = target.kind === "folder" ? target.config : undefined;
+  const found = {
+    cluster: config?.cluster ?? parseUri(uri).cluster,
+    uri,
+    known: config,
+    local: config === undefined ? [] : localNodes(config, names),
+    status: undefined,
+    problem: "",
+  };
+  if (config !== undefined && !localNodes(config, []).some(({ process }) => process.state === "running")) {
+    return found;
+  }
+  try {
+    return { ...found, status: await askStatus(target, { withinMs }) };
+  } catch (error) {
+    if (!(error instanceof UnreachableError)) throw error;
+    return { ...found, problem: error.message };
+  }
+}
+
+function localNodes(config: ClusterConfig, names: readonly string[]): LocalNode[] {
+  return selectProcesses(config, names).flatMap(({ name, nodes }) =>
+    nodes.filter((node) => names.length === 0 || names.includes(node.name) || names.includes(name)).map(
+      (node) => {
+        const process = processStateOf(node);
+        const lastLog = process.state === "crashed" ? lastLines(logFileOf(config, name), CRASH_LINES) : [];
+        return { config: node, process, lastLog };
+      },
+    )
+  );
+}
+
+function nextStep(view: StatusView, flags: CommonFlags): string {
+  const down = view.nodes.filter(({ state }) => state === "stopped" || state === "crashed");
+  if (view.state === "stopped") return nextCommand("start", flags);
+  if (down.length > 0) return nextCommand(`start ${down.map(({ name }) => name).join(" ")}`, flags);
+  if (!view.healthy) return nextCommand("status", flags);
+  return nextCommand(view.lastTime === null ? "import FILE" : "tx list", flags);
+}
+
+function show(output: Output, view: StatusView, next: string): void {
+  output.print(output.style(["bold", view.healthy ? "green" : "red"], summaryOf(view)));
+  for (const problem of view.problems) output.print(`  ${output.style("yellow", problem)}`);
+  if (view.nodes.length > 0 && (view.state !== "stopped" || view.problems.length > 0)) {
+    showNodes(output, view);
+  }
+  if (view.lastTime !== null) output.print(`Last transaction ${view.lastTid} at ${view.lastTime}`);
+  output.print(`URI: ${view.uri}`);
+  output.print(`Next: ${next}`);
+}
+
+const STYLES: { readonly [state: string]: Style } = { running: "green", stopped: "dim", crashed: "red" };
+
+function showNodes(output: Output, view: StatusView): void {
+  const head = ["NODE", "ROLE", "STATE", "ADDRESS", "PID", "COPIES"].map((text) => ({
+    text,
+    style: "dim" as Style,
+  }));
+  const rows = view.nodes.map((node) => [
+    node.name,
+    node.role,
+    { text: node.state, style: STYLES[node.state] ?? "yellow" },
+    node.address,
+    node.pid === null ? "-" : String(node.pid),
+    node.role === "storage" ? `${node.readable}/${node.cells}` : "",
+  ]);
+  output.print("");
+  for (const line of table([head, ...rows], (style, text) => output.style(style, text))) output.print(line);
+  for (const { name, lastLog } of view.nodes) {
+    if (lastLog === undefined || lastLog.length === 0) continue;
+    output.print(`\nThe end of the log of ${name}:`);
+    for (const line of lastLog) output.print(`  ${line}`);
+  }
+  output.print("");
+}

@@ -1,0 +1,39 @@
+/** `neo stop` */
+import { askStop } from "../ask.ts";
+import { selectProcesses } from "../config.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { CliError } from "../exit.ts";
+import { nextCommand } from "../next.ts";
+import { namesOf } from "../starting.ts";
+import { stopProcesses } from "../stopping.ts";
+import { resolveTarget } from "../target.ts";
+
+/** Stops what runs. A cluster elsewhere is asked to stop as a whole. */
+export default async function stop(
+  cli: Cli,
+  flags: CommonFlags & { readonly wait: number },
+  ...names: string[]
+): Promise<void> {
+  const { output, world } = cli;
+  const target = resolveTarget(flags.cluster, world);
+  if (target.kind === "uri") {
+    if (names.length > 0) {
+      throw new CliError(
+        "usage",
+        "Cannot stop single nodes of a cluster elsewhere: stop them on their machine",
+      );
+    }
+    await askStop(target, { withinMs: flags.wait });
+    if (output.json) output.printJson({ cluster: target.parsed.cluster, stopped: [], asked: true });
+    else output.print(`${target.parsed.cluster}: asked to stop`);
+    return;
+  }
+  const { config } = target;
+  const stopped = namesOf(await stopProcesses(cli, config, selectProcesses(config, names), flags.wait));
+  if (output.json) output.printJson({ cluster: config.cluster, stopped, asked: true });
+  else {
+    const what = stopped.length === 0 ? "nothing ran" : `stopped ${stopped.join(", ")}`;
+    output.print(`${output.style("bold", config.cluster)}: ${what}`);
+    output.print(`Next: ${nextCommand("start", flags)}`);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * `neo.toml`: everything that the nodes of a cluster on this machine need at start, but for their data.
+ *
+ * ```toml
+ * cluster = "shop"
+ * clusterId = "5f0c..."
+ * partitions = 240
+ * replicas = 1
+ *
+ * [[node]]
+ * name = "s1"
+ * role = "storage"
+ * address = "127.0.0.1:9101"
+ * data = "s1"          # a folder, seen from this file
+ * process = "single"   # optional: nodes of one process
+ * ```
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse, stringify, TomlError } from "smol-toml";
+import { PARTITIONS_MAX } from "../core/limits.ts";
+import { CliError } from "./exit.ts";
+import { Fields } from "./toml_fields.ts";
+
+/** Name of the file. */
+export const CONFIG_FILE = "neo.toml";
+/** What `init` writes first and renames last: where only this stands, an `init` didn't come to its end. */
+export const UNFINISHED_FILE = "neo.toml.unfinished";
+
+/** Roles that run as nodes. */
+export const nodeRoles = ["master", "storage", "admin"] as const;
+/** One of them. */
+export type NodeRole = (typeof nodeRoles)[number];
+
+/** One node as `neo.toml` describes it. */
+export interface NodeConfig {
+  readonly name: string;
+  readonly role: NodeRole;
+  /** `host:port`, where it listens. */
+  readonly address: string;
+  /** Absolute path of its data folder. */
+  readonly data: string;
+  /** Nodes with the same value run in one process; without the key it is the node's name. */
+  readonly process: string;
+}
+
+/** A cluster as `neo.toml` describes it. */
+export interface ClusterConfig {
+  /** Absolute path of the folder with `neo.toml`. */
+  readonly folder: string;
+  readonly cluster: string;
+  readonly clusterId: string;
+  readonly partitions: number;
+  /** Copies of each object besides the first. */
+  readonly replicas: number;
+  /** Whether nodes may listen beyond this machine without TLS. */
+  readonly insecure: boolean;
+  readonly nodes: readonly NodeConfig[];
+}
+
+/** A group of nodes that share a process; most have one. */
+export interface ProcessConfig {
+  readonly name: string;
+  readonly nodes: readonly NodeConfig[];
+}
+
+/** What names of clusters, nodes and processes may be: they stand in URIs, file names and tables. */
+export const NAME_PATTERN = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+/** The same in words. */
+export const NAME_RULE = "1 to 63 letters, digits and . _ - between them";
+
+const CLUSTER_KEYS = ["cluster", "clusterId", "partitions", "replicas", "insecure", "node"];
+const NODE_KEYS = ["name", "role", "address", "data", "process"];
+
+/**
+ * Reads the `neo.toml` of a folder.
+ *
+ * @throws CliError (`notFound`) when there is none, (`usage`) with line and column when it is wrong
+ */
+export function readConfig(folder: string): ClusterConfig {
+  const file = resolve(folder, CONFIG_FILE);
+  return parseConfig(readFileSync(file, "utf8"), file);
+}
+
+/**
+ * Reads the text of a `neo.toml`; `file` is its path, to which data folders are relative.
+ *
+ * @throws CliError (`usage`) naming the key, what is wrong with it, line and column
+ */
+export function parseConfig(text: string, file: string): ClusterConfig {
+  const top = new Fields(parseToml(text, file), { file, text });
+  top.refuseOthers(CLUSTER_KEYS);
+  const config: ClusterConfig = {
+    folder: dirname(file),
+    cluster: top.text("cluster", NAME_PATTERN, NAME_RULE),
+    clusterId: top.text("clusterId", /^[0-9a-f]{32}$/, "32 hexadecimal digits, as init made them"),
+    partitions: top.whole("partitions", 1, PARTITIONS_MAX),
+    replicas: top.whole("replicas", 0, PARTITIONS_MAX),
+    insecure: top.flag("insecure", false),
+    nodes: top.tables("node").map((fields) => nodeOf(fields, dirname(file))),
+  };
+  checkNodes(config, top);
+  return config;
+}
+
+function parseToml(text: string, file: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const what = error.message.split("\n", 1)[0]!.replace(/^Invalid TOML document: /, "");
+    const place = `line ${error.line}, column ${error.column}`;
+    throw new CliError("usage", `Cannot read ${file}: ${what} (${place})`, { cause: error });
+  }
+}
+
+function nodeOf(fields: Fields, folder: string): NodeConfig {
+  fields.refuseOthers(NODE_KEYS);
+  const name = fields.text("name", NAME_PATTERN, NAME_RULE);
+  return {
+    name,
+    role: fields.choice("role", nodeRoles),
+    address: fields.text("address", /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, "host:port"),
+    data: resolve(folder, fields.text("data", /./, "a folder")),
+    process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
+  };
+}
+
+/** What holds between nodes: names, addresses and folders are their own, and one master leads. */
+function checkNodes(config: ClusterConfig, top: Fields): void {
+  const tables = top.tables("node");
+  for (const key of ["name", "address", "data"] as const) {
+    const seen = new Map<string, NodeConfig>();
+    config.nodes.forEach((node, index) => {
+      const other = seen.get(node[key]);
+      if (other !== undefined) {
+        throw tables[index]!.error(key, `"${node[key]}" is taken by node ${other.name}`);
+      }
+      seen.set(node[key], node);
+    });
+  }
+  config.nodes.forEach((node, index) => {
+    if (config.insecure || isLoopback(node.address)) return;
+    const rule =
+      "without TLS a node listens on this machine only, say 127.0.0.1, unless the file says insecure = true";
+    throw tables[index]!.error("address", `"${node.address}" can be reached from elsewhere; ${rule}`);
+  });
+  const masters = config.nodes.filter(({ role }) => role === "master").length;
+  if (masters !== 1) throw top.error("node", `expected 1 node with role = "master", found ${masters}`);
+}
+
+function isLoopback(address: string): boolean {
+  const host = address.slice(0, address.lastIndexOf(":"));
+  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** The text of a `neo.toml`. */
+export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) => string): string {
+  const { cluster, clusterId, partitions, replicas, insecure } = config;
+  const node = config.nodes.map((node) => ({
+    name: node.name,
+    role: node.role,
+    address: node.address,
+    data: dataOf(node),
+    ...(node.process === node.name ? {} : { process: node.process }),
+  }));
+  const top = { cluster, clusterId, partitions, replicas, ...(insecure ? { insecure } : {}), node };
+  return `# What the nodes of this cluster need at start. Made by \`neo init\`.\n${stringify(top)}`;
+}
+
+/** The processes of a cluster: masters first, because everybody else waits for them. */
+export function processesOf(config: ClusterConfig): ProcessConfig[] {
+  const groups = new Map<string, NodeConfig[]>();
+  const ordered = nodeRoles.flatMap((role) => config.nodes.filter((node) => node.role === role));
+  for (const node of ordered) groups.set(node.process, [...(groups.get(node.process) ?? []), node]);
+  return [...groups].map(([name, nodes]) => ({ name, nodes }));
+}
+
+/**
+ * The processes that run the named nodes; a process may be named too; no name means all.
+ *
+ * @throws CliError (`usage`) when a name is neither
+ */
+export function selectProcesses(config: ClusterConfig, names: readonly string[]): ProcessConfig[] {
+  const all = processesOf(config);
+  if (names.length === 0) return all;
+  const known = (name: string) =>
+    all.find((group) => group.name === name || group.nodes.some((node) => node.name === name));
+  const unknown = names.find((name) => known(name) === undefined);
+  if (unknown !== undefined) {
+    const message = `Cannot find node "${unknown}" in cluster ${config.cluster}`;
+    throw new CliError("usage", message, {
+      hint: `its nodes: ${config.nodes.map(({ name }) => name).join(", ")}`,
+    });
+  }
+  const wanted = new Set(names.map((name) => known(name)));
+  return all.filter((group) => wanted.has(group));
+}
+
+/** The URI at which clients find the cluster. */
+export function uriOf(config: ClusterConfig): string {
+  const masters = config.nodes.filter(({ role }) => role === "master").map(({ address }) => address);
+  return `neo://${config.cluster}@${masters.join(",")}`;
+}

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatConfig, parseConfig, processesOf, selectProcesses, uriOf } from "./config.ts";
+import { CliError } from "./exit.ts";
+
+const ID = "0123456789abcdef0123456789abcdef";
+const TOP = [`cluster = "shop"`, `clusterId = "${ID}"`, "partitions = 240", "replicas = 1"];
+const MASTER = ["[[node]]", `name = "m1"`, `role = "master"`, `address = "127.0.0.1:9100"`, `data = "m1"`];
+const STORAGE = ["[[node]]", `name = "s1"`, `role = "storage"`, `address = "127.0.0.1:9101"`, `data = "s1"`];
+
+function textOf(...lines: readonly (readonly string[])[]): string {
+  return lines.flat().join("\n");
+}
+
+test("parseConfig() reads nodes with folders relative to the file", () => {
+  const config = parseConfig(textOf(TOP, MASTER, STORAGE), "/data/shop/neo.toml");
+
+  assert.equal(config.folder, "/data/shop");
+  assert.deepEqual(config.nodes[1], {
+    name: "s1",
+    role: "storage",
+    address: "127.0.0.1:9101",
+    data: "/data/shop/s1",
+    process: "s1",
+  });
+  assert.equal(uriOf(config), "neo://shop@127.0.0.1:9100");
+});
+
+test("formatConfig() writes what parseConfig() reads", () => {
+  const config = parseConfig(textOf(TOP, MASTER, [...STORAGE, `process = "single"`]), "/data/shop/neo.toml");
+
+  const text = formatConfig(config, ({ name }) => name);
+
+  assert.deepEqual(parseConfig(text, "/data/shop/neo.toml"), config);
+});
+
+const wrong: readonly { what: string; text: string; says: RegExp }[] = [
+  { what: "broken TOML", text: textOf(TOP, ["[[node]"]), says: /\(line 5, column \d+\)$/ },
+  {
+    what: "an unknown key",
+    text: textOf(["clutser = 1"], TOP),
+    says: /clutser: unknown key; .*line 1, column 1/,
+  },
+  {
+    what: "an unknown key of a node",
+    text: textOf(TOP, MASTER, STORAGE, ["  port = 1"]),
+    says: /port of node 2: unknown key; .*\(line 15, column 3\)/,
+  },
+  { what: "a missing key", text: textOf(TOP.slice(1), MASTER), says: /cluster: expected .*found nothing/ },
+  {
+    what: "a missing key of a node",
+    text: textOf(TOP, MASTER.slice(0, 4)),
+    says: /data of node 1: expected a folder, found nothing \(line 5/,
+  },
+  {
+    what: "partitions out of bounds",
+    text: textOf(TOP.slice(0, 2), ["partitions = 0", "replicas = 1"], MASTER),
+    says: /partitions: expected a whole number from 1 to 65536, found 0 \(line 3/,
+  },
+  {
+    what: "a text for a number",
+    text: textOf(TOP.slice(0, 3), [`replicas = "1"`], MASTER),
+    says: /replicas: expected a whole number .*found "1" \(line 4/,
+  },
+  {
+    what: "an unknown role",
+    text: textOf(TOP, [...MASTER.slice(0, 2), `role = "boss"`, ...MASTER.slice(3)]),
+    says: /role of node 1: expected one of master, storage, admin, found "boss" \(line 7/,
+  },
+  {
+    what: "a name that two nodes have",
+    text: textOf(TOP, MASTER, ["[[node]]", `name = "m1"`, ...STORAGE.slice(2)]),
+    says: /name of node 2: "m1" is taken by node m1 \(line 11/,
+  },
+  {
+    what: "a folder that two nodes have",
+    text: textOf(TOP, MASTER, [...STORAGE.slice(0, 4), `data = "./m1"`]),
+    says: /data of node 2: .* is taken by node m1/,
+  },
+  {
+    what: "an address that others can reach, without TLS",
+    text: textOf(TOP, MASTER, [...STORAGE.slice(0, 3), `address = "0.0.0.0:9101"`, `data = "s1"`]),
+    says: /address of node 2: "0.0.0.0:9101" can be reached from elsewhere; .*insecure = true \(line 13/,
+  },
+  {
+    what: "a cluster without master",
+    text: textOf(TOP, STORAGE),
+    says: /expected 1 node with role = "master", found 0/,
+  },
+  {
+    what: "nodes that are no tables",
+    text: textOf(["node = 3"], TOP),
+    says: /node: expected tables \[\[node\]\]/,
+  },
+];
+for (const { what, text, says } of wrong) {
+  test(`parseConfig() refuses ${what} and names the place`, () => {
+    assert.throws(
+      () => parseConfig(text, "/data/neo.toml"),
+      (error) => error instanceof CliError && error.outcome === "usage" && says.test(error.message),
+    );
+  });
+}
+
+test("parseConfig() lets nodes listen beyond this machine when the file says that it is insecure", () => {
+  const node = [...STORAGE.slice(0, 3), `address = "10.0.0.7:9101"`, `data = "s1"`];
+
+  const config = parseConfig(textOf(["insecure = true"], TOP, MASTER, node), "/data/neo.toml");
+
+  assert.equal(config.nodes[1]?.address, "10.0.0.7:9101");
+});
+
+test("processesOf() puts nodes with one process key together, masters first", () => {
+  const single = (lines: readonly string[]) => [...lines, `process = "single"`];
+  const config = parseConfig(textOf(TOP, single(STORAGE), single(MASTER)), "/data/neo.toml");
+
+  const names = processesOf(config).map(({ name, nodes }) => [name, nodes.map((node) => node.name)]);
+
+  assert.deepEqual(names, [["single", ["m1", "s1"]]]);
+  assert.equal(selectProcesses(config, ["s1"])[0]?.name, "single");
+  assert.throws(() => selectProcesses(config, ["s9"]), /Cannot find node "s9"/);
+});

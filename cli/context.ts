@@ -1,0 +1,42 @@
+/** What every command is given: its surroundings, its output, and the request to end. */
+import type { CommandContext } from "@stricli/core";
+import { Output } from "./output.ts";
+import type { Env, TextStream } from "./output.ts";
+
+/** The world around one run of the command line; tests bring their own. */
+export interface World {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly env: Env;
+  readonly cwd: string;
+  /** Program and arguments that start this command line again, as another process. */
+  readonly self: readonly string[];
+  /** Hears of SIGINT and SIGTERM; gives a function that ends it. Without a listener both end the process. */
+  onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+}
+
+/** One command, running. */
+export class Cli implements CommandContext {
+  /** What the parser of arguments writes to: kept apart, because its errors are shown in our way. */
+  readonly process: CommandContext["process"];
+  readonly world: World;
+  readonly output: Output;
+  /** How the command ended, unless it threw. */
+  exitCode = 0;
+  failure: { readonly error: unknown } | undefined;
+
+  constructor(world: World, options: { json: boolean; process: CommandContext["process"] }) {
+    this.world = world;
+    this.process = options.process;
+    this.output = new Output(world, world.env, options.json);
+  }
+}
+
+/** Flags that every command has. */
+export type CommonFlags = {
+  readonly cluster: string | undefined;
+  readonly json: boolean;
+};
+
+/** A command: gives its exit code, nothing for 0, or throws. Each module in `commands/` has one as its default. */
+export type Run<F, A extends readonly unknown[]> = (cli: Cli, flags: F, ...args: A) => Promise<number | void>;

@@ -1,0 +1,97 @@
+/** Processes of nodes: begun apart from the terminal, watched while they begin, ended in order or by force. */
+import { spawn } from "node:child_process";
+import { closeSync, fstatSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import type { ClusterConfig, ProcessConfig } from "./config.ts";
+import type { World } from "./context.ts";
+import { CliError, systemCodeOf } from "./exit.ts";
+import { lastLines, logFileOf } from "./log_tail.ts";
+import { isRunning, processStateOf, signalProcess } from "./pid_file.ts";
+import type { PidFile } from "./pid_file.ts";
+import { until } from "./wait.ts";
+
+/** Lines of its log that are shown of a process that failed. */
+export const LOG_LINES_SHOWN = 20;
+/** Time for a process to be gone after SIGKILL. */
+const KILL_WAIT_MS = 5_000;
+
+/** A process that was begun just now. */
+export interface Spawned {
+  readonly process: ProcessConfig;
+  /** Fulfilled when it has ended. */
+  readonly ended: Promise<void>;
+  /** How it ended; undefined while it runs. */
+  outcome(): string | undefined;
+  /** What it has logged since it began, the end of it. */
+  log(): string[];
+}
+
+/** The pid file of a process that runs: of any of its nodes, or, with `all`, once all of them listen. */
+export function runningPidOf(
+  group: ProcessConfig,
+  options: { readonly all?: boolean } = {},
+): PidFile | undefined {
+  const files = group.nodes.map(processStateOf).flatMap((found) =>
+    found.state === "running" ? [found.file] : []
+  );
+  return options.all === true && files.length < group.nodes.length ? undefined : files[0];
+}
+
+/** Begins a process that outlives this one and its terminal. What it prints goes to its log. */
+export function spawnProcess(config: ClusterConfig, group: ProcessConfig, world: World): Spawned {
+  const [program, ...args] = world.self;
+  if (program === undefined) {
+    throw new CliError("failed", "Cannot start nodes: this program can't start itself");
+  }
+  const path = logFileOf(config, group.name);
+  mkdirSync(dirname(path), { recursive: true });
+  const log = openSync(path, "a");
+  const logStart = fstatSync(log).size;
+  const child = spawn(program, [...args, "run", group.name, "--json", "--cluster", config.folder], {
+    cwd: config.folder,
+    detached: true,
+    env: { ...world.env },
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  child.unref();
+  let outcome: string | undefined;
+  const ended = new Promise<void>((resolve) => {
+    const end = (how: string) => {
+      outcome = how;
+      resolve();
+    };
+    child.once(
+      "exit",
+      (code, signal) => end(signal === null ? `it ended with ${code}` : `${signal} ended it`),
+    );
+    child.once("error", (error) => end(systemCodeOf(error) ?? error.message));
+  });
+  return {
+    process: group,
+    ended,
+    outcome: () => outcome,
+    log: () => lastLines(path, LOG_LINES_SHOWN, logStart),
+  };
+}
+
+/**
+ * Ends processes: SIGTERM, so that they end in order, and SIGKILL for those that still run after `withinMs`.
+ *
+ * @returns those that had to be killed
+ */
+export async function endProcesses(files: readonly PidFile[], withinMs: number): Promise<PidFile[]> {
+  const asked = files.filter((file) => signalProcess(file, "SIGTERM"));
+  if (await allGone(asked, withinMs)) return [];
+  const killed = asked.filter((file) => signalProcess(file, "SIGKILL"));
+  if (await allGone(killed, KILL_WAIT_MS)) return killed;
+  const pids = killed.map(({ pid }) => pid).join(", ");
+  throw new CliError("failed", `Cannot stop all nodes: the system doesn't end process ${pids}`, {
+    hint: "its disk may hang; look at the machine",
+  });
+}
+
+/** Waits until processes are gone. */
+export function allGone(files: readonly PidFile[], withinMs: number): Promise<boolean> {
+  return until(() => files.every((file) => !isRunning(file)), withinMs);
+}

@@ -1,0 +1,36 @@
+/** Values of arguments, from text. What they throw is shown behind the argument's name. */
+import { toOid } from "../core/ids.ts";
+import type { Oid } from "../core/ids.ts";
+
+/** A parser of whole numbers within bounds. */
+export function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && least <= value && value <= most) return value;
+    throw new RangeError(`expected a whole number from ${least} to ${most}`);
+  };
+}
+
+/** Seconds, as whole milliseconds. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value <= 86_400) return Math.round(value * 1000);
+  throw new RangeError("expected seconds, 0 to 86400");
+}
+
+/**
+ * An object's id: decimal, `0x` and hexadecimal digits, or exactly 16 hexadecimal digits as ZODB's tools print them.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { oid } from "./parsers.ts";
+ * assert.equal(oid("0x10"), oid("0000000000000010"));
+ * assert.throws(() => oid("-1"), RangeError);
+ * ```
+ */
+export function oid(text: string): Oid {
+  if (/^[0-9a-fA-F]{16}$/.test(text)) return toOid(BigInt(`0x${text}`));
+  if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) return toOid(BigInt(text));
+  throw new RangeError("expected an oid: decimal, 0x..., or 16 hexadecimal digits");
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { temporaryFolder } from "../tests/cli_world.ts";
+import type { NodeConfig } from "./config.ts";
+import {
+  clearPidFile,
+  isRunning,
+  processInfo,
+  processStateOf,
+  removePidFile,
+  signalProcess,
+  writePidFile,
+} from "./pid_file.ts";
+import { until } from "./wait.ts";
+
+const linux = process.platform === "linux" ? {} : { skip: "needs /proc" };
+
+function nodeIn(folder: string): NodeConfig {
+  return { name: "s1", role: "storage", address: "127.0.0.1:0", data: join(folder, "s1"), process: "s1" };
+}
+
+async function withNode(work: (node: NodeConfig) => void | Promise<void>): Promise<void> {
+  const folder = temporaryFolder();
+  try {
+    await work(nodeIn(folder.path));
+  } finally {
+    folder.remove();
+  }
+}
+
+test("processStateOf() is running for a file that this process wrote, stopped once it is removed (T24)", () =>
+  withNode((node) => {
+    assert.equal(processStateOf(node).state, "stopped");
+    writePidFile(node, "127.0.0.1:9101", "1.2.3");
+
+    const found = processStateOf(node);
+
+    assert.ok(found.state === "running");
+    assert.equal(found.file.pid, process.pid);
+    assert.equal(found.file.address, "127.0.0.1:9101");
+    removePidFile(node);
+    assert.equal(processStateOf(node).state, "stopped");
+  }));
+
+test(
+  "processStateOf() is crashed when another process has the id now (T24)",
+  linux,
+  () =>
+    withNode((node) => {
+      writePidFile(node, "127.0.0.1:9101", "1.2.3");
+      const path = join(node.data, "neo.pid");
+      const file = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ ...file, startTime: file.startTime - 1 }));
+
+      assert.equal(processStateOf(node).state, "crashed");
+    }),
+);
+
+test("processStateOf() is stopped for a file that nobody can read", () =>
+  withNode((node) => {
+    writePidFile(node, "127.0.0.1:9101", "1.2.3");
+    for (const text of ["", "{", "null", `{"pid": "x"}`]) {
+      writeFileSync(join(node.data, "neo.pid"), text);
+      assert.equal(processStateOf(node).state, "stopped");
+    }
+  }));
+
+test("isRunning() is false for a zombie, which still answers signals (T24)", linux, async () => {
+  // The shell becomes a program that never asks for its children: the first of them stays a zombie.
+  const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const ended = once(parent, "exit");
+  const [line] = await once(parent.stdout, "data");
+  const pid = Number(String(line));
+  assert.ok(await until(() => processInfo(pid)?.state === "Z", 10_000));
+
+  const zombie = { pid, startTime: processInfo(pid)!.startTime };
+
+  assert.ok(process.kill(pid, 0));
+  assert.equal(isRunning(zombie), false);
+  parent.kill("SIGKILL");
+  await ended;
+});
+
+test(
+  "isRunning() follows a process to its end, and clearPidFile() takes its file away",
+  linux,
+  () =>
+    withNode(async (node) => {
+      const child = spawn("sleep", ["60"], { stdio: "ignore" });
+      const pid = child.pid!;
+      const file = {
+        pid,
+        startTime: processInfo(pid)!.startTime,
+        role: "",
+        name: "",
+        address: "",
+        version: "",
+      };
+      writePidFile(node, "127.0.0.1:9101", "1.2.3");
+      writeFileSync(join(node.data, "neo.pid"), JSON.stringify(file));
+      clearPidFile(node);
+      assert.equal(processStateOf(node).state, "running");
+
+      const ended = once(child, "exit");
+      assert.ok(signalProcess(file, "SIGKILL"));
+      await ended;
+
+      assert.equal(processStateOf(node).state, "crashed");
+      assert.equal(signalProcess(file, "SIGKILL"), false);
+      clearPidFile(node);
+      assert.equal(processStateOf(node).state, "stopped");
+    }),
+);

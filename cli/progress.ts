@@ -1,0 +1,38 @@
+/** How far a transfer is: one line that changes on a terminal, else a line now and then. */
+import type { Output } from "./output.ts";
+import type { Progress } from "./transfer.ts";
+import { monoMs } from "./wait.ts";
+
+/** Pause between two lines. */
+const TERMINAL_MS = 200;
+const PLAIN_MS = 10_000;
+
+/** Shows a progress on stderr. */
+export class ProgressLine {
+  readonly #output: Output;
+  readonly #verb: string;
+  #nextMs: number;
+
+  /** @param verb what is done: "Imported" */
+  constructor(output: Output, verb: string) {
+    this.#output = output;
+    this.#verb = verb;
+    this.#nextMs = monoMs() + this.#pauseMs;
+  }
+
+  get #pauseMs(): number {
+    return this.#output.isErrorTerminal ? TERMINAL_MS : PLAIN_MS;
+  }
+
+  /** Called as often as one likes. */
+  update(progress: Progress): void {
+    if (monoMs() < this.#nextMs) return;
+    this.#nextMs = monoMs() + this.#pauseMs;
+    this.#output.progress(`${this.#verb} ${inWords(progress)}`);
+  }
+}
+
+/** A progress in words. */
+export function inWords({ transactions, objects, bytes }: Progress): string {
+  return `${transactions} transactions, ${objects} objects, ${bytes} bytes`;
+}

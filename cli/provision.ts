@@ -1,0 +1,110 @@
+/**
+ * Makes what a new cluster consists of. `neo.toml` comes last and by rename: where it stands, everything else does; and
+ * where only its forerunner stands, an `init` didn't come to its end.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { createDatabase } from "../adapters/sqlite.ts";
+import { createMetadata } from "../adapters/sqlite_metadata.ts";
+import { firstImage } from "../roles/master/metadata.ts";
+import { CONFIG_FILE, formatConfig, UNFINISHED_FILE } from "./config.ts";
+import type { ClusterConfig } from "./config.ts";
+import { CliError } from "./exit.ts";
+import { databaseFileOf } from "./nodes.ts";
+
+/**
+ * Checks that a new cluster may be made in a folder.
+ *
+ * @throws CliError (`refused`) when something stands there
+ */
+export function checkFolder(folder: string): void {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  const refuse = (why: string, hint: string) =>
+    new CliError("refused", `Cannot init ${folder}: ${why}`, { hint });
+  if (!found.isDirectory()) throw refuse("it is a file", "name a folder");
+  if (existsSync(join(folder, CONFIG_FILE))) {
+    throw refuse("a cluster stands there already", `use it: neo status -C ${folder}`);
+  }
+  if (existsSync(join(folder, UNFINISHED_FILE))) {
+    throw refuse(
+      "an earlier init there didn't come to its end",
+      "remove the folder, it holds no data, and init again",
+    );
+  }
+  if (readdirSync(folder).length > 0) {
+    throw refuse("it isn't empty", "name an empty folder, or one to be made");
+  }
+}
+
+/** Makes the folder with all databases. After an error nothing of it is left; after a crash, a clear sign. */
+export function provision(config: ClusterConfig): void {
+  const { folder } = config;
+  const made = mkdirSync(folder, { recursive: true });
+  const unfinished = join(folder, UNFINISHED_FILE);
+  try {
+    writeDurably(unfinished, formatConfig(config, ({ data }) => relative(folder, data)));
+    makeDatabases(config);
+    renameSync(unfinished, join(folder, CONFIG_FILE));
+    flushFolder(folder);
+    if (made !== undefined) flushFolder(dirname(made));
+  } catch (error) {
+    for (const { data } of config.nodes) rmSync(data, { recursive: true, force: true });
+    rmSync(unfinished, { force: true });
+    if (made !== undefined) rmSync(made, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Each storage gets a random disk id: that is its identity, whatever its name and address will be. */
+function makeDatabases(config: ClusterConfig): void {
+  const { cluster, clusterId, partitions, replicas } = config;
+  const nodes = config.nodes.map((node) => ({ ...node, diskId: node.role === "storage" ? newId() : "" }));
+  for (const { data } of nodes) mkdirSync(data);
+  for (const node of nodes.filter(({ role }) => role === "storage")) {
+    const { name, diskId } = node;
+    createDatabase(databaseFileOf(node), { clusterId, cluster, name, diskId, partitions });
+  }
+  const members = nodes.map(({ name, role, address, diskId }) => ({ name, role, address, diskId }));
+  const image = firstImage({ clusterId, cluster, partitions, replicas, nodes: members });
+  for (const node of nodes.filter(({ role }) => role === "master")) {
+    createMetadata(databaseFileOf(node), image);
+  }
+  for (const { data } of nodes) flushFolder(data);
+}
+
+function newId(): string {
+  return randomBytes(16).toString("hex");
+}
+
+function writeDurably(path: string, text: string): void {
+  const descriptor = openSync(path, "wx");
+  try {
+    writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Makes names in a folder survive a crash of the machine. */
+function flushFolder(folder: string): void {
+  const descriptor = openSync(folder, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,246 @@
+/** Every error a caller may meet, the table of wire codes behind them, and `invariant()` for our own mistakes. */
+import type { Oid, Tid, Ttid } from "./ids.ts";
+
+/** What a peer may answer instead of an answer: one code per cause. `remedy` is for the person who reads it. */
+export const errorCodes = {
+  malformed: {
+    number: 1,
+    cause: "bytes that are no message of this protocol",
+    remedy: "check what connects to this port",
+  },
+  wrongVersion: { number: 2, cause: "no protocol version in common", remedy: "upgrade the older side" },
+  wrongCluster: {
+    number: 3,
+    cause: "the peer belongs to another cluster",
+    remedy: "check name and addresses in the URI or neo.toml",
+  },
+  wrongRole: {
+    number: 4,
+    cause: "this role doesn't serve that role",
+    remedy: "connect to a node of the role you need",
+  },
+  wrongNode: {
+    number: 5,
+    cause: "another node answers at this address",
+    remedy: "check the addresses in neo.toml",
+  },
+  unknownNode: {
+    number: 6,
+    cause: "the storage's disk id isn't in the cluster's registry",
+    remedy: "put its own folder back, or replace the node",
+  },
+  staleEpoch: {
+    number: 7,
+    cause: "the primary's epoch is older than one that this node has seen",
+    remedy: "stop the older master; if it lost its disk, bring the right one back",
+  },
+  staleTable: {
+    number: 8,
+    cause: "the primary's partition table is older than this node's",
+    remedy: "bring back the master that holds the newer one",
+  },
+  notPrimary: {
+    number: 9,
+    cause: "this master isn't the primary",
+    remedy: "ask the primary that the answer names",
+  },
+  sessionEnded: {
+    number: 10,
+    cause: "the client's session is over",
+    remedy: "identify at the primary again",
+  },
+  notReadable: {
+    number: 11,
+    cause: "this storage has no readable copy of the partition",
+    remedy: "read another replica",
+  },
+  notAssigned: {
+    number: 12,
+    cause: "this storage has no cell of the partition",
+    remedy: "fetch the table and write to its cells",
+  },
+  wrongPartition: {
+    number: 13,
+    cause: "a request names a partition that can't be",
+    remedy: "the peer is broken; update it",
+  },
+  badChecksum: {
+    number: 14,
+    cause: "data that doesn't match its checksum",
+    remedy: "send it again; if it stays, look at the peer's memory and disk",
+  },
+  oidUnknown: { number: 15, cause: "no object has this id", remedy: "check the id" },
+  noSuchRevision: {
+    number: 16,
+    cause: "the object has no revision there",
+    remedy: "it was created later; read at a later tid",
+  },
+  conflict: {
+    number: 17,
+    cause: "another transaction published the object first",
+    remedy: "read it again and retry",
+  },
+  lockTimeout: {
+    number: 18,
+    cause: "another transaction held the object's lock for too long",
+    remedy: "retry; a client may hang between store and commit",
+  },
+  noSpace: { number: 19, cause: "the storage is short of disk space", remedy: "free space on its disk" },
+  tooLarge: { number: 20, cause: "larger than a limit allows", remedy: "split it" },
+  lacks: {
+    number: 21,
+    cause: "the storage doesn't hold all that a vote names",
+    remedy: "store again what the answer doesn't name, and vote again",
+  },
+  missing: {
+    number: 22,
+    cause: "votes are missing of nodes that must have the transaction",
+    remedy: "store and vote there, then finish again",
+  },
+  incomplete: {
+    number: 23,
+    cause: "a partition of the transaction has no copy that locked it",
+    remedy: "retry when its storages are back",
+  },
+  aborted: { number: 24, cause: "the transaction was given up", remedy: "retry it" },
+  tidTaken: {
+    number: 25,
+    cause: "an explicit tid isn't above the last one",
+    remedy: "import into an empty database, or from a later transaction",
+  },
+  outcomePending: {
+    number: 26,
+    cause: "no storage that knows the transaction's outcome is there",
+    remedy: "ask again when they are back",
+  },
+  unknownTransaction: {
+    number: 27,
+    cause: "the storage doesn't hold the transaction's vote",
+    remedy: "none: the primary gives the storage up",
+  },
+  denied: { number: 28, cause: "the request isn't allowed now", remedy: "see the reason" },
+  stopping: { number: 29, cause: "the cluster stops", remedy: "start it again" },
+  timedOut: {
+    number: 30,
+    cause: "the deadline passed before the condition was met",
+    remedy: "see what it waited for; retry with more time",
+  },
+  lost: { number: 31, cause: "the connection ended", remedy: "none: it is made again by itself" },
+  ioError: { number: 32, cause: "the storage's disk failed", remedy: "look at its log; replace the disk" },
+} as const;
+
+/** The name of a cause. */
+export type ErrorCode = keyof typeof errorCodes;
+
+/** Base of all errors of neo: `code` says the cause in one word. */
+export class DatabaseError extends Error {
+  override name = "DatabaseError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** One object of a refused transaction: what the write started from, and what was published meanwhile. */
+export interface Conflict {
+  readonly oid: Oid;
+  readonly base: Tid;
+  readonly saved: Tid;
+}
+
+/** Other transactions published some of these objects first: read them again and retry. */
+export class ConflictError extends DatabaseError {
+  override name = "ConflictError";
+  readonly conflicts: readonly Conflict[];
+
+  constructor(conflicts: readonly Conflict[], options?: ErrorOptions) {
+    const first = conflicts[0];
+    const what = first === undefined
+      ? "objects changed"
+      : `object ${first.oid} changed at tid ${first.saved} after ${first.base}`;
+    const more = conflicts.length > 1 ? ` and ${conflicts.length - 1} more did` : "";
+    super("conflict", `Cannot commit: ${what}${more}; read again and retry`, options);
+    this.conflicts = conflicts;
+  }
+}
+
+/** A store waited too long for another transaction to end: retry, or look for a client that hangs. */
+export class LockTimeoutError extends DatabaseError {
+  override name = "LockTimeoutError";
+  readonly oid: Oid;
+  readonly holder: Ttid;
+
+  constructor(oid: Oid, holder: Ttid, options?: ErrorOptions) {
+    super("lockTimeout", `Cannot lock object ${oid}: transaction ${holder} holds it; retry`, options);
+    this.oid = oid;
+    this.holder = holder;
+  }
+}
+
+/** The transaction was given up, by its client or by the cluster: nothing of it is stored. */
+export class AbortedError extends DatabaseError {
+  override name = "AbortedError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super("aborted", message, options);
+  }
+}
+
+/** The outcome of a commit isn't known yet, because the storages that know it are away: ask again by its ttid. */
+export class OutcomePendingError extends DatabaseError {
+  override name = "OutcomePendingError";
+  readonly ttid: Ttid;
+
+  constructor(ttid: Ttid, options?: ErrorOptions) {
+    super(
+      "outcomePending",
+      `Cannot tell yet whether transaction ${ttid} is committed: its storages are away; ask again`,
+      options,
+    );
+    this.ttid = ttid;
+  }
+}
+
+/** A peer, a call or a whole cluster couldn't be reached before the deadline. */
+export class UnreachableError extends DatabaseError {
+  override name = "UnreachableError";
+
+  constructor(message: string, options?: ErrorOptions & { code?: "timedOut" | "lost" | "stopping" }) {
+    super(options?.code ?? "timedOut", message, options);
+  }
+}
+
+/** A peer refused us at identification: nothing changes until somebody changes the configuration. */
+export class RefusedError extends DatabaseError {
+  override name = "RefusedError";
+}
+
+/** Bytes that can't be decoded, with where it stopped. */
+export class MalformedError extends DatabaseError {
+  override name = "MalformedError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super("malformed", message, options);
+  }
+}
+
+/** Our own mistake: the process can't go on with what it believes. Recovery repairs. */
+export class InvariantError extends Error {
+  override name = "InvariantError";
+}
+
+/**
+ * States what must hold, positively.
+ *
+ * @throws InvariantError naming the rule when it doesn't
+ */
+export function invariant(holds: boolean, rule: string): asserts holds {
+  if (!holds) throw new InvariantError(`Broken invariant: ${rule}`);
+}
+
+/** Closes a `switch`: the compiler names a forgotten case. */
+export function unreachable(value: never): never {
+  throw new InvariantError(`Broken invariant: every case is handled (${JSON.stringify(value)})`);
+}

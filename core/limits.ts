@@ -1,0 +1,113 @@
+/** Every bound of neo, with its unit. A number that limits something stands here and nowhere else. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// Wire
+/** Port of a master when a URI names none. */
+export const DEFAULT_PORT = 9100;
+/** One frame, header not counted. What is longer travels in chunks. */
+export const FRAME_BYTES_MAX = 1 * MIB;
+/** Payload of one chunk of a message that doesn't fit into a frame. */
+export const CHUNK_BYTES_MAX = 256 * KIB;
+/** Payload of a chunk that isn't the last: what we remember of a chunk must not outweigh what it carries. */
+export const CHUNK_BYTES_MIN = 4 * KIB;
+/** One message, after its chunks are joined. */
+export const MESSAGE_BYTES_MAX = 72 * MIB;
+/** The first frame of a connection. */
+export const HELLO_BYTES_MAX = 4 * KIB;
+/** Nesting of a message: the frame's array is level 1. */
+export const NESTING_MAX = 8;
+/** CBOR items of a message, nested ones too: a byte can ask for forty bytes of memory. */
+export const MESSAGE_ITEMS_MAX = 2 ** 22;
+/** Elements of a list in a message. */
+export const LIST_LENGTH_MAX = 2 ** 21 - 1;
+/** Characters of a text in a message. */
+export const TEXT_LENGTH_MAX = 64 * KIB;
+/** Received bytes that come in smaller pieces are put together at once: pieces cost more than what they hold. */
+export const PIECE_BYTES_MIN = 4 * KIB;
+/** Requests that a peer may have unanswered on one connection. */
+export const REQUESTS_IN_FLIGHT_MAX = 65_536;
+/** Bytes that wait for one peer to read; beyond, the peer is dropped. */
+export const QUEUED_BYTES_MAX = 256 * MIB;
+/** Bytes handed to a socket before it must say that it can take more; what waits behind can still be overtaken. */
+export const SOCKET_BYTES_MAX = 512 * KIB;
+/** Bytes received from one connection and not yet stepped; beyond, it isn't read for a while. */
+export const RECEIVED_BYTES_MAX = 4 * MIB;
+/** Bytes of messages that wait until their sender is accepted. */
+export const EARLY_BYTES_MAX = 80 * MIB;
+/** Connections that are accepted and haven't said who they are. */
+export const UNIDENTIFIED_MAX = 256;
+/** A peer that doesn't take what is sent to it for this long is dropped. */
+export const WRITE_TIMEOUT_MS = 15_000;
+/** Silence after which a peer is asked whether it is there. */
+export const KEEPALIVE_MS = 5_000;
+/** Unanswered heartbeats after which a peer is lost. */
+export const KEEPALIVE_MISSED_MAX = 3;
+/** Time for the first frame of a connection. */
+export const HELLO_TIMEOUT_MS = 5_000;
+/** Time for a connection to be made. */
+export const CONNECT_TIMEOUT_MS = 5_000;
+/** How long a peer that comes too early is kept waiting, unless it says less. */
+export const PATIENCE_MS = 60_000;
+/** Pause before another attempt on an address that failed: it grows from the first to the second. */
+export const RETRY_DELAY_MS_MIN = 50;
+export const RETRY_DELAY_MS_MAX = 1_000;
+/** Time for an answer, where a caller gives none. */
+export const REQUEST_TIMEOUT_MS = 30_000;
+
+// Rounds
+/** Events that one round steps. */
+export const ROUND_EVENTS_MAX = 4_096;
+/** A saved but lazy change is on disk after this time. */
+export const LAZY_FLUSH_MS = 1_000;
+
+// Objects and transactions
+/** Data of one object. */
+export const OBJECT_BYTES_MAX = 64 * MIB;
+/** User, description and extension of a transaction, each. */
+export const NOTE_BYTES_MAX = 65_535;
+/** Smaller data isn't worth compressing. */
+export const COMPRESS_BYTES_MIN = 512;
+/** Time a store waits for the lock of its object. */
+export const LOCK_WAIT_MS = 10_000;
+/** A storage that holds a transaction for longer asks the primary to settle it. */
+export const TRANSACTION_TIMEOUT_MS = 120_000;
+/** Free bytes below which a storage takes no new store; lock, unlock, table and epoch use what is left. */
+export const RESERVE_BYTES = 64 * MIB;
+/** How often a storage looks at its free space while it stores. */
+export const SPACE_CHECK_MS = 1_000;
+/** Ids of objects that a client takes from the master at once. */
+export const OID_BATCH = 100;
+/** Ids that the master's log reserves at once. */
+export const OID_BLOCK = 10_000;
+export const SESSION_BLOCK = 1_000;
+/** Transactions in one page of an iteration. */
+export const PAGE_TRANSACTIONS = 100;
+/** Objects that one `loadMany` message asks for. */
+export const LOAD_MANY_MAX = 1_000;
+/** Bytes of data after which the answer to a `loadMany` stops; the rest is asked again. */
+export const LOAD_MANY_BYTES_MAX = 4 * MIB;
+
+// Cluster
+/** Wait for absent storages with readable cells: at a cold start, and when operation was lost. */
+export const STARTUP_GRACE_MS = 10_000;
+export const FAILOVER_GRACE_MS = 1_000;
+/** A storage that doesn't answer `lock` for this long is lost. */
+export const LOCK_TIMEOUT_MS = 20_000;
+/** Finishes are served for this long after a stop was asked for. */
+export const STOP_DEADLINE_MS = 10_000;
+/** How far tids may run ahead of the median of the masters' clocks. */
+export const CLOCK_SKEW_MS = 2_000;
+/** Partitions of a cluster. */
+export const PARTITIONS_MAX = 65_536;
+export const PARTITIONS_DEFAULT = 240;
+/** A process that wakes up this much later than it wanted was starved: it listens first, and judges after the grace. */
+export const LATE_WAKE_MS = 1_000;
+export const LATE_GRACE_MS = 100;
+/** Entries of a master's log after which it is replaced by a snapshot. */
+export const LOG_ENTRIES_MAX = 1_000;
+/** How often a client stores again what a storage lacks, before it names it failed. */
+export const LACKS_ATTEMPTS_MAX = 3;
+/** How long a client asks for the outcome of a commit whose own time is over. */
+export const OUTCOME_WAIT_MS = 10_000;

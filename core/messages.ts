@@ -1,0 +1,331 @@
+/**
+ * The protocol as one table: codec, peers, roles, logs and docs read these rows. A retired code stays reserved.
+ * Letters say who says it to whom: C client, M master, S storage, A admin or operator, * any.
+ */
+import type { ErrorCode } from "./errors.ts";
+import {
+  bytes,
+  flag,
+  integer,
+  list,
+  maybe,
+  node,
+  oid,
+  partition,
+  record,
+  text,
+  tid,
+  ttid,
+  withDefault,
+} from "./schema.ts";
+import type { Type, Value, Values } from "./schema.ts";
+
+/** Lanes of a connection, most urgent first. Only lanes overtake each other. */
+export const lanes = { liveness: 0, commit: 1, bulk: 2 } as const;
+/** The name of a lane. */
+export type Lane = keyof typeof lanes;
+
+type Rows = { readonly [name: string]: Type<unknown> };
+/** A request: it has an answer, or an error. */
+interface Ask<B extends Rows, A extends Rows> {
+  readonly kind: "ask";
+  readonly code: number;
+  readonly route: string;
+  readonly lane: Lane;
+  readonly body: B;
+  readonly answer: A;
+}
+/** A notification. */
+interface Tell<B extends Rows> {
+  readonly kind: "tell";
+  readonly code: number;
+  readonly route: string;
+  readonly lane: Lane;
+  readonly body: B;
+}
+
+function ask<B extends Rows, A extends Rows>(
+  code: number,
+  route: string,
+  lane: Lane,
+  body: B,
+  answer: A,
+): Ask<B, A> {
+  return { kind: "ask", code, route, lane, body, answer };
+}
+
+function tell<B extends Rows>(code: number, route: string, lane: Lane, body: B): Tell<B> {
+  return { kind: "tell", code, route, lane, body };
+}
+
+/** A cell as changes name it. `since` is the table version at which it was created or last outdated. */
+export const cellChange = record({ partition, node, state: text, since: integer });
+/** A node as others see it. `session` counts a storage's connections to the primary. */
+export const nodeInfo = record({
+  index: node,
+  name: text,
+  role: text,
+  address: text,
+  state: text,
+  session: integer,
+});
+/** What one cell holds of a transaction: locked, or taken without a lock because it was out of date. */
+export const cellVote = record({ partition, since: integer, locked: flag });
+/** A storage's evidence for a vote. */
+export const evidence = record({ node, session: integer, cells: list(cellVote) });
+/** What a transaction says about itself; kept on its home cells. `oids` stand in the order of their records. */
+export const note = record({
+  status: text,
+  user: bytes,
+  description: bytes,
+  extension: bytes,
+  oids: list(oid),
+});
+/** A transaction in an iteration. */
+export const transactionInfo = record({
+  tid,
+  ttid,
+  status: text,
+  user: bytes,
+  description: bytes,
+  extension: bytes,
+  oids: list(oid),
+});
+/** A revision as it is stored: `data` null is a deletion, `link` an undo link, `next` null means newest. */
+export const revision = record({
+  tid,
+  next: maybe(tid),
+  compression: integer,
+  checksum: bytes,
+  data: maybe(bytes),
+  link: maybe(tid),
+});
+/** One object of a `loadMany`: no revision there when `revision` is null, and `known` tells whether it exists at all. */
+export const loaded = record({ oid, known: flag, revision: maybe(revision) });
+/** A node in an operator's report. */
+export const nodeReport = record({
+  index: integer,
+  name: text,
+  role: text,
+  address: text,
+  state: text,
+  cells: integer,
+  readable: integer,
+  problem: maybe(text),
+});
+
+const epoch = withDefault(integer, 0);
+
+/** Every message. */
+export const messages = {
+  ping: ask(0x01, "*>*", "liveness", {}, {}),
+
+  fence: ask(0x10, "M>S", "commit", { epoch: integer, session: integer, node, image: bytes }, {
+    generation: integer,
+    version: integer,
+    votes: list(record({ ttid, home: partition, partitions: list(partition) })),
+    locks: list(record({ ttid, tid })),
+    lastTids: list(record({ partition, tid })),
+    lastOid: maybe(oid),
+  }),
+  start: ask(0x11, "M>S", "commit", {
+    epoch: integer,
+    lastTid: tid,
+    sessions: list(integer),
+    sessionMark: integer,
+  }, {}),
+  lock: ask(0x13, "M>S", "commit", { epoch: integer, ttid, tid }, {}),
+  unlock: tell(0x14, "M>S", "commit", { epoch: integer, ttid, tid }),
+  fate: ask(0x15, "M>S", "commit", { epoch: integer, ttid }, { tid: maybe(tid) }),
+  sessionOpened: tell(0x16, "M>S", "commit", { epoch: integer, session: integer }),
+  sessionEnded: tell(0x17, "M>S", "commit", { epoch: integer, session: integer }),
+  shutdown: tell(0x18, "M>S", "commit", { epoch: integer }),
+  abort: tell(0x19, "C>S, C>M, M>S", "commit", { ttid, epoch, nodes: withDefault(list(node), []) }),
+
+  welcome: tell(0x20, "M>*", "commit", {
+    clusterId: text,
+    cluster: text,
+    epoch: integer,
+    index: integer,
+    session: integer,
+    lastTid: tid,
+    truncations: integer,
+    phase: text,
+    wallMs: integer,
+    image: bytes,
+    nodes: list(nodeInfo),
+  }),
+  nodes: tell(0x21, "M>*", "commit", { nodes: list(nodeInfo) }),
+  table: tell(0x22, "M>*", "commit", { image: bytes, epoch }),
+  tableChange: tell(0x23, "M>*", "commit", {
+    generation: integer,
+    base: integer,
+    version: integer,
+    digest: bytes,
+    cells: list(cellChange),
+    epoch,
+  }),
+  phase: tell(0x24, "M>*", "commit", { phase: text, epoch }),
+  askTable: ask(0x25, "*>M", "commit", {}, { image: bytes }),
+  space: tell(0x26, "S>M", "commit", { low: flag, freeBytes: integer }),
+
+  sync: ask(0x30, "C>M", "commit", {}, { lastTid: tid, wallMs: integer }),
+  newOids: ask(0x31, "C>M", "commit", { count: integer }, { first: oid, count: integer }),
+  finish: ask(0x32, "C>M", "commit", {
+    ttid,
+    home: partition,
+    explicit: maybe(tid),
+    stored: list(oid),
+    checked: list(oid),
+    evidence: list(evidence),
+    sent: list(node),
+    failed: list(record({ node, session: integer })),
+  }, { tid }),
+  invalidate: tell(0x33, "M>C", "commit", { tid, oids: list(oid) }),
+  outcome: ask(0x34, "C>M", "commit", { ttid, home: partition }, { tid: maybe(tid) }),
+  settle: ask(0x35, "S>M", "commit", { ttid }, { accepted: flag }),
+  stage: ask(0x36, "C>M", "commit", { importing: flag, origin: text }, { lastTid: tid, origin: text }),
+
+  store: ask(0x40, "C>S", "commit", {
+    ttid,
+    version: integer,
+    ageMs: integer,
+    oid,
+    base: tid,
+    compression: integer,
+    checksum: bytes,
+    data: maybe(bytes),
+    link: maybe(tid),
+    restore: withDefault(flag, false),
+  }, { lockless: flag }),
+  check: ask(0x41, "C>S", "commit", { ttid, version: integer, ageMs: integer, oid, base: tid }, {
+    lockless: flag,
+  }),
+  vote: ask(0x42, "C>S", "commit", {
+    ttid,
+    version: integer,
+    home: partition,
+    count: integer,
+    digest: bytes,
+    note: maybe(note),
+  }, { evidence }),
+
+  load: ask(0x50, "C>S", "bulk", { oid, at: tid, version: integer }, { revision }),
+  loadMany: ask(0x51, "C>S", "bulk", { oids: list(oid), at: tid, version: integer }, {
+    objects: list(loaded),
+  }),
+  loadExact: ask(0x52, "C>S", "bulk", { oid, tid, version: integer }, { revision }),
+  transactions: ask(0x53, "C>S", "bulk", {
+    partitions: list(partition),
+    after: tid,
+    upTo: tid,
+    count: integer,
+    version: integer,
+  }, { transactions: list(transactionInfo) }),
+  digest: ask(0x54, "C>S", "bulk", { partition, upTo: tid, version: integer }, {
+    count: integer,
+    digest: bytes,
+  }),
+
+  status: ask(0x60, "A>M, A>A", "commit", {}, {
+    clusterId: text,
+    cluster: text,
+    state: text,
+    primary: text,
+    epoch: integer,
+    generation: integer,
+    version: integer,
+    partitions: integer,
+    replicas: integer,
+    origin: text,
+    lastTid: tid,
+    clients: integer,
+    waitingFor: text,
+    nodes: list(nodeReport),
+  }),
+  stop: ask(0x61, "A>M, A>A", "commit", {}, {}),
+} as const;
+
+/** The name of a message. */
+export type Name = keyof typeof messages;
+/** Names of requests. */
+export type AskName = { [N in Name]: (typeof messages)[N] extends { kind: "ask" } ? N : never }[Name];
+/** Names of notifications. */
+export type TellName = Exclude<Name, AskName>;
+/** What a message says. */
+export type Body<N extends Name> = Values<(typeof messages)[N]["body"]>;
+/** What answers a request. */
+export type Answer<N extends AskName> = Values<(typeof messages)[N]["answer"]>;
+/** A request with its name, for `switch (message.name)`. */
+export type AskMessage = { [N in AskName]: { readonly name: N; readonly body: Body<N> } }[AskName];
+/** A notification with its name. */
+export type TellMessage = { [N in TellName]: { readonly name: N; readonly body: Body<N> } }[TellName];
+/** An answer with its request's name. */
+export type AnswerMessage = { [N in AskName]: { readonly name: N; readonly body: Answer<N> } }[AskName];
+
+export type CellChange = Value<typeof cellChange>;
+export type NodeInfo = Value<typeof nodeInfo>;
+export type Evidence = Value<typeof evidence>;
+export type CellVote = Value<typeof cellVote>;
+export type Note = Value<typeof note>;
+export type TransactionInfo = Value<typeof transactionInfo>;
+export type Revision = Value<typeof revision>;
+export type Loaded = Value<typeof loaded>;
+export type NodeReport = Value<typeof nodeReport>;
+
+/** Facts that travel with an error, by its code; other codes carry none. */
+export const details = {
+  conflict: { conflicts: list(record({ oid, base: tid, saved: tid })) },
+  lockTimeout: { oid, holder: ttid },
+  lacks: { held: list(oid) },
+  missing: { version: integer, cells: list(record({ partition, node })) },
+  notPrimary: { address: text },
+  outcomePending: { ttid },
+  sessionEnded: { session: integer },
+} as const satisfies { readonly [C in ErrorCode]?: Rows };
+
+/** Codes whose errors carry facts. */
+export type DetailedCode = keyof typeof details;
+/** The facts of an error. */
+export type Detail<C extends DetailedCode> = Values<(typeof details)[C]>;
+
+/** An error as it travels: a code, a sentence for a person, and facts for the program. */
+export type WireError =
+  | { readonly code: Exclude<ErrorCode, DetailedCode>; readonly message: string }
+  | {
+    [C in DetailedCode]: { readonly code: C; readonly message: string; readonly detail: Detail<C> };
+  }[DetailedCode];
+
+/** The roles of a cluster. */
+export const roles = ["master", "storage", "client", "admin"] as const;
+/** One of them. */
+export type Role = (typeof roles)[number];
+
+/** "neo1": the first field of the first frame. */
+export const MAGIC = "neo1";
+/** Versions of the protocol that this code speaks. */
+export const PROTOCOL_VERSION_MIN = 1;
+export const PROTOCOL_VERSION_MAX = 1;
+
+/** The first frame of a connection, both ways. */
+export const helloFields = {
+  magic: text,
+  versionMin: integer,
+  versionMax: integer,
+  /** Empty: not known yet (a client that only has a URI). */
+  clusterId: text,
+  cluster: text,
+  role: text,
+  name: text,
+  diskId: text,
+  /** Where others reach this node, empty if it doesn't listen. */
+  address: text,
+  epoch: integer,
+  /** A client's session, when it comes to a storage. */
+  session: integer,
+  /** How long the speaker waits to be accepted. */
+  patienceMs: integer,
+  capabilities: list(text),
+} as const;
+/** What a peer says of itself. */
+export type Hello = Values<typeof helloFields>;

@@ -1,0 +1,249 @@
+/** The promises that adapters keep. Roles reach the world through these only. */
+import type { Conn, Oid, Partition, Tid, Ttid } from "./ids.ts";
+import type { Now } from "./machine.ts";
+import type { Note, TransactionInfo } from "./messages.ts";
+
+/** Time. The only place where timers live. */
+export interface Clock {
+  now(): Now;
+  /** Calls `wake` once `monoMs` has come; a later call replaces an earlier one, undefined cancels it. */
+  wakeAt(monoMs: number | undefined, wake: () => void): void;
+  /** Runs `task` soon, after what has already arrived. */
+  soon(task: () => void): void;
+}
+
+/** Randomness: 0 <= next() < 1. */
+export interface Random {
+  next(): number;
+}
+
+/** A digest of 32 bytes; synchronous. */
+export type Digest = (...parts: readonly Uint8Array[]) => Uint8Array;
+
+/** Compression; synchronous. `algorithm` 0 is none, 1 is deflate in zlib's format. */
+export interface Compression {
+  compress(algorithm: number, data: Uint8Array): Uint8Array;
+  /** @throws RangeError when the algorithm is unknown, the data is broken, or it grows beyond `bytesMax` */
+  expand(algorithm: number, data: Uint8Array, bytesMax: number): Uint8Array;
+}
+
+/** What a transport reports. All bytes of a connection come before its `closed`. */
+export type TransportEvent =
+  | { readonly type: "accepted"; readonly conn: Conn; readonly remote: string }
+  | { readonly type: "connected"; readonly conn: Conn }
+  | { readonly type: "bytes"; readonly conn: Conn; readonly bytes: Uint8Array }
+  /** What was written has left this process. */
+  | { readonly type: "drained"; readonly conn: Conn }
+  | { readonly type: "closed"; readonly conn: Conn; readonly reason: string };
+
+/** Ordered, reliable byte streams between nodes. */
+export interface Transport {
+  /** Where events go; called once before anything else. Events never arrive within another call of the transport. */
+  onEvent(sink: (event: TransportEvent) => void): void;
+  /** Takes connections at `host:port` (port 0: any). Gives the address in use. */
+  listen(address: string): Promise<string>;
+  /** Begins a connection; `connected` or `closed` follows. */
+  connect(address: string): Conn;
+  /** Queues bytes. False: nothing more should be written before `drained`. */
+  write(conn: Conn, bytes: Uint8Array): boolean;
+  /** Stops or goes on reading, so that a fast sender waits in its own memory. */
+  setReading(conn: Conn, on: boolean): void;
+  /** Sends what is queued, then ends; `closed` follows. */
+  close(conn: Conn): void;
+  /** Ends at once; `closed` follows. */
+  destroy(conn: Conn): void;
+  /** Ends everything. */
+  shutdown(): Promise<void>;
+}
+
+/** A store of one node, as its host sees it: rounds of writes, and reads between them. */
+export interface Store<W, Q, A> {
+  /**
+   * Does all writes in order, or none. With `durable` they, and all before them, are on disk when it returns; else
+   * they are visible now, and on disk by the next durable round or after `LAZY_FLUSH_MS` at most.
+   *
+   * @throws whatever went wrong: the node is then thrown away, nothing is tried again
+   */
+  apply(writes: readonly W[], options: { readonly durable: boolean }): void | Promise<void>;
+  /** Answers from all that was applied. */
+  read(query: Q): A | Promise<A>;
+  /** Bytes that can still be written, if that is known. */
+  freeBytes(): number | undefined;
+  /** Flushes and ends. */
+  close(): void | Promise<void>;
+}
+
+/** Data of an object, as it travels and is kept. */
+export interface StoredData {
+  readonly compression: number;
+  readonly checksum: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+/** A change of a storage's database. Tids and states were decided by its machine. */
+export type DatabaseWrite =
+  /** A higher epoch was seen. */
+  | { readonly op: "epoch"; readonly epoch: number }
+  /** The newest table that the primary sent. */
+  | { readonly op: "image"; readonly image: Uint8Array }
+  /**
+   * Keeps one object of a transaction, unseen by readers; replaces what the transaction stored for it before.
+   * `stored` null: a deletion, or, with `link`, the data of that earlier revision. `mode` "check" keeps no revision.
+   */
+  | {
+    readonly op: "store";
+    readonly ttid: Ttid;
+    readonly oid: Oid;
+    readonly partition: Partition;
+    readonly base: Tid;
+    readonly mode: "store" | "check";
+    readonly lockless: boolean;
+    readonly stored: StoredData | null;
+    readonly link: Tid | null;
+  }
+  /** Forgets one object of a transaction. */
+  | { readonly op: "unstore"; readonly ttid: Ttid; readonly oid: Oid }
+  /** The node promises the transaction: it survives a restart until `unlock` or `abort`. */
+  | {
+    readonly op: "vote";
+    readonly ttid: Ttid;
+    readonly home: Partition;
+    readonly ageMs: number;
+    readonly note: Note | null;
+  }
+  /** The vote no longer counts; what was stored stays. */
+  | { readonly op: "unvote"; readonly ttid: Ttid }
+  /** The transaction's tid is known: it commits. */
+  | { readonly op: "lock"; readonly ttid: Ttid; readonly tid: Tid }
+  /** Makes a locked transaction's revisions final under its tid; no-op when the ttid isn't held. */
+  | { readonly op: "unlock"; readonly ttid: Ttid; readonly tid: Tid }
+  /** Forgets a transaction; no-op when the ttid isn't held. */
+  | { readonly op: "abort"; readonly ttid: Ttid };
+
+/** A transaction that a database holds and that isn't final. */
+export interface HeldTransaction {
+  readonly ttid: Ttid;
+  readonly home: Partition;
+  readonly ageMs: number;
+  readonly tid: Tid | null;
+  readonly noted: boolean;
+  readonly objects: readonly {
+    readonly oid: Oid;
+    readonly partition: Partition;
+    readonly base: Tid;
+    readonly mode: "store" | "check";
+    readonly lockless: boolean;
+    /** Null for deletions and checks. */
+    readonly checksum: Uint8Array | null;
+  }[];
+}
+
+/** One revision, as a database gives it. `next` null: no later one is final here. */
+export interface StoredRevision {
+  readonly tid: Tid;
+  readonly next: Tid | null;
+  readonly stored: StoredData | null;
+  readonly link: Tid | null;
+}
+
+/** Questions to a storage's database, about what is final. */
+export type DatabaseQuery =
+  /** The newest tid of an object, `ZERO_TID` if there is none. */
+  | { readonly read: "latest"; readonly oid: Oid }
+  /** The newest revision with tid <= at. */
+  | { readonly read: "load"; readonly oid: Oid; readonly at: Tid }
+  | { readonly read: "loadExact"; readonly oid: Oid; readonly tid: Tid }
+  | { readonly read: "loadMany"; readonly oids: readonly Oid[]; readonly at: Tid; readonly bytesMax: number }
+  /** Transactions of these home partitions with after < tid <= upTo, ascending, `count` at most. */
+  | {
+    readonly read: "transactions";
+    readonly partitions: readonly Partition[];
+    readonly after: Tid;
+    readonly upTo: Tid;
+    readonly count: number;
+  }
+  /** The tid of a final transaction. */
+  | { readonly read: "fate"; readonly ttid: Ttid }
+  /** Newest final tid of each partition's transactions, and the highest oid that is stored, final or not. */
+  | { readonly read: "marks" }
+  /** A digest over all final rows of a partition with tid <= upTo: transactions in tid order, then revisions by (tid, oid). */
+  | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid };
+
+/** Answers, by the question's `read`. */
+export interface DatabaseAnswers {
+  readonly latest: { readonly read: "latest"; readonly tid: Tid };
+  readonly load: { readonly read: "load"; readonly known: boolean; readonly revision: StoredRevision | null };
+  readonly loadExact: {
+    readonly read: "loadExact";
+    readonly known: boolean;
+    readonly revision: StoredRevision | null;
+  };
+  readonly loadMany: {
+    readonly read: "loadMany";
+    /** In the order of the question; fewer when `bytesMax` was reached, but at least one. */
+    readonly objects: readonly {
+      readonly oid: Oid;
+      readonly known: boolean;
+      readonly revision: StoredRevision | null;
+    }[];
+  };
+  readonly transactions: { readonly read: "transactions"; readonly transactions: readonly TransactionInfo[] };
+  readonly fate: { readonly read: "fate"; readonly tid: Tid | null };
+  readonly marks: {
+    readonly read: "marks";
+    readonly lastTids: readonly { readonly partition: Partition; readonly tid: Tid }[];
+    readonly lastOid: Oid | null;
+  };
+  readonly digest: { readonly read: "digest"; readonly count: number; readonly digest: Uint8Array };
+}
+export type DatabaseAnswer = DatabaseAnswers[DatabaseQuery["read"]];
+
+/** Who a database belongs to; made once, by `init`. */
+export interface DatabaseIdentity {
+  readonly clusterId: string;
+  readonly cluster: string;
+  readonly name: string;
+  /** Random, made with the database: the node's identity. */
+  readonly diskId: string;
+  readonly partitions: number;
+}
+
+/** What a storage finds when it opens its database. Transactions that were stored and never voted are gone. */
+export interface DatabaseState {
+  readonly identity: DatabaseIdentity;
+  readonly epoch: number;
+  /** The newest table that was saved, null before the first. */
+  readonly image: Uint8Array | null;
+  readonly held: readonly HeldTransaction[];
+}
+
+/** The database of a storage. One process at a time may have it open. */
+export interface Database extends Store<DatabaseWrite, DatabaseQuery, DatabaseAnswer> {
+  /** What stood there when it was opened. */
+  readonly state: DatabaseState;
+}
+
+/** One entry of a master's log of cluster metadata, encoded. */
+export interface LogEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly entry: Uint8Array;
+}
+
+/** A change of a master's metadata store. */
+export type MetadataWrite =
+  | { readonly op: "append"; readonly entries: readonly LogEntry[] }
+  /** Replaces everything up to `index` by its result. */
+  | { readonly op: "snapshot"; readonly index: number; readonly term: number; readonly image: Uint8Array };
+
+/** What a master finds when it opens its store. */
+export interface MetadataState {
+  /** Null before `init` wrote the cluster's first members: such a master waits. */
+  readonly snapshot: { readonly index: number; readonly term: number; readonly image: Uint8Array } | null;
+  readonly entries: readonly LogEntry[];
+}
+
+/** The durable memory of a master. One process at a time may have it open. */
+export interface MetadataStore extends Store<MetadataWrite, never, never> {
+  readonly state: MetadataState;
+}

@@ -1,0 +1,117 @@
+/** What a program asks of a client machine, and what it gets: the narrow waist under `mod.ts`, CLI and simulator. */
+import type { DatabaseError } from "../../core/errors.ts";
+import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import type { Answer, NodeInfo, TransactionInfo } from "../../core/messages.ts";
+import type { ReadonlyTable } from "../../core/partition_table.ts";
+
+/** One object that a transaction writes. */
+export interface Write {
+  readonly oid: Oid;
+  /** The revision that the write started from; `ZERO_TID` for a new object. */
+  readonly base: Tid;
+  /** Null deletes the object, or, with `link`, says that the linked revision is a deletion. */
+  readonly data: Uint8Array | null;
+  /** Repeats an earlier revision of the object (an undo). */
+  readonly link?: Tid;
+}
+
+/** A transaction to commit. */
+export interface Commit {
+  readonly writes: readonly Write[];
+  /** Objects that must still be as they were read. */
+  readonly checks: readonly { readonly oid: Oid; readonly base: Tid }[];
+  readonly user: Uint8Array;
+  readonly description: Uint8Array;
+  readonly extension: Uint8Array;
+  /** `" "`, or `"p"` for a transaction that was packed where it comes from. */
+  readonly status: string;
+  /** Keeps a given tid and skips consistency checks: only while the cluster imports. */
+  readonly restoreTid?: Tid;
+  /** When the first attempt began, on the primary's clock; older transactions get locks first. */
+  readonly ageMs?: number;
+}
+
+/** An object as a program sees it. `data` null: deleted there. */
+export interface LoadedRevision {
+  readonly tid: Tid;
+  /** The tid of the next revision, null while this one is current. */
+  readonly next: Tid | null;
+  readonly data: Uint8Array | null;
+  readonly link: Tid | null;
+}
+
+/** A call and its result, by name. */
+export interface Calls {
+  /** Waits until the cluster lets this client in. */
+  readonly connect: { readonly request: Record<never, never>; readonly result: { readonly lastTid: Tid } };
+  /** The newest tid, after all invalidations up to it have been applied. `ageMs`: the primary's time. */
+  readonly sync: {
+    readonly request: Record<never, never>;
+    readonly result: { readonly lastTid: Tid; readonly ageMs: number };
+  };
+  /** The newest revision with tid <= at; undefined: no such object there. */
+  readonly load: {
+    readonly request: { readonly oid: Oid; readonly at: Tid };
+    readonly result: LoadedRevision | undefined;
+  };
+  readonly loadMany: {
+    readonly request: { readonly oids: readonly Oid[]; readonly at: Tid };
+    readonly result: readonly (LoadedRevision | undefined)[];
+  };
+  readonly loadExact: {
+    readonly request: { readonly oid: Oid; readonly tid: Tid };
+    readonly result: LoadedRevision | undefined;
+  };
+  readonly newOids: { readonly request: { readonly count: number }; readonly result: readonly Oid[] };
+  readonly commit: { readonly request: Commit; readonly result: { readonly tid: Tid; readonly ttid: Ttid } };
+  /** Transactions with after < tid <= upTo over all partitions, ascending, `count` at most. */
+  readonly transactions: {
+    readonly request: { readonly after: Tid; readonly upTo: Tid; readonly count: number };
+    readonly result: readonly TransactionInfo[];
+  };
+  /** Begins or ends the import stage. */
+  readonly stage: {
+    readonly request: { readonly importing: boolean; readonly origin: string };
+    readonly result: { readonly lastTid: Tid; readonly origin: string };
+  };
+  /** The digest of one partition on each of its readable cells. */
+  readonly digests: {
+    readonly request: { readonly partition: Partition; readonly upTo: Tid };
+    readonly result: readonly {
+      readonly node: string;
+      readonly count: number;
+      readonly digest: Uint8Array;
+    }[];
+  };
+  /** What the client knows of the cluster, without asking. */
+  readonly view: {
+    readonly request: Record<never, never>;
+    readonly result: {
+      readonly table: ReadonlyTable;
+      readonly nodes: readonly NodeInfo[];
+      readonly lastTid: Tid;
+      readonly clusterId: string;
+    };
+  };
+  readonly status: { readonly request: Record<never, never>; readonly result: Answer<"status"> };
+}
+
+/** Names of calls. */
+export type CallName = keyof Calls;
+/** A call, as the machine takes it. `withinMs`: how long the caller waits. */
+export type ClientCall = {
+  [N in CallName]: {
+    readonly type: "call";
+    readonly call: number;
+    readonly name: N;
+    readonly request: Calls[N]["request"];
+    readonly withinMs: number;
+  };
+}[CallName];
+
+/** What comes out: a call's end, or news. */
+export type ClientOutput =
+  | { readonly type: "settled"; readonly call: number; readonly result: unknown }
+  | { readonly type: "failed"; readonly call: number; readonly error: DatabaseError }
+  /** Applied before any later answer: `tid` is published, these objects have a new revision. */
+  | { readonly type: "published"; readonly tid: Tid; readonly oids: readonly Oid[] };

@@ -1,0 +1,353 @@
+/**
+ * The client role: snapshots, reads and commits of a program. Calls come in, each is settled once; the newest tid and what
+ * was invalidated change in the step that receives them, before any promise of the program runs.
+ *
+ * Phases: `seeking` a primary, `greeted` (it lets us in when the cluster runs), `open` (a session), `closed`. A call made
+ * before there is a session waits for it, until its own time is over; a session that ends is followed by another.
+ */
+import { Deadlines } from "../../core/deadlines.ts";
+import { DatabaseError, RefusedError, unreachable, UnreachableError } from "../../core/errors.ts";
+import type { Conn, Oid } from "../../core/ids.ts";
+import { OID_BATCH } from "../../core/limits.ts";
+import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
+import type { AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import { helloOf } from "../hello.ts";
+import { PRIMARY, Seeker } from "../seeker.ts";
+import { View } from "../view.ts";
+import type { ClientCall } from "./calls.ts";
+import { Commits } from "./commits.ts";
+import { DigestCalls } from "./digests.ts";
+import { Links } from "./links.ts";
+import { Reads } from "./reads.ts";
+import { errorOf, Site } from "./site.ts";
+import type { ClientContext, ClientEffect, ClientPorts } from "./site.ts";
+
+/** Events of a client. */
+export type ClientEvent = PeerEvent<ClientContext> | HostEvent<never, never> | ClientCall;
+
+/** What a client starts from. */
+export interface ClientStart {
+  /** Name of the cluster; the id is learned from its primary. */
+  readonly cluster: string;
+  readonly masters: readonly string[];
+  readonly name: string;
+  readonly ports: ClientPorts;
+}
+
+/** Refusals that no waiting will change. */
+const FINAL: readonly string[] = ["wrongCluster", "wrongVersion", "wrongRole", "wrongNode"];
+
+/** A client. */
+export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
+  #start: ClientStart;
+  #site: Site;
+  #seeker: Seeker;
+  #links: Links;
+  #reads: Reads;
+  #commits: Commits;
+  #digests: DigestCalls;
+  #early = new Map<number, ClientCall>();
+  #asked = new Map<number, ClientCall>(); // calls that one question to the primary answers
+  #late = new Deadlines<number>();
+  #oids: Oid[] = [];
+  #closing = false;
+
+  constructor(start: ClientStart) {
+    this.#start = start;
+    this.#site = new Site(start.ports, new View(start.ports.digest));
+    this.#seeker = new Seeker(start.masters, () => this.hello());
+    this.#links = new Links(this.#site, () => this.hello());
+    this.#reads = new Reads(this.#site, this.#links);
+    this.#commits = new Commits(this.#site, this.#links);
+    this.#digests = new DigestCalls(this.#site, this.#links);
+  }
+
+  /** What this client says of itself. */
+  hello(): Hello {
+    const { clusterId, epoch, session } = this.#site.view;
+    const { cluster, name } = this.#start;
+    return helloOf({ role: "client", cluster, clusterId, name, epoch, session });
+  }
+
+  due(): number | undefined {
+    const all = [this.#seeker.dueMs, this.#reads.dueMs, this.#commits.dueMs, this.#late.next()].filter((at) =>
+      at !== undefined
+    );
+    return all.length === 0 ? undefined : Math.min(...all);
+  }
+
+  step(event: ClientEvent, now: Now): ClientEffect[] {
+    this.#site.now = now;
+    switch (event.type) {
+      case "opened":
+        this.#site.emit(...this.#seeker.begin());
+        break;
+      case "identified":
+        if (event.target === PRIMARY) this.#site.emit(...this.#seeker.identified(event));
+        else this.#links.identified(event);
+        break;
+      case "told":
+        this.#told(event);
+        break;
+      case "answered":
+        this.#answered(event.context, event.message);
+        break;
+      case "failed":
+        this.#failed(event.context, event.error);
+        break;
+      case "lost":
+        this.#lost(event);
+        break;
+      case "due":
+        this.#due();
+        break;
+      case "call":
+        this.#late.set(event.call, now.monoMs + event.withinMs);
+        this.#call(event, now.monoMs + event.withinMs);
+        break;
+      case "terminate":
+        this.#closing = true;
+        break;
+      case "asked":
+      case "impatient":
+      case "saved":
+      case "read":
+      case "room":
+        break; // nobody connects to a client, and it keeps nothing
+      default:
+        unreachable(event);
+    }
+    this.#tryClose();
+    return this.#site.taken();
+  }
+
+  #told({ conn, message }: { readonly conn: Conn; readonly message: TellMessage }): void {
+    if (conn !== this.#seeker.conn) return;
+    switch (message.name) {
+      case "welcome":
+        return this.#welcomed(conn, message.body);
+      case "invalidate":
+        return this.#site.publish(message.body.tid, message.body.oids);
+      default: {
+        const question = this.#site.view.told(conn, message, { of: "table" } as const);
+        if (question) this.#site.emit(question);
+        this.#reads.retryAll();
+      }
+    }
+  }
+
+  #welcomed(conn: Conn, body: Body<"welcome">): void {
+    const { view, now } = this.#site;
+    const problem = view.welcome(body);
+    if (problem !== undefined) {
+      const message = `Cannot follow this primary: ${problem}`;
+      this.#site.log("error", message);
+      return this.#site.emit({ do: "close", conn, error: { code: "staleEpoch", message } });
+    }
+    this.#seeker.served();
+    this.#site.primary = conn;
+    this.#site.clockMs = body.wallMs - now.monoMs;
+    this.#links.endAll();
+    this.#oids = [];
+    const early = [...this.#early.values()];
+    this.#early.clear();
+    this.#commits.sessionBegan();
+    for (const call of early) this.#call(call, this.#untilOf(call));
+    this.#reads.retryAll();
+  }
+
+  #untilOf(call: ClientCall): number {
+    return this.#late.get(call.call) ?? this.#site.now.monoMs;
+  }
+
+  #lost(event: Extract<ClientEvent, { type: "lost" }>): void {
+    if (event.target !== PRIMARY) {
+      this.#links.lost(event);
+      return;
+    }
+    const { error } = event;
+    this.#site.primary = undefined;
+    this.#commits.sessionEnded();
+    this.#seeker.lost(error, this.#site.now);
+    if (!FINAL.includes(error.code)) return;
+    for (const call of [...this.#early.keys()]) this.#end(call, new RefusedError(error.code, error.message));
+  }
+
+  #due(): void {
+    this.#site.emit(...this.#seeker.due(this.#site.now));
+    this.#reads.due();
+    this.#commits.due();
+    for (const call of this.#late.take(this.#site.now.monoMs)) {
+      const waiting = this.#early.get(call) ?? this.#asked.get(call);
+      if (!waiting) continue;
+      const why = this.#seeker.problem ? `: ${this.#seeker.problem.message}` : "";
+      this.#end(
+        call,
+        new UnreachableError(
+          `Cannot ${waiting.name} in time: cluster "${this.#start.cluster}" doesn't let this client in${why}`,
+        ),
+      );
+    }
+  }
+
+  #call(call: ClientCall, untilMs: number): void {
+    if (this.#closing) {
+      return this.#end(
+        call.call,
+        new UnreachableError(`Cannot ${call.name}: this client is closed`, { code: "lost" }),
+      );
+    }
+    const { view, primary } = this.#site;
+    const reads = call.name === "load" || call.name === "loadExact" || call.name === "loadMany"
+      || call.name === "transactions";
+    // what is readable without a primary is read without it
+    if (view.table === undefined || (primary === undefined && !reads)) {
+      this.#early.set(call.call, call);
+      return;
+    }
+    switch (call.name) {
+      case "connect":
+        return this.#settle(call.call, { lastTid: view.lastTid });
+      case "view":
+        return this.#settle(call.call, {
+          table: view.table,
+          nodes: [...view.nodes.values()],
+          lastTid: view.lastTid,
+          clusterId: view.clusterId,
+        });
+      case "load":
+      case "loadExact":
+      case "loadMany":
+      case "transactions":
+        this.#late.delete(call.call);
+        return this.#reads.begin(call.call, { name: call.name, ...call.request } as never, untilMs);
+      case "commit":
+        this.#late.delete(call.call);
+        return this.#commits.begin(call.call, call.request, untilMs);
+      case "digests":
+        return this.#digests.begin(call.call, call.request, untilMs);
+      case "newOids":
+        if (this.#oids.length >= call.request.count) {
+          return this.#settle(call.call, this.#oids.splice(0, call.request.count));
+        }
+        return this.#askPrimary(call, untilMs);
+      case "sync":
+      case "stage":
+      case "status":
+        return this.#askPrimary(call, untilMs);
+    }
+  }
+
+  #askPrimary(call: ClientCall, untilMs: number): void {
+    const conn = this.#site.primary!;
+    this.#asked.set(call.call, call);
+    const options = {
+      context: { of: "call", call: call.call } as const,
+      withinMs: Math.max(untilMs - this.#site.now.monoMs, 1),
+    };
+    switch (call.name) {
+      case "newOids":
+        return this.#site.ask(conn, "newOids", { count: Math.max(call.request.count, OID_BATCH) }, options);
+      case "stage":
+        return this.#site.ask(conn, "stage", call.request, options);
+      case "status":
+        return this.#site.ask(conn, "status", {}, options);
+      default:
+        return this.#site.ask(conn, "sync", {}, options);
+    }
+  }
+
+  #answered(context: ClientContext, message: AnswerMessage): void {
+    switch (context.of) {
+      case "table":
+        if (message.name === "askTable") this.#site.view.replace(message.body.image);
+        return this.#reads.retryAll();
+      case "read":
+        return this.#reads.answered(context, message);
+      case "digest":
+        return this.#digests.answered(context, message);
+      case "call":
+        return this.#primaryAnswered(context.call, message);
+      default:
+        return this.#commits.answered(context, message);
+    }
+  }
+
+  #primaryAnswered(id: number, message: AnswerMessage): void {
+    const call = this.#asked.get(id);
+    if (!call) return;
+    switch (message.name) {
+      case "sync": {
+        const { lastTid, wallMs } = message.body;
+        this.#site.clockMs = wallMs - this.#site.now.monoMs;
+        // everything up to it came before it on the same connection
+        return this.#settle(id, { lastTid, ageMs: wallMs });
+      }
+      case "newOids": {
+        if (call.name !== "newOids") return;
+        const { first, count } = message.body;
+        for (let i = 0n; i < BigInt(count); i++) this.#oids.push((first + i) as Oid);
+        return this.#settle(id, this.#oids.splice(0, call.request.count));
+      }
+      default:
+        return this.#settle(id, message.body);
+    }
+  }
+
+  #failed(context: ClientContext, error: WireError): void {
+    switch (context.of) {
+      case "table":
+        return;
+      case "read":
+        return this.#reads.failed(context, error);
+      case "digest":
+        return this.#digests.failed(context, error);
+      case "call": {
+        const call = this.#asked.get(context.call);
+        if (!call) return;
+        this.#asked.delete(context.call);
+        // asking again is harmless, so that a lost primary only costs time
+        const again = (error.code === "lost" || error.code === "sessionEnded") && call.name !== "stage";
+        if (again) this.#early.set(call.call, call);
+        else this.#end(call.call, errorOf(error));
+        return;
+      }
+      default:
+        return this.#commits.failed(context, error);
+    }
+  }
+
+  /** Closes once nothing is under way, or the cluster stops and nothing is. */
+  #tryClose(): void {
+    const idle = this.#commits.size === 0;
+    if (this.#closing && idle) {
+      for (const call of [...this.#early.keys(), ...this.#asked.keys()]) {
+        this.#end(call, new UnreachableError("Cannot go on: this client is closed", { code: "lost" }));
+      }
+      this.#closing = false;
+      this.#site.emit({ do: "stop" });
+      return;
+    }
+    const { primary, view } = this.#site;
+    if (view.phase !== "stopping" || !idle || primary === undefined) return;
+    this.#site.primary = undefined;
+    const error: WireError = { code: "stopping", message: "The cluster stops, and nothing is under way" };
+    this.#site.emit({ do: "close", conn: primary, error });
+  }
+
+  #settle(call: number, result: unknown): void {
+    this.#forget(call);
+    this.#site.settle(call, result);
+  }
+
+  #end(call: number, error: DatabaseError): void {
+    this.#forget(call);
+    this.#site.fail(call, error);
+  }
+
+  #forget(call: number): void {
+    this.#late.delete(call);
+    this.#early.delete(call);
+    this.#asked.delete(call);
+  }
+}

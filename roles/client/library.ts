@@ -1,0 +1,391 @@
+/**
+ * What a program holds: `Client`, `Snapshot`, `Transaction`. Promises and nothing else; the machine behind them decides.
+ */
+import { AbortedError } from "../../core/errors.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
+import type { NodeInfo, TransactionInfo } from "../../core/messages.ts";
+import type { ReadonlyTable } from "../../core/partition_table.ts";
+import { tidOfDate } from "../../core/tid.ts";
+import type { CallName, Calls, ClientOutput, Commit, LoadedRevision, Write } from "./calls.ts";
+
+/** How a call may be bounded. */
+export interface CallOptions {
+  /** How long the call may take, in ms; 30,000 unless told. */
+  readonly withinMs?: number;
+}
+
+/** How a snapshot is chosen. */
+export interface SnapshotOptions extends CallOptions {
+  /** A tid, or a date: the snapshot shows what was committed until then. Now, unless told. */
+  readonly at?: Tid | Date;
+  /** False: doesn't ask the primary first, so that commits of others that were just made may be missing. */
+  readonly sync?: boolean;
+}
+
+/** What a transaction says about itself. */
+export interface TransactionNote {
+  readonly user?: string | Uint8Array;
+  readonly description?: string | Uint8Array;
+  readonly extension?: Uint8Array;
+}
+
+/** Hands calls to a client machine and their results back. */
+export class Caller {
+  #post: (call: { type: "call"; call: number; name: CallName; request: unknown; withinMs: number }) => void;
+  #next = 1;
+  #open = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
+  #listeners = new Set<(tid: Tid, oids: readonly Oid[]) => void>();
+  #ended: Error | undefined;
+
+  /** @param post gives a call to the machine */
+  constructor(
+    post: (call: { type: "call"; call: number; name: CallName; request: unknown; withinMs: number }) => void,
+  ) {
+    this.#post = post;
+  }
+
+  /** One call. */
+  call<N extends CallName>(
+    name: N,
+    request: Calls[N]["request"],
+    withinMs: number = REQUEST_TIMEOUT_MS,
+  ): Promise<Calls[N]["result"]> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const call = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#open.set(call, { resolve, reject });
+      this.#post({ type: "call", call, name, request, withinMs });
+    });
+  }
+
+  /** Takes what comes out of the machine. */
+  take(output: ClientOutput): void {
+    if (output.type === "published") {
+      for (const listener of this.#listeners) listener(output.tid, output.oids);
+      return;
+    }
+    const open = this.#open.get(output.call);
+    this.#open.delete(output.call);
+    if (output.type === "settled") open?.resolve(output.result as never);
+    else open?.reject(output.error);
+  }
+
+  /** Calls `listener` with each published transaction, in order; gives what ends that. */
+  listen(listener: (tid: Tid, oids: readonly Oid[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The machine has ended: so do all calls. */
+  end(error: Error): void {
+    this.#ended = error;
+    for (const { reject } of this.#open.values()) reject(error);
+    this.#open.clear();
+  }
+}
+
+/** The database as it was at one tid; later commits don't change what it shows. */
+export class Snapshot {
+  /** What it shows: everything with tid <= at. */
+  readonly at: Tid;
+  protected readonly caller: Caller;
+
+  /** Made by `Client.snapshot()`. */
+  constructor(caller: Caller, at: Tid) {
+    this.caller = caller;
+    this.at = at;
+  }
+
+  /**
+   * An object as it is in this snapshot.
+   *
+   * @returns undefined when there is no such object here, or it is deleted
+   */
+  async load(
+    oid: Oid,
+    options: CallOptions = {},
+  ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
+    return existing(await this.caller.call("load", { oid, at: this.at }, options.withinMs));
+  }
+
+  /** Many objects, in the order of `oids`; one message a storage. */
+  async loadMany(
+    oids: readonly Oid[],
+    options: CallOptions = {},
+  ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
+    return (await this.caller.call("loadMany", { oids, at: this.at }, options.withinMs)).map(existing);
+  }
+}
+
+function existing(
+  revision: LoadedRevision | undefined,
+): LoadedRevision & { readonly data: Uint8Array } | undefined {
+  return revision?.data ? { ...revision, data: revision.data } : undefined;
+}
+
+/** Reads of one snapshot, and writes that are committed together or not at all. */
+export class Transaction extends Snapshot {
+  #writes = new Map<Oid, Write>();
+  #bases = new Map<Oid, Tid>();
+  #checks = new Map<Oid, Tid>();
+  #note: TransactionNote = {};
+  #state: "open" | "committing" | "committed" | "aborted" = "open";
+  readonly #ageMs: number;
+
+  /** Made by `Client.begin()`. */
+  constructor(caller: Caller, begin: { at: Tid; ageMs: number }) {
+    super(caller, begin.at);
+    this.#ageMs = begin.ageMs;
+  }
+
+  /** An object in this transaction: its own write, or the snapshot's revision, which becomes the base of a write. */
+  override async load(
+    oid: Oid,
+    options: CallOptions = {},
+  ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
+    const own = this.#writes.get(oid);
+    if (own) return own.data === null ? undefined : { tid: own.base, next: null, data: own.data, link: null };
+    const found = await this.caller.call("load", { oid, at: this.at }, options.withinMs);
+    this.#bases.set(oid, found?.tid ?? ZERO_TID);
+    return existing(found);
+  }
+
+  /** Many objects, as `load` gives them. */
+  override async loadMany(
+    oids: readonly Oid[],
+    options: CallOptions = {},
+  ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
+    const rest = oids.filter((oid) => !this.#writes.has(oid));
+    const found = await this.caller.call("loadMany", { oids: rest, at: this.at }, options.withinMs);
+    const byOid = new Map(rest.map((oid, at) => [oid, found[at]]));
+    for (const oid of rest) this.#bases.set(oid, byOid.get(oid)?.tid ?? ZERO_TID);
+    return oids.map((oid) => {
+      const own = this.#writes.get(oid);
+      if (own) {
+        return own.data === null
+          ? undefined
+          : { tid: own.base, next: null, data: own.data, link: null };
+      }
+      return existing(byOid.get(oid));
+    });
+  }
+
+  /**
+   * Writes an object. Nothing is sent before `commit`.
+   *
+   * @param options.base the revision that the write starts from; unless told, the one that was loaded here, or none
+   *   (a new object)
+   * @throws RangeError when the data is too large or the transaction is over
+   */
+  store(oid: Oid, data: Uint8Array, options: { readonly base?: Tid } = {}): void {
+    if (data.length > OBJECT_BYTES_MAX) {
+      throw new RangeError(
+        `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}`,
+      );
+    }
+    this.#write(oid, data, options.base);
+  }
+
+  /** Deletes an object: later snapshots don't have it, earlier ones do. */
+  delete(oid: Oid, options: { readonly base?: Tid } = {}): void {
+    this.#write(oid, null, options.base);
+  }
+
+  /** Makes the commit fail if the object is changed by another: what was decided on it must still hold. */
+  check(oid: Oid, options: { readonly base?: Tid } = {}): void {
+    this.#mustBeOpen("check");
+    this.#checks.set(oid, options.base ?? this.#bases.get(oid) ?? ZERO_TID);
+  }
+
+  /** Says who commits what. */
+  note(note: TransactionNote): void {
+    this.#mustBeOpen("note");
+    this.#note = { ...this.#note, ...note };
+  }
+
+  /**
+   * Commits all writes, durably on every copy.
+   *
+   * @returns the transaction's tid
+   * @throws ConflictError when others changed what was written or checked: begin again
+   * @throws LockTimeoutError, AbortedError, UnreachableError: nothing is stored; begin again
+   * @throws OutcomePendingError only when everything that knows the outcome is away
+   */
+  async commit(options: CallOptions = {}): Promise<Tid> {
+    this.#mustBeOpen("commit");
+    this.#state = "committing";
+    const commit: Commit = {
+      writes: [...this.#writes.values()],
+      checks: [...this.#checks].flatMap(([oid, base]) => (this.#writes.has(oid) ? [] : [{ oid, base }])),
+      user: bytesOf("user", this.#note.user),
+      description: bytesOf("description", this.#note.description),
+      extension: bytesOf("extension", this.#note.extension),
+      status: " ",
+      ageMs: this.#ageMs,
+    };
+    try {
+      const { tid } = await this.caller.call("commit", commit, options.withinMs);
+      this.#state = "committed";
+      return tid;
+    } catch (error) {
+      this.#state = "aborted";
+      throw error;
+    }
+  }
+
+  /** Gives all writes up. */
+  abort(): void {
+    if (this.#state === "open") this.#state = "aborted";
+  }
+
+  /** Aborts, unless it was committed. */
+  [Symbol.dispose](): void {
+    this.abort();
+  }
+
+  /** Aborts, unless it was committed. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.abort();
+    return Promise.resolve();
+  }
+
+  #write(oid: Oid, data: Uint8Array | null, base: Tid | undefined): void {
+    this.#mustBeOpen("store");
+    this.#writes.set(oid, {
+      oid,
+      base: base ?? this.#writes.get(oid)?.base ?? this.#bases.get(oid) ?? ZERO_TID,
+      data,
+    });
+  }
+
+  #mustBeOpen(what: string): void {
+    if (this.#state === "open") return;
+    const message = `Cannot ${what}: the transaction is ${this.#state}; begin another`;
+    throw this.#state === "aborted" ? new AbortedError(message) : new RangeError(message);
+  }
+}
+
+function bytesOf(name: string, value: string | Uint8Array | undefined): Uint8Array {
+  const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value ?? new Uint8Array();
+  if (bytes.length <= NOTE_BYTES_MAX) return bytes;
+  throw new RangeError(`Cannot commit: ${name} has ${bytes.length} bytes, ${NOTE_BYTES_MAX} are allowed`);
+}
+
+/** A connection to a cluster. */
+export class Client {
+  #caller: Caller;
+  #close: () => Promise<void>;
+
+  /** Made by `connect()`. */
+  constructor(caller: Caller, close: () => Promise<void>) {
+    this.#caller = caller;
+    this.#close = close;
+  }
+
+  /** The newest tid, once everything committed before this call is visible here. */
+  async sync(options: CallOptions = {}): Promise<Tid> {
+    return (await this.#caller.call("sync", {}, options.withinMs)).lastTid;
+  }
+
+  /** The newest tid that this client knows, without asking. */
+  async lastTid(): Promise<Tid> {
+    return (await this.view()).lastTid;
+  }
+
+  /**
+   * The database at one moment.
+   *
+   * @throws RangeError when `at` is a tid beyond the newest one
+   */
+  async snapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
+    return new Snapshot(this.#caller, (await this.#at(options)).at);
+  }
+
+  /** Begins a transaction on a fresh snapshot. Costs one message to the primary, shared by all that begin at the same moment. */
+  async begin(options: Omit<SnapshotOptions, "at"> = {}): Promise<Transaction> {
+    return new Transaction(this.#caller, await this.#at(options));
+  }
+
+  /** Ids for new objects. */
+  async newOids(count: number, options: CallOptions = {}): Promise<readonly Oid[]> {
+    return await this.#caller.call("newOids", { count }, options.withinMs);
+  }
+
+  /** Id for a new object. */
+  async newOid(options: CallOptions = {}): Promise<Oid> {
+    return (await this.newOids(1, options))[0]!;
+  }
+
+  /** Calls `listener` with each transaction as it is published, in order; gives what ends that. */
+  onPublish(listener: (tid: Tid, oids: readonly Oid[]) => void): () => void {
+    return this.#caller.listen(listener);
+  }
+
+  /** All transactions with after < tid <= upTo, ascending, read page by page. */
+  async *transactions(
+    range: { readonly after?: Tid; readonly upTo?: Tid } = {},
+  ): AsyncGenerator<TransactionInfo> {
+    const upTo = range.upTo ?? await this.sync();
+    let after = range.after ?? ZERO_TID;
+    for (;;) {
+      const page = await this.#caller.call("transactions", { after, upTo, count: 100 });
+      yield* page;
+      if (page.length < 100) return;
+      after = page.at(-1)!.tid;
+    }
+  }
+
+  /** One revision, exactly. Undefined: the object has none with this tid. */
+  async loadExact(oid: Oid, tid: Tid, options: CallOptions = {}): Promise<LoadedRevision | undefined> {
+    return await this.#caller.call("loadExact", { oid, tid }, options.withinMs);
+  }
+
+  /** What the client knows of the cluster. */
+  async view(): Promise<
+    {
+      readonly table: ReadonlyTable;
+      readonly nodes: readonly NodeInfo[];
+      readonly lastTid: Tid;
+      readonly clusterId: string;
+    }
+  > {
+    return await this.#caller.call("view", {});
+  }
+
+  /** Any call of the machine: for tools. */
+  call<N extends CallName>(
+    name: N,
+    request: Calls[N]["request"],
+    withinMs?: number,
+  ): Promise<Calls[N]["result"]> {
+    return this.#caller.call(name, request, withinMs);
+  }
+
+  /** Ends the connection; commits under way end first. */
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#close();
+  }
+
+  async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number }> {
+    const { at } = options;
+    if (options.sync === false) {
+      const { lastTid } = await this.view();
+      const bound = at instanceof Date ? tidOfDate(at.getTime()) : at ?? lastTid;
+      if (bound <= lastTid) return { at: bound, ageMs: 0 };
+    }
+    const { lastTid, ageMs } = await this.#caller.call("sync", {}, options.withinMs);
+    const bound = at instanceof Date ? min(tidOfDate(at.getTime()), lastTid) : at ?? lastTid;
+    if (bound > lastTid) throw new RangeError(`Cannot show tid ${bound}: the newest one is ${lastTid}`);
+    return { at: bound, ageMs };
+  }
+}
+
+function min(a: Tid, b: Tid): Tid {
+  return a < b ? a : b;
+}

@@ -1,0 +1,107 @@
+/**
+ * Connections to storages, made when they are needed. One is `connecting` until the storage has said that it is the
+ * node we mean, then `open`; what waits for it is told, whichever way it ends. All belong to one session: a new one begins
+ * with none.
+ */
+import type { Conn, NodeIndex } from "../../core/ids.ts";
+import type { PeerEvent } from "../../core/machine.ts";
+import type { Hello, WireError } from "../../core/messages.ts";
+import type { Site } from "./site.ts";
+
+type Waiting = (conn: Conn | undefined, error?: WireError) => void;
+type Link = { conn: Conn | undefined; readonly waiting: Waiting[] };
+
+/** Storages that we talk to. */
+export class Links {
+  #site: Site;
+  #hello: () => Hello;
+  #links = new Map<NodeIndex, Link>();
+  #nodes = new Map<Conn, NodeIndex>();
+  #sessions = 0; // targets of older sessions are none of ours
+
+  constructor(site: Site, hello: () => Hello) {
+    this.#site = site;
+    this.#hello = hello;
+  }
+
+  /** Whether a storage is connected. */
+  isOpen(node: NodeIndex): boolean {
+    return this.#links.get(node)?.conn !== undefined;
+  }
+
+  /** The connection of a storage, if it is open. */
+  conn(node: NodeIndex): Conn | undefined {
+    return this.#links.get(node)?.conn;
+  }
+
+  /** Calls back with the connection of a storage, now or when it is made, or with why there is none. */
+  with(node: NodeIndex, use: Waiting): void {
+    const link = this.#links.get(node);
+    if (link?.conn !== undefined) return use(link.conn);
+    if (link) {
+      link.waiting.push(use);
+      return;
+    }
+    const info = this.#site.view.nodes.get(node);
+    if (!info) {
+      return use(undefined, {
+        code: "lost",
+        message: `Cannot reach storage ${node}: the cluster doesn't know it`,
+      });
+    }
+    this.#links.set(node, { conn: undefined, waiting: [use] });
+    const target = `${this.#sessions}/${node}`;
+    this.#site.emit({ do: "connect", address: info.address, target, hello: this.#hello() });
+  }
+
+  /** A storage has said who it is. */
+  identified(event: Extract<PeerEvent<unknown>, { type: "identified" }>): void {
+    const node = this.#nodeOf(event.target);
+    const link = node === undefined ? undefined : this.#links.get(node);
+    const name = node === undefined ? undefined : this.#site.view.nodes.get(node)?.name;
+    if (!link || node === undefined) {
+      const message = "Cannot use this connection: its session is over";
+      return this.#site.emit({ do: "reject", conn: event.conn, error: { code: "lost", message } });
+    }
+    if (event.hello.role !== "storage" || event.hello.name !== name) {
+      const message =
+        `Cannot use this connection: expected storage "${name}", found ${event.hello.role} "${event.hello.name}"`;
+      return this.#site.emit({ do: "reject", conn: event.conn, error: { code: "wrongNode", message } });
+    }
+    link.conn = event.conn;
+    this.#nodes.set(event.conn, node);
+    this.#site.emit({ do: "accept", conn: event.conn });
+    for (const use of link.waiting.splice(0)) use(event.conn);
+  }
+
+  /** A connection ended, or couldn't be made; gives its storage. */
+  lost(event: Extract<PeerEvent<unknown>, { type: "lost" }>): NodeIndex | undefined {
+    const node = this.#nodeOf(event.target);
+    const link = node === undefined ? undefined : this.#links.get(node);
+    if (node === undefined || !link || (link.conn !== undefined && link.conn !== event.conn)) {
+      return undefined;
+    }
+    this.#links.delete(node);
+    this.#nodes.delete(event.conn);
+    for (const use of link.waiting) use(undefined, event.error);
+    return node;
+  }
+
+  /** The session is over: so are all its connections. */
+  endAll(): void {
+    this.#sessions += 1;
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    this.#nodes.clear();
+    const error: WireError = { code: "lost", message: "The client's session is over" };
+    for (const { conn, waiting } of links) {
+      if (conn !== undefined) this.#site.emit({ do: "close", conn, error });
+      for (const use of waiting) use(undefined, error);
+    }
+  }
+
+  #nodeOf(target: string | undefined): NodeIndex | undefined {
+    const [session, node] = (target ?? "").split("/");
+    return Number(session) === this.#sessions && node !== undefined ? (Number(node) as NodeIndex) : undefined;
+  }
+}

@@ -1,0 +1,145 @@
+/** One connection: frames in, lanes of frames out, questions by request id. Decides nothing; `peer.ts` does. */
+import { decodePacket, Deframer, framesOf, Joiner } from "../core/codec.ts";
+import type { Packet } from "../core/codec.ts";
+import { MalformedError } from "../core/errors.ts";
+import type { Conn } from "../core/ids.ts";
+import { QUEUED_BYTES_MAX, SOCKET_BYTES_MAX } from "../core/limits.ts";
+import { lanes } from "../core/messages.ts";
+import type { AskName, Hello, Lane } from "../core/messages.ts";
+
+/**
+ * The life of a connection: `connecting` (outgoing, no socket yet), `greeting` (its first frame is awaited),
+ * `waiting` (it said who it is; the machine hasn't accepted it), `open`, `closing` (nothing more is taken).
+ */
+export type LinkPhase = "connecting" | "greeting" | "waiting" | "open" | "closing";
+
+/** A question that waits for its answer. */
+export interface Question<C> {
+  readonly link: Link<C>;
+  readonly id: number;
+  readonly name: AskName;
+  readonly context: C;
+}
+
+/** A message in its frames, made once for all that receive it. */
+export interface Parcel {
+  readonly lane: number;
+  readonly frames: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+/** Cuts an encoded message into frames for its lane. */
+export function parcelOf(
+  message: Uint8Array,
+  to: { lane: Lane; id: number; kind: "ask" | "answer" | "error" | "tell" },
+): Parcel {
+  const frames = framesOf(message, to.id, to.kind);
+  return { lane: lanes[to.lane], frames, bytes: frames.reduce((sum, frame) => sum + frame.length, 0) };
+}
+
+/** A connection's state. */
+export class Link<C> {
+  readonly conn: Conn;
+  readonly incoming: boolean;
+  /** What an outgoing connection was made for. */
+  readonly target: string | undefined;
+  /** What we say of ourselves there. */
+  readonly hello: Hello;
+  phase: LinkPhase;
+  /** What the peer said of itself. */
+  peer: Hello | undefined;
+  /** Questions of ours by request id. */
+  readonly questions = new Map<number, Question<C>>();
+  /** Requests of the peer that have no answer yet, with their names. */
+  readonly requests = new Map<number, AskName>();
+  /** Packets of a peer that isn't accepted yet. */
+  early: Packet[] = [];
+  earlyBytes = 0;
+  heardMs: number;
+  /** Heartbeats sent since something was heard. */
+  missed = 0;
+  /** Since when the socket takes nothing, undefined while it does. */
+  blockedMs: number | undefined;
+  #nextId = 1;
+  #deframer = new Deframer();
+  #joiner = new Joiner();
+  #lanes: Uint8Array[][] = [[], [], []];
+  #queued = 0;
+
+  constructor(start: { conn: Conn; incoming: boolean; target?: string; hello: Hello; nowMs: number }) {
+    this.conn = start.conn;
+    this.incoming = start.incoming;
+    this.target = start.target;
+    this.hello = start.hello;
+    this.phase = start.incoming ? "greeting" : "connecting";
+    this.heardMs = start.nowMs;
+  }
+
+  /** A request id that no open question has. */
+  takeId(): number {
+    const id = this.#nextId;
+    this.#nextId = id >= 0xffff_ffff ? 1 : id + 1;
+    return this.questions.has(id) ? this.takeId() : id;
+  }
+
+  /** Lets frames be longer than a hello. */
+  widen(): void {
+    this.#deframer.widen();
+  }
+
+  /** Takes bytes in. */
+  receive(bytes: Uint8Array): void {
+    this.#deframer.push(bytes);
+  }
+
+  /** The next whole packet with the bytes it took, if there is one. Throws `MalformedError`. */
+  nextPacket(): { packet: Packet; bytes: number } | undefined {
+    for (;;) {
+      const frame = this.#deframer.next();
+      if (frame === undefined) return undefined;
+      const packet = decodePacket(frame);
+      if (packet.kind !== "chunk") return { packet, bytes: frame.length };
+      const whole = this.#joiner.push(packet.stream, packet.last, packet.bytes);
+      if (whole === undefined) continue;
+      const joined = decodePacket(whole);
+      if (joined.kind === "chunk" || joined.kind === "hello") {
+        throw new MalformedError("Cannot take a message in chunks: it is none");
+      }
+      return { packet: joined, bytes: whole.length };
+    }
+  }
+
+  /** Queues a message. False: too much waits for this peer. */
+  queue(parcel: Parcel): boolean {
+    const lane = this.#lanes[parcel.lane]!;
+    for (const frame of parcel.frames) lane.push(frame);
+    this.#queued += parcel.bytes;
+    return this.#queued <= QUEUED_BYTES_MAX;
+  }
+
+  /** Whether something waits to be written. */
+  get hasOutput(): boolean {
+    return this.#queued > 0;
+  }
+
+  /** The next bytes to write: frames of the most urgent lane, no more than a socket should take at once. */
+  nextWrite(): Uint8Array | undefined {
+    const lane = this.#lanes.find((frames) => frames.length > 0);
+    if (lane === undefined) return undefined;
+    let count = 0;
+    let size = 0;
+    while (count < lane.length && (count === 0 || size + lane[count]!.length <= SOCKET_BYTES_MAX)) {
+      size += lane[count++]!.length;
+    }
+    const frames = lane.splice(0, count);
+    this.#queued -= size;
+    if (frames.length === 1) return frames[0]!;
+    const bytes = new Uint8Array(size);
+    let at = 0;
+    for (const frame of frames) {
+      bytes.set(frame, at);
+      at += frame.length;
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Clients and admins of a primary. A client is let in when the cluster runs, and gets a session number from a held
+ * block; the storages hear of it first. Its end is told to them behind everything that was accepted from it.
+ */
+import type { ClientSession, Conn } from "../../core/ids.ts";
+import { SESSION_BLOCK } from "../../core/limits.ts";
+import { tell } from "../../core/machine.ts";
+import type { Hello, NodeInfo, WireError } from "../../core/messages.ts";
+import type { ClientPeer, Site } from "./site.ts";
+import type { Storages } from "./storages.ts";
+
+/** Who is let in, who waits. */
+export class Clients {
+  #site: Site;
+  #storages: Storages;
+  #early = new Map<Conn, Hello>();
+  #live = new Map<Conn, ClientPeer>();
+  #admins = new Set<Conn>();
+  #next: number; // session to give
+  #blockAsked = false;
+  /** The client that imports. */
+  importer: Conn | undefined;
+
+  constructor(site: Site, storages: Storages) {
+    this.#site = site;
+    this.#storages = storages;
+    this.#next = site.metadata.sessionMark + 1;
+  }
+
+  /** Clients that are let in. */
+  get live(): readonly ClientPeer[] {
+    return [...this.#live.values()];
+  }
+
+  /** The newest session that was given. */
+  get mark(): number {
+    return this.#next - 1;
+  }
+
+  /** Connections that follow the cluster's table and nodes. */
+  get followers(): Conn[] {
+    return [...this.#live.keys(), ...this.#admins];
+  }
+
+  at(conn: Conn): ClientPeer | undefined {
+    return this.#live.get(conn);
+  }
+
+  /** An admin is let in in any phase: it watches. */
+  admit(conn: Conn): void {
+    this.#admins.add(conn);
+    this.#site.emit({ do: "accept", conn }, this.#welcome(conn, 0));
+  }
+
+  /** A client has said who it is. */
+  identified(conn: Conn, hello: Hello): void {
+    if (this.#site.phase === "stopping" || this.#site.phase === "ended") {
+      const error: WireError = { code: "stopping", message: "Cannot let a client in: the cluster stops" };
+      return this.#site.emit({ do: "reject", conn, error });
+    }
+    this.#early.set(conn, hello);
+    this.letIn();
+  }
+
+  /** It has waited for too long: says for what. */
+  impatient(conn: Conn, waitingFor: string): void {
+    this.#early.delete(conn);
+    const why = this.importer !== undefined
+      ? "the import to end"
+      : `the cluster, which is ${this.#site.phase} (${waitingFor})`;
+    this.#site.emit({
+      do: "reject",
+      conn,
+      error: { code: "timedOut", message: `Cannot let a client in yet: it waited for ${why}` },
+    });
+  }
+
+  /** Lets in those that wait, as far as sessions are held and the cluster runs. */
+  letIn(): void {
+    if (this.#site.phase !== "running" || this.importer !== undefined) return;
+    for (const conn of [...this.#early.keys()]) {
+      if (this.#next > this.#site.metadata.sessionMark) return this.#askBlock();
+      this.#early.delete(conn);
+      const session = this.#next++ as ClientSession;
+      this.#live.set(conn, { conn, session });
+      const { epoch } = this.#site;
+      this.#site.emit(tell(this.#storages.conns("running"), "sessionOpened", { epoch, session }));
+      this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session));
+    }
+  }
+
+  /** A connection ended; gives the session that ended with it. */
+  disconnected(conn: Conn): ClientSession | undefined {
+    this.#early.delete(conn);
+    this.#admins.delete(conn);
+    const client = this.#live.get(conn);
+    if (!client) return undefined;
+    this.#live.delete(conn);
+    const { epoch } = this.#site;
+    const { session } = client;
+    this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionEnded", { epoch, session }));
+    return session;
+  }
+
+  /** Operation ends, and every session with it. */
+  endAll(): void {
+    for (const { conn, session } of this.#live.values()) {
+      const error: WireError = {
+        code: "sessionEnded",
+        message: `Cannot go on with client session ${session}: the cluster recovers`,
+        detail: { session },
+      };
+      this.#site.emit({ do: "reject", conn, error });
+    }
+    this.#live.clear();
+    this.importer = undefined;
+  }
+
+  /** Tells everybody about nodes that changed. */
+  tellNodes(nodes: readonly NodeInfo[]): void {
+    const conns = this.followers;
+    if (conns.length > 0) this.#site.emit(tell(conns, "nodes", { nodes }));
+  }
+
+  #askBlock(): void {
+    if (this.#blockAsked) return;
+    this.#blockAsked = true;
+    const session = this.#site.metadata.sessionMark + SESSION_BLOCK;
+    this.#site.propose({ type: "sessionMark", session }, () => {
+      this.#blockAsked = false;
+      this.letIn();
+    });
+  }
+
+  #welcome(conn: Conn, session: number): ReturnType<typeof tell> {
+    const { metadata, epoch, lastTid, phase, now } = this.#site;
+    const { clusterId, cluster, truncations } = metadata;
+    const image = this.#site.table.toImage();
+    const nodes = this.#storages.all.map((node) => node.info());
+    const body = {
+      clusterId,
+      cluster,
+      epoch,
+      index: 0,
+      session,
+      lastTid,
+      truncations,
+      phase,
+      wallMs: now.wallMs,
+      image,
+      nodes,
+    };
+    return tell(conn, "welcome", body);
+  }
+}

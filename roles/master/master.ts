@@ -1,0 +1,512 @@
+/**
+ * The master role: it orders transactions and decides phases, the partition table, node states, sessions and oids.
+ *
+ * Messages: from storages the answers to `fence start lock fate`, `settle`, `space`, `askTable`; from clients `sync
+ * newOids finish outcome abort stage askTable`; from operators `status stop`. Invariants: nothing is told that isn't held
+ * (`consensus.ts`); a finish that is accepted commits; publication is in tid order, and to each peer table changes come
+ * before the answers, invalidations and unlocks that rely on them; a lost storage is admitted again only when the
+ * outdating of its cells is held.
+ */
+import { unreachable } from "../../core/errors.ts";
+import { sessionOf } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Oid, Partition, Ttid } from "../../core/ids.ts";
+import {
+  FAILOVER_GRACE_MS,
+  LOCK_TIMEOUT_MS,
+  OID_BLOCK,
+  STARTUP_GRACE_MS,
+  STOP_DEADLINE_MS,
+} from "../../core/limits.ts";
+import { answer, ask, tell } from "../../core/machine.ts";
+import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
+import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import { isReadable } from "../../core/partition_table.ts";
+import type { Digest } from "../../core/ports.ts";
+import { helloOf } from "../hello.ts";
+import { Clients } from "./clients.ts";
+import type { Consensus } from "./consensus.ts";
+import { Recovery } from "./recovery.ts";
+import type { Grace } from "./recovery.ts";
+import { reportOf } from "./report.ts";
+import { Site } from "./site.ts";
+import type { Asker, ClientPeer, MasterContext, MasterEffect } from "./site.ts";
+import { Storages } from "./storages.ts";
+import type { StorageNode } from "./storages.ts";
+import { Transactions } from "./transactions.ts";
+
+/** Events of a master. */
+export type MasterEvent = PeerEvent<MasterContext> | HostEvent<never, never>;
+
+/** What a master starts from. */
+export interface MasterStart {
+  readonly consensus: Consensus;
+  /** Its own name in the registry. */
+  readonly name: string;
+  readonly digest: Digest;
+  readonly grace?: Partial<Grace>;
+}
+
+type Failure = Extract<MasterEvent, { type: "failed" }>;
+
+/** A primary master. */
+export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
+  #name: string;
+  #site: Site;
+  #storages: Storages;
+  #clients: Clients;
+  #recovery: Recovery;
+  #transactions: Transactions;
+  #oidAskers: { readonly asker: Asker; readonly count: number }[] = [];
+  #stop: { readonly untilMs: number; readonly everything: boolean; readonly askers: Asker[] } | undefined;
+
+  constructor(start: MasterStart) {
+    this.#name = start.name;
+    this.#site = new Site(start.consensus, start.digest);
+    this.#storages = new Storages(this.#site.metadata.nodes);
+    this.#clients = new Clients(this.#site, this.#storages);
+    const site = this.#site;
+    const storages = this.#storages;
+    const grace = { startupGraceMs: STARTUP_GRACE_MS, failoverGraceMs: FAILOVER_GRACE_MS, ...start.grace };
+    const sessions = () => ({
+      live: this.#clients.live.map(({ session }) => session),
+      mark: this.#clients.mark,
+    });
+    this.#recovery = new Recovery({ site, storages, grace, sessions, done: () => this.#running() });
+    this.#transactions = new Transactions({
+      site,
+      storages,
+      clients: () => this.#clients.live,
+      outdate: (nodes, cells) => this.#outdate(nodes, cells),
+    });
+  }
+
+  /** What this node says of itself. */
+  hello(): Hello {
+    const { clusterId, cluster } = this.#site.metadata;
+    return helloOf({ role: "master", clusterId, cluster, name: this.#name });
+  }
+
+  /** For tests and checkers. */
+  get view(): { phase: string; epoch: number; lastTid: bigint; pending: number; table: string } {
+    const { phase, epoch, lastTid, table } = this.#site;
+    return { phase, epoch, lastTid, pending: this.#transactions.pending, table: table.toString() };
+  }
+
+  due(): number | undefined {
+    const all = [this.#recovery.dueMs, this.#stop?.untilMs].filter((at) => at !== undefined);
+    return all.length === 0 ? undefined : Math.min(...all);
+  }
+
+  step(event: MasterEvent, now: Now): MasterEffect[] {
+    this.#site.now = now;
+    switch (event.type) {
+      case "opened":
+        this.#recovery.begin();
+        break;
+      case "identified":
+        this.#identified(event.conn, event.hello);
+        break;
+      case "impatient":
+        this.#clients.impatient(event.conn, this.#recovery.waitingFor);
+        break;
+      case "asked":
+        this.#asked({ conn: event.conn, id: event.id }, event.message);
+        break;
+      case "told":
+        this.#told(event.conn, event.message);
+        break;
+      case "answered":
+        this.#answered(event.context, event.message);
+        break;
+      case "failed":
+        this.#failed(event);
+        break;
+      case "lost":
+        this.#lost(event.conn, event.error);
+        break;
+      case "saved":
+        this.#site.saved();
+        break;
+      case "due":
+        this.#recovery.due();
+        break;
+      case "terminate":
+        this.#beginStop({ everything: false });
+        break;
+      case "read":
+      case "room":
+        break;
+      default:
+        unreachable(event);
+    }
+    this.#tryStop();
+    return this.#site.taken();
+  }
+
+  #identified(conn: Conn, hello: Hello): void {
+    switch (hello.role) {
+      case "storage":
+        return this.#storageCame(conn, hello);
+      case "client":
+        return this.#clients.identified(conn, hello);
+      case "admin":
+        return this.#clients.admit(conn);
+      default: {
+        const message = `Cannot serve a ${hello.role}: this cluster has one master`;
+        return this.#site.emit({ do: "reject", conn, error: { code: "wrongRole", message } });
+      }
+    }
+  }
+
+  #storageCame(conn: Conn, hello: Hello): void {
+    const registered = this.#site.metadata.storageOf(hello.diskId);
+    const node = registered && this.#storages.node(registered.index as NodeIndex);
+    if (!node) {
+      this.#storages.strangers.set(hello.name, { diskId: hello.diskId, address: hello.address });
+      const message =
+        `Cannot admit storage "${hello.name}": disk ${hello.diskId} isn't in the registry of cluster "${this.#site.metadata.cluster}"`;
+      this.#site.log("error", message);
+      return this.#site.emit({ do: "reject", conn, error: { code: "unknownNode", message } });
+    }
+    if (node.early !== undefined) this.#turnAway(node.early);
+    node.early = conn;
+    if (hello.address !== "") node.address = hello.address;
+    if (node.conn !== undefined) {
+      const old = node.conn;
+      this.#site.emit({
+        do: "close",
+        conn: old,
+        error: { code: "lost", message: "Replaced by a newer connection of the same node" },
+      });
+      this.#storageLost(node, "it connected again");
+    }
+    this.#admit(node);
+  }
+
+  #turnAway(conn: Conn): void {
+    const message = "Cannot admit this connection: the same node has made a newer one";
+    this.#site.emit({ do: "reject", conn, error: { code: "lost", message } });
+  }
+
+  /** Lets a storage in, once what it may lack is held. */
+  #admit(node: StorageNode): void {
+    if (node.early === undefined || node.conn !== undefined || node.leaving > 0) return;
+    const conn = node.early;
+    node.early = undefined;
+    node.conn = conn;
+    node.session = this.#storages.nextSession();
+    node.problem = undefined;
+    node.become("pending");
+    this.#storages.strangers.delete(node.name);
+    this.#site.emit({ do: "accept", conn });
+    this.#recovery.fence(node);
+  }
+
+  #asked(asker: Asker, message: AskMessage): void {
+    if (message.name === "status") {
+      const parts = { site: this.#site, storages: this.#storages, name: this.#name };
+      const clients = this.#clients.live.length;
+      const report = reportOf({ ...parts, clients, waitingFor: this.#recovery.waitingFor });
+      return this.#site.emit(answer(asker, "status", report));
+    }
+    if (message.name === "askTable") {
+      return this.#site.emit(answer(asker, "askTable", { image: this.#site.table.toImage() }));
+    }
+    const client = this.#clients.at(asker.conn);
+    if (client) return this.#clientAsked(asker, client, message);
+    if (message.name === "settle" && this.#storages.at(asker.conn)) {
+      return this.#site.emit(
+        answer(asker, "settle", { accepted: this.#transactions.settle(message.body.ttid) }),
+      );
+    }
+    if (message.name === "stop" && !this.#storages.at(asker.conn)) {
+      return this.#beginStop({ everything: true, asker });
+    }
+    this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
+  }
+
+  #clientAsked(asker: Asker, client: ClientPeer, message: AskMessage): void {
+    const { lastTid, now } = this.#site;
+    switch (message.name) {
+      case "sync":
+        return this.#site.emit(answer(asker, "sync", { lastTid, wallMs: now.wallMs }));
+      case "newOids":
+        this.#oidAskers.push({ asker, count: Math.min(Math.max(message.body.count, 1), OID_BLOCK) });
+        return this.#grantOids();
+      case "finish":
+        return this.#transactions.finish(asker, client, message.body, this.#clients.importer === asker.conn);
+      case "outcome":
+        return this.#outcome(asker, message.body);
+      case "stage":
+        return this.#stage(asker, message.body);
+      default:
+        return this.#site.refuse(asker, {
+          code: "denied",
+          message: `Cannot serve ${message.name} to a client`,
+        });
+    }
+  }
+
+  #told(conn: Conn, message: TellMessage): void {
+    if (message.name === "abort") {
+      const client = this.#clients.at(conn);
+      const { ttid, nodes } = message.body;
+      if (client && sessionOf(ttid) === client.session) this.#transactions.abort(ttid, nodes);
+    } else if (message.name === "space") {
+      const node = this.#storages.at(conn);
+      if (node) {
+        node.problem = message.body.low
+          ? `its disk is short of space: ${message.body.freeBytes} bytes are free`
+          : undefined;
+      }
+    }
+  }
+
+  /** A node that answers, if it is still the one that was asked. */
+  #current(context: MasterContext): StorageNode | undefined {
+    const node = this.#storages.node(context.node);
+    return node?.session === context.session && node.conn !== undefined ? node : undefined;
+  }
+
+  #answered(context: MasterContext, message: AnswerMessage): void {
+    const node = this.#current(context);
+    if (!node) return;
+    switch (context.of) {
+      case "fence":
+        if (message.name !== "fence" || context.epoch !== this.#site.epoch) return;
+        node.report = message.body;
+        return this.#recovery.fenced(node);
+      case "start":
+        if (context.epoch !== this.#site.epoch) return;
+        return this.#started(node);
+      case "lock":
+        return this.#transactions.locked(context.ttid, node.index);
+      case "verify":
+        return this.#recovery.locked(node.index, context.ttid);
+      case "hear":
+        return this.#transactions.heard(context.ttid, node.index);
+      case "verifyFate":
+        if (message.name === "fate" && context.epoch === this.#site.epoch) {
+          this.#recovery.fate(node.index, context.ttid, message.body.tid);
+        }
+        return;
+      case "outcome":
+        if (message.name === "fate") {
+          this.#site.emit(answer(context.asker, "outcome", { tid: message.body.tid }));
+        }
+        return;
+    }
+  }
+
+  /** A storage that doesn't answer, or refuses what it must do, is lost; what it was asked for is seen to elsewhere. */
+  #failed({ context, name, error }: Failure): void {
+    if (context.of === "outcome") this.#askFate(context);
+    const node = this.#current(context);
+    if (!node || error.code === "lost") return; // its `lost` follows
+    if (context.of === "fence") node.problem = error.message;
+    this.#site.log("error", `Giving up storage ${node.name}: ${name} failed`, {
+      code: error.code,
+      reason: error.message,
+    });
+    this.#site.emit({ do: "close", conn: node.conn!, error });
+    this.#storageLost(node, error.message);
+  }
+
+  #lost(conn: Conn, error: WireError): void {
+    const node = this.#storages.at(conn);
+    if (node) return this.#storageLost(node, error.message);
+    for (const waiting of this.#storages.all) if (waiting.early === conn) waiting.early = undefined;
+    const session = this.#clients.disconnected(conn);
+    if (session === undefined) return;
+    this.#transactions.disconnected(conn);
+    this.#transactions.sessionEnded(session);
+    this.#oidAskers = this.#oidAskers.filter(({ asker }) => asker.conn !== conn);
+    if (this.#clients.importer === conn) this.#endImport(() => undefined);
+  }
+
+  /** A storage's session ends: its votes count no more, its cells are outdated, or operation ends. */
+  #storageLost(node: StorageNode, why: string): void {
+    this.#site.log("warning", `Lost storage ${node.name}`, { reason: why });
+    const operating = this.#site.phase === "running" || this.#site.phase === "stopping";
+    const last = this.#site.table.isLastReadable(node.index);
+    node.conn = undefined;
+    node.session = 0;
+    node.become("unavailable");
+    if (!operating) {
+      this.#recovery.lost(node);
+      return this.#clients.tellNodes([node.info()]);
+    }
+    node.report = undefined;
+    this.#site.table.setUp(node.index, false);
+    this.#clients.tellNodes([node.info()]);
+    if (last && this.#site.phase === "running") return this.#recover();
+    if (last) return this.#finishStop("the last readable copy of a partition was lost");
+    const cells = this.#site.proposed.cellsOf(node.index).flatMap(({ partition, cell }) =>
+      isReadable(cell) ? [{ partition, node: node.index }] : []
+    );
+    if (cells.length > 0) this.#outdate(new Set([node.index]), cells);
+    else if (node.leaving === 0) this.#transactions.gone(node.index);
+    this.#transactions.retry();
+  }
+
+  /** Operation ends: what is in doubt is settled by a new recovery. */
+  #recover(): void {
+    this.#clients.endAll();
+    this.#transactions.clear();
+    this.#oidAskers = [];
+    this.#recovery.begin();
+  }
+
+  /** Has cells outdated; when that is held everybody hears of it, and nothing waits for lost nodes any more. */
+  #outdate(nodes: ReadonlySet<NodeIndex>, cells: readonly { partition: Partition; node: NodeIndex }[]): void {
+    const leaving = [...nodes].map((index) => this.#storages.node(index)!);
+    for (const node of leaving) node.leaving += 1;
+    this.#site.outdate(cells, (changes, version) => {
+      const { epoch, table } = this.#site;
+      const body = { generation: table.generation, base: version - 1, version, cells: changes, epoch };
+      const digest = table.digest(this.#site.digest);
+      this.#site.emit(
+        tell([...this.#storages.conns("pending", "running"), ...this.#clients.followers], "tableChange", {
+          ...body,
+          digest,
+        }),
+      );
+      for (const node of leaving) {
+        node.leaving -= 1;
+        if (node.conn === undefined && node.leaving === 0) this.#transactions.gone(node.index);
+        this.#admit(node);
+      }
+      this.#transactions.retry();
+    });
+  }
+
+  #started(node: StorageNode): void {
+    if (node.state !== "running") node.become("running");
+    this.#clients.tellNodes([node.info()]);
+    this.#recovery.started(node.index);
+  }
+
+  /** The cluster runs: clients are let in. */
+  #running(): void {
+    if (this.#site.metadata.desired === "import") this.#endImport(() => undefined);
+    this.#site.emit(
+      tell(this.#clients.followers, "phase", { phase: this.#site.phase, epoch: this.#site.epoch }),
+    );
+    this.#clients.letIn();
+  }
+
+  /** Grants oids below a held mark. */
+  #grantOids(): void {
+    const { metadata } = this.#site;
+    while (this.#oidAskers.length > 0) {
+      const { asker, count } = this.#oidAskers[0]!;
+      const end = this.#site.nextOid + BigInt(count) - 1n;
+      if (end > metadata.oidMark) {
+        const oid = (end + BigInt(OID_BLOCK)) as Oid;
+        return this.#site.propose({ type: "oidMark", oid }, () => this.#grantOids());
+      }
+      this.#oidAskers.shift();
+      this.#site.emit(answer(asker, "newOids", { first: this.#site.nextOid, count }));
+      this.#site.nextOid = (end + 1n) as Oid;
+    }
+  }
+
+  /** What became of a transaction of a session that is over. */
+  #outcome(asker: Asker, { ttid, home }: Body<"outcome">): void {
+    const old = this.#clients.live.find(({ session, conn }) =>
+      session === sessionOf(ttid) && conn !== asker.conn
+    );
+    if (old) {
+      const error = {
+        code: "sessionEnded",
+        message: "Replaced by a newer session of the same client",
+        detail: { session: old.session },
+      } as const;
+      this.#site.emit({ do: "reject", conn: old.conn, error });
+      this.#lost(old.conn, error);
+    }
+    if (this.#transactions.awaitOutcome(ttid, asker)) return;
+    this.#transactions.abort(ttid, []); // from here it can't be accepted any more
+    this.#askFate({ of: "outcome", ttid, home, asker, tried: [], node: 0 as NodeIndex, session: 0 });
+  }
+
+  /** Asks a readable home cell, behind the unlocks that went the same way. */
+  #askFate(context: Extract<MasterContext, { of: "outcome" }>): void {
+    const { ttid, home, asker, tried } = context;
+    for (const { node: index } of this.#site.table.cells(home)) {
+      const node = this.#storages.node(index);
+      if (
+        tried.includes(index) || node?.conn === undefined || node.state !== "running"
+        || !this.#site.reads(home, index)
+      ) continue;
+      const next = { ...context, node: index, session: node.session, tried: [...tried, index] };
+      return this.#site.emit(
+        ask(node.conn, "fate", { epoch: this.#site.epoch, ttid }, {
+          context: next,
+          withinMs: LOCK_TIMEOUT_MS,
+        }),
+      );
+    }
+    const message =
+      `Cannot tell the outcome of transaction ${ttid} yet: no storage with partition ${home} is there`;
+    this.#site.refuse(asker, { code: "outcomePending", message, detail: { ttid: ttid as Ttid } });
+  }
+
+  /** The import stage: one client, which gives its own tids. */
+  #stage(asker: Asker, { importing, origin }: Body<"stage">): void {
+    const done = (): void => {
+      const { lastTid, metadata } = this.#site;
+      this.#site.emit(answer(asker, "stage", { lastTid, origin: metadata.origin }));
+    };
+    if (!importing) return this.#clients.importer === asker.conn ? this.#endImport(done) : done();
+    const others = this.#clients.live.length - 1;
+    if (others > 0 || this.#transactions.pending > 0) {
+      const message = `Cannot import: ${others} other clients are connected; stop them and try again`;
+      return this.#site.refuse(asker, { code: "denied", message });
+    }
+    this.#clients.importer = asker.conn;
+    this.#site.propose({ type: "desired", state: "import", origin }, done);
+  }
+
+  #endImport(done: () => void): void {
+    this.#site.propose({ type: "desired", state: "run", origin: "" }, () => {
+      this.#clients.importer = undefined;
+      done();
+      this.#clients.letIn();
+    });
+  }
+
+  /** Stops in order: no new clients, open commits are served until a deadline. */
+  #beginStop(how: { everything: boolean; asker?: Asker }): void {
+    const askers = [...(this.#stop?.askers ?? []), ...(how.asker ? [how.asker] : [])];
+    const everything = how.everything || (this.#stop?.everything ?? false);
+    const untilMs = this.#stop?.untilMs ?? this.#site.now.monoMs + STOP_DEADLINE_MS;
+    const first = this.#stop === undefined;
+    this.#stop = { untilMs, everything, askers };
+    if (!first) return;
+    this.#site.enter("stopping");
+    this.#site.emit(
+      tell(this.#clients.followers, "phase", { phase: this.#site.phase, epoch: this.#site.epoch }),
+    );
+  }
+
+  #tryStop(): void {
+    if (!this.#stop || this.#site.phase === "ended") return;
+    const idle = this.#clients.live.length === 0 && this.#transactions.pending === 0;
+    if (idle) this.#finishStop("all is done");
+    else if (this.#site.now.monoMs >= this.#stop.untilMs) this.#finishStop("its deadline passed");
+  }
+
+  #finishStop(why: string): void {
+    const { everything, askers } = this.#stop!;
+    this.#site.log("info", "Stopping", { why });
+    this.#clients.endAll();
+    if (everything) {
+      const conns = this.#storages.all.flatMap(({ conn }) => (conn === undefined ? [] : [conn]));
+      this.#site.emit(tell(conns, "shutdown", { epoch: this.#site.epoch }));
+    }
+    for (const asker of askers) this.#site.emit(answer(asker, "stop", {}));
+    this.#site.enter("ended");
+    this.#site.emit({ do: "stop" });
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * What the masters hold about a cluster: a state, and the entries of a log that change it. Only what is durable on a
+ * majority counts (`consensus.ts`). No transaction data and no actual phase stands here.
+ */
+import { decode, encode } from "cborg";
+import { invariant, MalformedError } from "../../core/errors.ts";
+import type { NodeIndex, Oid } from "../../core/ids.ts";
+import { cellChange } from "../../core/messages.ts";
+import type { CellChange, Role } from "../../core/messages.ts";
+import { PartitionTable } from "../../core/partition_table.ts";
+import { bytes, integer, list, oid, record, text } from "../../core/schema.ts";
+import type { Value } from "../../core/schema.ts";
+
+/** A member of the cluster. Its identity is the disk id; index and name never go to another. */
+const registered = record({ index: integer, name: text, role: text, address: text, diskId: text });
+/** A member of the cluster. */
+export type Registered = Value<typeof registered>;
+
+/** What the operator wants the cluster to do. `import` admits one client, which gives its own tids. */
+export type Desired = "run" | "import";
+
+/** A change of the metadata. */
+export type Entry =
+  /** A recovery begins: every message of it carries this epoch, all client sessions are over. */
+  | { readonly type: "opened"; readonly epoch: number }
+  /** Cells change; the result is this version of the table. */
+  | { readonly type: "cells"; readonly version: number; readonly cells: readonly CellChange[] }
+  /** No oid above it has been granted or published. */
+  | { readonly type: "oidMark"; readonly oid: Oid }
+  /** No client session above it has been granted. */
+  | { readonly type: "sessionMark"; readonly session: number }
+  | { readonly type: "desired"; readonly state: Desired; readonly origin: string };
+
+const cellList = list(cellChange);
+const FORMAT = 1;
+
+/** An entry as bytes. */
+export function encodeEntry(entry: Entry): Uint8Array {
+  switch (entry.type) {
+    case "opened":
+      return encode(["opened", entry.epoch]);
+    case "cells":
+      return encode(["cells", entry.version, cellList.write(entry.cells)]);
+    case "oidMark":
+      return encode(["oidMark", entry.oid]);
+    case "sessionMark":
+      return encode(["sessionMark", entry.session]);
+    case "desired":
+      return encode(["desired", entry.state, entry.origin]);
+  }
+}
+
+/**
+ * Reads an entry.
+ *
+ * @throws MalformedError when it is none that this version knows: the store was written by a newer one
+ */
+export function decodeEntry(encoded: Uint8Array): Entry {
+  const fields = decode(encoded) as unknown[];
+  switch (fields[0]) {
+    case "opened":
+      return { type: "opened", epoch: integer.read(fields[1], "epoch") };
+    case "cells":
+      return {
+        type: "cells",
+        version: integer.read(fields[1], "version"),
+        cells: cellList.read(fields[2], "cells"),
+      };
+    case "oidMark":
+      return { type: "oidMark", oid: oid.read(fields[1], "oid") };
+    case "sessionMark":
+      return { type: "sessionMark", session: integer.read(fields[1], "session") };
+    case "desired":
+      return {
+        type: "desired",
+        state: fields[1] === "import" ? "import" : "run",
+        origin: text.read(fields[2], "origin"),
+      };
+    default:
+      throw new MalformedError(
+        `Cannot read the metadata log: unknown entry "${fields[0]}"; start a newer neo`,
+      );
+  }
+}
+
+const imageFields = record({
+  format: integer,
+  clusterId: text,
+  cluster: text,
+  epoch: integer,
+  oidMark: oid,
+  sessionMark: integer,
+  truncations: integer,
+  desired: text,
+  origin: text,
+  nodes: list(registered),
+  table: bytes,
+});
+
+/** The state that the entries so far have made. */
+export class Metadata {
+  readonly clusterId: string;
+  readonly cluster: string;
+  readonly table: PartitionTable;
+  readonly nodes: readonly Registered[];
+  readonly truncations: number;
+  #epoch: number;
+  #oidMark: Oid;
+  #sessionMark: number;
+  #desired: Desired;
+  #origin: string;
+
+  private constructor(image: Value<typeof imageFields>) {
+    this.clusterId = image.clusterId;
+    this.cluster = image.cluster;
+    this.table = PartitionTable.ofImage(image.table);
+    this.nodes = image.nodes;
+    this.truncations = image.truncations;
+    this.#epoch = image.epoch;
+    this.#oidMark = image.oidMark;
+    this.#sessionMark = image.sessionMark;
+    this.#desired = image.desired === "import" ? "import" : "run";
+    this.#origin = image.origin;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get oidMark(): Oid {
+    return this.#oidMark;
+  }
+
+  get sessionMark(): number {
+    return this.#sessionMark;
+  }
+
+  get desired(): Desired {
+    return this.#desired;
+  }
+
+  /** Where imported data came from, in the importer's words; empty for a database that wasn't imported. */
+  get origin(): string {
+    return this.#origin;
+  }
+
+  /** The storage with this disk. */
+  storageOf(diskId: string): Registered | undefined {
+    return this.nodes.find((node) => node.role === "storage" && node.diskId === diskId);
+  }
+
+  /** Takes an entry that is held. */
+  apply(entry: Entry): void {
+    switch (entry.type) {
+      case "opened":
+        invariant(entry.epoch > this.#epoch, "epochs grow");
+        this.#epoch = entry.epoch;
+        break;
+      case "cells":
+        this.table.apply(entry.version, entry.cells);
+        break;
+      case "oidMark":
+        if (entry.oid > this.#oidMark) this.#oidMark = entry.oid;
+        break;
+      case "sessionMark":
+        this.#sessionMark = Math.max(this.#sessionMark, entry.session);
+        break;
+      case "desired":
+        this.#desired = entry.state;
+        if (entry.origin !== "") this.#origin = entry.origin;
+        break;
+    }
+  }
+
+  /** The state as bytes. */
+  toImage(): Uint8Array {
+    const { clusterId, cluster, epoch, oidMark, sessionMark, truncations, desired, origin, nodes } = this;
+    const table = this.table.toImage();
+    const image = {
+      format: FORMAT,
+      clusterId,
+      cluster,
+      epoch,
+      oidMark,
+      sessionMark,
+      truncations,
+      desired,
+      origin,
+      nodes,
+      table,
+    };
+    return encode(imageFields.write(image));
+  }
+
+  /**
+   * Reads a state.
+   *
+   * @throws MalformedError when it is broken or of a newer version
+   */
+  static ofImage(encoded: Uint8Array): Metadata {
+    let wire: unknown;
+    try {
+      wire = decode(encoded);
+    } catch (cause) {
+      throw new MalformedError("Cannot read the cluster's metadata: the image is broken", { cause });
+    }
+    const image = imageFields.read(wire, "metadata");
+    if (image.format !== FORMAT) {
+      throw new MalformedError(
+        `Cannot read the cluster's metadata: it has format ${image.format}, this neo knows ${FORMAT}`,
+      );
+    }
+    return new Metadata(image);
+  }
+}
+
+/** A new cluster, as `init` describes it. */
+export interface FirstCluster {
+  readonly clusterId: string;
+  readonly cluster: string;
+  readonly partitions: number;
+  readonly replicas: number;
+  /** Members in the order of their indexes, which begin at 1. */
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly role: Role;
+    readonly address: string;
+    readonly diskId: string;
+  }[];
+}
+
+/**
+ * The metadata that a new cluster begins with: its id and name, its members, and the first partition table. Written
+ * once, by `init`; a master without it waits.
+ */
+export function firstImage(cluster: FirstCluster): Uint8Array {
+  const nodes = cluster.nodes.map((node, at) => ({ ...node, index: at + 1 }));
+  const storages = nodes.filter((node) => node.role === "storage").map((node) => node.index as NodeIndex);
+  const { partitions, replicas, clusterId } = cluster;
+  const image = {
+    format: FORMAT,
+    clusterId,
+    cluster: cluster.cluster,
+    epoch: 0,
+    oidMark: 0n as Oid,
+    sessionMark: 0,
+    truncations: 0,
+    desired: "run",
+    origin: "",
+    nodes,
+    table: PartitionTable.deal({ partitions, replicas, nodes: storages }).toImage(),
+  };
+  return encode(imageFields.write(image));
+}

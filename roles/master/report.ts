@@ -1,0 +1,67 @@
+/** What an operator gets to see of a cluster. */
+import type { Answer, NodeReport } from "../../core/messages.ts";
+import { isReadable } from "../../core/partition_table.ts";
+import type { Site } from "./site.ts";
+import type { StorageNode, Storages } from "./storages.ts";
+
+/** The cluster in one answer. */
+export function reportOf(parts: {
+  site: Site;
+  storages: Storages;
+  name: string;
+  clients: number;
+  waitingFor: string;
+}): Answer<"status"> {
+  const { site, storages, name, clients, waitingFor } = parts;
+  const { metadata, table } = site;
+  const nodes = metadata.nodes.map((registered): NodeReport => {
+    const { index, name: nodeName, role, address } = registered;
+    const node = storages.all.find((one) => one.index === index);
+    if (node) return storageReport(site, node);
+    const state = nodeName === name ? "running" : "unavailable";
+    return { index, name: nodeName, role, address, state, cells: 0, readable: 0, problem: null };
+  });
+  for (const [strangerName, { address }] of storages.strangers) {
+    const problem = "its disk id isn't in the registry: put its own folder back, or replace the node";
+    nodes.push({
+      index: 0,
+      name: strangerName,
+      role: "storage",
+      address,
+      state: "unknown",
+      cells: 0,
+      readable: 0,
+      problem,
+    });
+  }
+  return {
+    clusterId: metadata.clusterId,
+    cluster: metadata.cluster,
+    state: site.phase,
+    primary: name,
+    epoch: site.epoch,
+    generation: table.generation,
+    version: table.version,
+    partitions: table.partitions,
+    replicas: table.replicas,
+    origin: metadata.origin,
+    lastTid: site.lastTid,
+    clients,
+    waitingFor,
+    nodes,
+  };
+}
+
+function storageReport(site: Site, node: StorageNode): NodeReport {
+  const cells = site.table.cellsOf(node.index);
+  return {
+    index: node.index,
+    name: node.name,
+    role: "storage",
+    address: node.address,
+    state: node.state,
+    cells: cells.length,
+    readable: cells.filter(({ cell }) => isReadable(cell)).length,
+    problem: node.problem ?? null,
+  };
+}

@@ -1,0 +1,165 @@
+/** What the parts of a master share: the held metadata, what is proposed beyond it, the phase, and where effects go. */
+import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import type { Effect, Now } from "../../core/machine.ts";
+import type { CellChange, WireError } from "../../core/messages.ts";
+import { isReadable, PartitionTable } from "../../core/partition_table.ts";
+import type { Digest, MetadataWrite } from "../../core/ports.ts";
+import type { Consensus } from "./consensus.ts";
+import type { Entry, Metadata } from "./metadata.ts";
+import { movePhase } from "./phases.ts";
+import type { Phase } from "./phases.ts";
+
+/** A request, to be answered once. */
+export interface Asker {
+  readonly conn: Conn;
+  readonly id: number;
+}
+
+/** What a master attaches to its questions: whom it asked, in which of its sessions, what for. */
+export type MasterContext =
+  & { readonly node: NodeIndex; readonly session: number }
+  & (
+    | { readonly of: "fence" | "start"; readonly epoch: number }
+    | { readonly of: "lock" | "verify"; readonly ttid: Ttid }
+    | { readonly of: "verifyFate"; readonly ttid: Ttid; readonly epoch: number }
+    | {
+      readonly of: "outcome";
+      readonly ttid: Ttid;
+      readonly home: Partition;
+      readonly asker: Asker;
+      readonly tried: readonly NodeIndex[];
+    }
+    | { readonly of: "hear"; readonly ttid: Ttid }
+  );
+
+/** Effects of a master. */
+export type MasterEffect = Effect<MasterContext, MetadataWrite, never, never, never>;
+
+/** A client that is let in. */
+export interface ClientPeer {
+  readonly conn: Conn;
+  readonly session: ClientSession;
+}
+
+/** Shared state; the parts change only what is theirs. */
+export class Site {
+  readonly digest: Digest;
+  /** The held table with all proposed changes. */
+  readonly proposed: PartitionTable;
+  /** The newest tid that is published. */
+  lastTid: Tid = ZERO_TID;
+  /** The newest tid that is given to a transaction. */
+  allocated: Tid = ZERO_TID;
+  /** The next oid to grant. */
+  nextOid: Oid = 1n as Oid;
+  now: Now = { monoMs: 0, wallMs: 0 };
+  #consensus: Consensus;
+  #phase: Phase = "recovering";
+  #effects: MasterEffect[] = [];
+  #then: { readonly entry: Entry; readonly held: () => void }[] = [];
+  #pending = new Map<Partition, number>(); // cell changes proposed and not held
+
+  constructor(consensus: Consensus, digest: Digest) {
+    this.#consensus = consensus;
+    this.digest = digest;
+    this.proposed = PartitionTable.ofImage(consensus.metadata.table.toImage());
+  }
+
+  get metadata(): Metadata {
+    return this.#consensus.metadata;
+  }
+
+  /** The held table. */
+  get table(): PartitionTable {
+    return this.#consensus.metadata.table;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get epoch(): number {
+    return this.#consensus.metadata.epoch;
+  }
+
+  enter(phase: Phase): void {
+    this.#phase = movePhase(this.#phase, phase);
+    this.log("info", `Cluster is ${phase}`, { epoch: this.epoch });
+  }
+
+  /** Proposes an entry; `held` runs when it is held and applied. */
+  propose(entry: Entry, held: () => void): void {
+    for (const write of this.#consensus.propose(entry)) {
+      this.#effects.push({ do: "save", write, durable: true });
+    }
+    this.#then.push({ entry, held });
+  }
+
+  /** Proposes that cells are outdated. */
+  outdate(
+    cells: readonly { readonly partition: Partition; readonly node: NodeIndex }[],
+    held: (changes: CellChange[], version: number) => void,
+  ): void {
+    const version = this.proposed.version + 1;
+    const changes = cells.map(({ partition, node }) => ({
+      partition,
+      node,
+      state: "outOfDate",
+      since: version,
+    }));
+    this.proposed.apply(version, changes);
+    for (const { partition } of changes) {
+      this.#pending.set(partition, (this.#pending.get(partition) ?? 0) + 1);
+    }
+    this.propose({ type: "cells", version, cells: changes }, () => {
+      for (const { partition } of changes) {
+        const left = this.#pending.get(partition)! - 1;
+        if (left === 0) this.#pending.delete(partition);
+        else this.#pending.set(partition, left);
+      }
+      held(changes, version);
+    });
+  }
+
+  /** Whether a change of this row is proposed and not held. */
+  changes(partition: Partition): boolean {
+    return this.#pending.has(partition);
+  }
+
+  /** Whether a node's cell may be read, in the held table or in the newest proposed one. */
+  reads(partition: Partition, node: NodeIndex): boolean {
+    return isReadable(this.table.cell(partition, node)) || isReadable(this.proposed.cell(partition, node));
+  }
+
+  /** The round's saves are done: what was proposed is held. */
+  saved(): void {
+    const held = this.#consensus.saved();
+    const then = this.#then.splice(0, held.length);
+    for (const { held } of then) held();
+    for (const write of this.#consensus.compact()) this.#effects.push({ do: "save", write, durable: true });
+  }
+
+  emit(...effects: readonly MasterEffect[]): void {
+    this.#effects.push(...effects);
+  }
+
+  refuse(asker: Asker, error: WireError): void {
+    this.#effects.push({ do: "refuse", conn: asker.conn, id: asker.id, error });
+  }
+
+  log(
+    level: "debug" | "info" | "warning" | "error",
+    text: string,
+    facts?: { readonly [name: string]: unknown },
+  ): void {
+    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) });
+  }
+
+  /** The effects of the step that ends. */
+  taken(): MasterEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}

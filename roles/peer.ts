@@ -1,0 +1,500 @@
+/**
+ * Connections of one role: who is there, what was asked, what waits to be sent. Sans-IO: transport events and the
+ * time go in, events for the machine come out, bytes go to the transport's `write`.
+ *
+ * Invariants: nothing but a hello is parsed before a peer is identified; its messages reach the machine in order
+ * and only once it is accepted; a question ends exactly once, with `answered` or `failed`; `lost` is the last event of a
+ * connection and comes after everything it delivered; a peer that breaks a rule costs its own connection only.
+ */
+import { encodeAnswer, encodeAsk, encodeError, encodeHello, encodeTell } from "../core/codec.ts";
+import type { Packet } from "../core/codec.ts";
+import { Deadlines } from "../core/deadlines.ts";
+import { MalformedError } from "../core/errors.ts";
+import type { Conn } from "../core/ids.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  EARLY_BYTES_MAX,
+  HELLO_TIMEOUT_MS,
+  KEEPALIVE_MISSED_MAX,
+  KEEPALIVE_MS,
+  PATIENCE_MS,
+  REQUESTS_IN_FLIGHT_MAX,
+  UNIDENTIFIED_MAX,
+  WRITE_TIMEOUT_MS,
+} from "../core/limits.ts";
+import type { Effect, PeerEvent } from "../core/machine.ts";
+import { MAGIC, messages, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
+import type { AskMessage, Hello, Role, WireError } from "../core/messages.ts";
+import type { Transport, TransportEvent } from "../core/ports.ts";
+import { Link, parcelOf } from "./link.ts";
+import type { Parcel, Question } from "./link.ts";
+
+/** Effects that concern connections. */
+export type PeerEffect<C> = Extract<
+  Effect<C>,
+  { do: "ask" | "tell" | "answer" | "refuse" | "accept" | "reject" | "close" | "connect" }
+>;
+
+/** Who we are and whom we serve. */
+export interface PeersOptions {
+  /** Said to peers that connect to us. */
+  readonly hello: Hello;
+  /** Roles that may connect to us. */
+  readonly serves: readonly Role[];
+  readonly keepaliveMs?: number;
+}
+
+type Watch<C> = Link<C> | Question<C>;
+
+/** The peers of one role. */
+export class Peers<C> {
+  #options: PeersOptions;
+  #keepaliveMs: number;
+  #transport: Transport;
+  #links = new Map<Conn, Link<C>>();
+  #unidentified = 0;
+  #deadlines = new Deadlines<Watch<C>>();
+  #out: PeerEvent<C>[] = [];
+  #dirty = new Set<Link<C>>();
+  #nowMs = 0; // of the call that runs
+
+  constructor(transport: Transport, options: PeersOptions) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
+  }
+
+  /** Connections that are there, whatever their phase. */
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** Takes what the transport reports; gives what the machine must know. */
+  receive(event: TransportEvent, nowMs: number): PeerEvent<C>[] {
+    this.#nowMs = nowMs;
+    const link = this.#links.get(event.conn);
+    if (event.type === "accepted") this.#accepted(event.conn, nowMs);
+    else if (link !== undefined) {
+      switch (event.type) {
+        case "connected":
+          this.#connected(link, nowMs);
+          break;
+        case "bytes":
+          this.#heard(link, event.bytes, nowMs);
+          break;
+        case "drained":
+          link.blockedMs = undefined;
+          this.#watch(link);
+          this.#dirty.add(link);
+          break;
+        case "closed":
+          this.#lose(link, { code: "lost", message: `Lost the connection: ${event.reason}` });
+          break;
+      }
+    }
+    return this.#taken();
+  }
+
+  /** Looks at deadlines that have come. */
+  tick(nowMs: number): PeerEvent<C>[] {
+    this.#nowMs = nowMs;
+    for (const watch of this.#deadlines.take(nowMs)) {
+      if (watch instanceof Link) this.#linkDue(watch, nowMs);
+      else this.#questionDue(watch);
+    }
+    return this.#taken();
+  }
+
+  /** When `tick` is wanted next. */
+  due(): number | undefined {
+    return this.#deadlines.next();
+  }
+
+  /** Carries out what the machine decided; `send()` then writes. */
+  perform(effect: PeerEffect<C>, nowMs: number): PeerEvent<C>[] {
+    this.#nowMs = nowMs;
+    switch (effect.do) {
+      case "connect": {
+        const conn = this.#transport.connect(effect.address);
+        const link = new Link<C>({
+          conn,
+          incoming: false,
+          target: effect.target,
+          hello: effect.hello,
+          nowMs,
+        });
+        this.#links.set(conn, link);
+        this.#deadlines.set(link, nowMs + CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS);
+        break;
+      }
+      case "ask":
+        this.#ask(effect, nowMs);
+        break;
+      case "tell":
+        this.#tell(effect.conns, effect.message);
+        break;
+      case "answer": {
+        const { name, body } = effect.message;
+        this.#reply(effect.conn, effect.id, () => encodeAnswer(effect.id, name, body as never));
+        break;
+      }
+      case "refuse":
+        this.#reply(effect.conn, effect.id, () => encodeError(effect.id, effect.error));
+        break;
+      case "accept":
+        this.#accept(effect.conn, nowMs);
+        break;
+      case "reject":
+      case "close": {
+        const link = this.#links.get(effect.conn);
+        if (link) this.#end(link, effect.error, effect.do === "reject");
+        break;
+      }
+    }
+    return this.#taken();
+  }
+
+  /** Writes what is queued: one write a peer and lane, as far as sockets take it. */
+  send(nowMs: number): void {
+    for (const link of this.#dirty) this.#write(link, nowMs);
+    this.#dirty.clear();
+  }
+
+  #taken(): PeerEvent<C>[] {
+    const events = this.#out;
+    if (events.length > 0) this.#out = [];
+    return events;
+  }
+
+  #accepted(conn: Conn, nowMs: number): void {
+    if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
+    const link = new Link<C>({ conn, incoming: true, hello: this.#options.hello, nowMs });
+    this.#links.set(conn, link);
+    this.#unidentified += 1;
+    this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
+  }
+
+  #connected(link: Link<C>, nowMs: number): void {
+    link.phase = "greeting";
+    link.heardMs = nowMs;
+    this.#post(link, parcelOf(encodeHello(link.hello), { lane: "liveness", id: 0, kind: "tell" }));
+    this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
+  }
+
+  #heard(link: Link<C>, bytes: Uint8Array, nowMs: number): void {
+    if (link.phase === "closing") return;
+    link.heardMs = nowMs;
+    link.missed = 0;
+    this.#guard(link, () => {
+      link.receive(bytes);
+      for (let got = link.nextPacket(); got !== undefined; got = link.nextPacket()) {
+        this.#packet(link, got.packet, got.bytes, nowMs);
+        if (this.#phaseOf(link) === "closing") return;
+      }
+    });
+  }
+
+  /** What a peer sends wrongly ends its own connection, with the reason. */
+  #guard(link: Link<C>, take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.#end(link, { code: "malformed", message: error.message }, true);
+    }
+  }
+
+  /** Read through a call, because a step in between may have ended the link. */
+  #phaseOf(link: Link<C>): string {
+    return link.phase;
+  }
+
+  #packet(link: Link<C>, packet: Packet, bytes: number, nowMs: number): void {
+    switch (link.phase) {
+      case "greeting":
+        if (packet.kind === "hello") return this.#identify(link, packet.hello, nowMs);
+        if (packet.kind === "error" && packet.id === 0) return this.#lose(link, packet.error);
+        throw new MalformedError("Cannot take a message: the first one must be a hello");
+      case "waiting":
+        if (packet.kind === "error" && packet.id === 0) return this.#lose(link, packet.error);
+        link.early.push(packet);
+        link.earlyBytes += bytes;
+        if (link.earlyBytes > EARLY_BYTES_MAX) {
+          this.#end(link, {
+            code: "tooLarge",
+            message: "Cannot hold more messages of a peer that isn't accepted",
+          }, true);
+        }
+        return;
+      case "open":
+        return this.#deliver(link, packet);
+    }
+  }
+
+  #identify(link: Link<C>, hello: Hello, nowMs: number): void {
+    const wrong = this.#mismatch(link, hello);
+    if (wrong) return this.#end(link, wrong, true);
+    if (link.incoming) {
+      this.#unidentified -= 1;
+      this.#post(link, parcelOf(encodeHello(link.hello), { lane: "liveness", id: 0, kind: "tell" }));
+    }
+    link.peer = hello;
+    link.phase = "waiting";
+    link.widen();
+    if (link.incoming) this.#deadlines.set(link, nowMs + Math.min(hello.patienceMs, PATIENCE_MS));
+    const { conn, incoming } = link;
+    const target = link.target === undefined ? {} : { target: link.target };
+    this.#out.push({ type: "identified", conn, hello, incoming, ...target });
+  }
+
+  /** Why a peer can't be talked to, with both sides' values. */
+  #mismatch(link: Link<C>, theirs: Hello): WireError | undefined {
+    const ours = link.hello;
+    if (
+      theirs.magic !== MAGIC || theirs.versionMax < ours.versionMin || ours.versionMax < theirs.versionMin
+    ) {
+      const mine = `${MAGIC} versions ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`;
+      const message =
+        `Cannot talk: this side speaks ${mine}, the other ${theirs.magic} ${theirs.versionMin} to ${theirs.versionMax}`;
+      return { code: "wrongVersion", message };
+    }
+    if (ours.cluster !== "" && theirs.cluster !== "" && ours.cluster !== theirs.cluster) {
+      const message =
+        `Cannot talk: this side is of cluster "${ours.cluster}", the other of "${theirs.cluster}"`;
+      return { code: "wrongCluster", message };
+    }
+    if (ours.clusterId !== "" && theirs.clusterId !== "" && ours.clusterId !== theirs.clusterId) {
+      const message =
+        `Cannot talk: cluster "${ours.cluster}" has id ${ours.clusterId} on this side, ${theirs.clusterId} on the other`;
+      return { code: "wrongCluster", message };
+    }
+    if (link.incoming && !this.#options.serves.includes(theirs.role as Role)) {
+      const message = `Cannot serve: this is a ${ours.role}, which takes ${
+        this.#options.serves.join(", ")
+      }; the other is a ${theirs.role}`;
+      return { code: "wrongRole", message };
+    }
+    return undefined;
+  }
+
+  #accept(conn: Conn, nowMs: number): void {
+    const link = this.#links.get(conn);
+    if (link?.phase !== "waiting") return;
+    link.phase = "open";
+    link.heardMs = nowMs;
+    this.#watch(link);
+    const early = link.early;
+    link.early = [];
+    link.earlyBytes = 0;
+    this.#guard(link, () => {
+      for (const packet of early) if (this.#phaseOf(link) === "open") this.#deliver(link, packet);
+    });
+  }
+
+  #deliver(link: Link<C>, packet: Packet): void {
+    const { conn } = link;
+    switch (packet.kind) {
+      case "ask":
+        return this.#asked(link, packet);
+      case "tell":
+        this.#out.push({ type: "told", conn, message: packet.message });
+        return;
+      case "answer":
+      case "error": {
+        if (packet.id === 0 && packet.kind === "error") return this.#lose(link, packet.error);
+        const question = link.questions.get(packet.id);
+        if (!question) return; // its deadline has passed
+        if (packet.kind === "answer" && packet.message.name !== question.name) {
+          throw new MalformedError(`Cannot take ${packet.message.name} as the answer to ${question.name}`);
+        }
+        this.#closeQuestion(question);
+        const { context, name } = question;
+        if (name === "ping") return;
+        if (packet.kind === "answer") {
+          this.#out.push({ type: "answered", conn, context, message: packet.message });
+        } else this.#out.push({ type: "failed", conn, context, name, error: packet.error });
+        return;
+      }
+      default:
+        throw new MalformedError(`Cannot take a ${packet.kind} here`);
+    }
+  }
+
+  #asked(link: Link<C>, packet: { id: number; withinMs: number; message: AskMessage }): void {
+    const { id, withinMs, message } = packet;
+    if (id === 0 || link.requests.has(id)) {
+      throw new MalformedError(`Cannot take request ${id}: the id is in use`);
+    }
+    if (link.requests.size >= REQUESTS_IN_FLIGHT_MAX) {
+      const text = `Cannot take more than ${REQUESTS_IN_FLIGHT_MAX} requests at once`;
+      return this.#end(link, { code: "tooLarge", message: text }, true);
+    }
+    link.requests.set(id, message.name);
+    if (message.name === "ping") return this.#reply(link.conn, id, () => encodeAnswer(id, "ping", {}));
+    this.#out.push({ type: "asked", conn: link.conn, id, withinMs, message });
+  }
+
+  #ask(effect: Extract<PeerEffect<C>, { do: "ask" }>, nowMs: number): void {
+    const { conn, message, context, withinMs } = effect;
+    const { name, body } = message;
+    const link = this.#links.get(conn);
+    if (!link || link.phase === "closing") {
+      const error: WireError = { code: "lost", message: `Cannot ask ${name}: the connection has ended` };
+      this.#out.push({ type: "failed", conn, context, name, error });
+      return;
+    }
+    const id = link.takeId();
+    const question: Question<C> = { link, id, name, context };
+    link.questions.set(id, question);
+    this.#deadlines.set(question, nowMs + withinMs);
+    const encoded = encodeAsk(id, name, body as never, Math.ceil(withinMs));
+    this.#post(link, parcelOf(encoded, { lane: messages[name].lane, id, kind: "ask" }));
+  }
+
+  #tell(conns: readonly Conn[], message: Extract<PeerEffect<C>, { do: "tell" }>["message"]): void {
+    let parcel: Parcel | undefined;
+    for (const conn of conns) {
+      const link = this.#links.get(conn);
+      if (!link || link.phase === "closing") continue;
+      parcel ??= parcelOf(encodeTell(message.name, message.body as never), {
+        lane: messages[message.name].lane,
+        id: 0,
+        kind: "tell",
+      });
+      this.#post(link, parcel);
+    }
+  }
+
+  #reply(conn: Conn, id: number, encode: () => Uint8Array): void {
+    const link = this.#links.get(conn);
+    const name = link?.requests.get(id);
+    if (!link || name === undefined || link.phase === "closing") return;
+    link.requests.delete(id);
+    this.#post(link, parcelOf(encode(), { lane: messages[name].lane, id, kind: "answer" }));
+  }
+
+  #post(link: Link<C>, parcel: Parcel): void {
+    this.#dirty.add(link);
+    if (link.queue(parcel)) return;
+    this.#drop(link, { code: "lost", message: "Dropped the peer: too much waits for it to read" });
+  }
+
+  #write(link: Link<C>, nowMs: number): void {
+    if (link.blockedMs !== undefined || link.phase === "connecting") return;
+    for (let bytes = link.nextWrite(); bytes !== undefined; bytes = link.nextWrite()) {
+      if (this.#transport.write(link.conn, bytes)) continue;
+      link.blockedMs = nowMs;
+      this.#watch(link);
+      return;
+    }
+    if (link.phase === "closing") this.#transport.close(link.conn);
+  }
+
+  /** Sets the next look at an open link: its silence, or how long it hasn't read. */
+  #watch(link: Link<C>): void {
+    if (link.phase !== "open") return;
+    const silentMs = Math.max(link.heardMs, 0) + this.#keepaliveMs * (link.missed + 1);
+    const stuckMs = link.blockedMs === undefined ? silentMs : link.blockedMs + WRITE_TIMEOUT_MS;
+    this.#deadlines.set(link, Math.min(silentMs, stuckMs));
+  }
+
+  #linkDue(link: Link<C>, nowMs: number): void {
+    const to = link.target ?? "the peer";
+    switch (link.phase) {
+      case "connecting":
+        return this.#drop(link, { code: "timedOut", message: `Cannot connect to ${to}: no answer in time` });
+      case "greeting":
+        return this.#drop(link, {
+          code: "timedOut",
+          message: "Cannot wait longer: the other side doesn't say who it is",
+        });
+      case "waiting":
+        if (link.incoming) this.#out.push({ type: "impatient", conn: link.conn });
+        return;
+      case "closing":
+        return this.#transport.destroy(link.conn);
+      case "open":
+        return this.#openDue(link, nowMs);
+    }
+  }
+
+  #openDue(link: Link<C>, nowMs: number): void {
+    if (link.blockedMs !== undefined && nowMs >= link.blockedMs + WRITE_TIMEOUT_MS) {
+      return this.#drop(link, {
+        code: "lost",
+        message: `Dropped the peer: it reads nothing for ${WRITE_TIMEOUT_MS} ms`,
+      });
+    }
+    if (nowMs >= link.heardMs + this.#keepaliveMs * (link.missed + 1)) {
+      if (link.missed >= KEEPALIVE_MISSED_MAX) {
+        const message = `Lost the peer: silent for ${nowMs - link.heardMs} ms and ${link.missed} heartbeats`;
+        return this.#drop(link, { code: "lost", message });
+      }
+      link.missed += 1;
+      const id = link.takeId();
+      link.questions.set(id, { link, id, name: "ping", context: undefined as C });
+      this.#post(
+        link,
+        parcelOf(encodeAsk(id, "ping", {}, this.#keepaliveMs), { lane: "liveness", id, kind: "ask" }),
+      );
+    }
+    this.#watch(link);
+  }
+
+  #questionDue(question: Question<C>): void {
+    const { link, id, name, context } = question;
+    if (!link.questions.delete(id)) return;
+    const error: WireError = { code: "timedOut", message: `Cannot wait longer for the answer to ${name}` };
+    this.#out.push({ type: "failed", conn: link.conn, context, name, error });
+  }
+
+  #closeQuestion(question: Question<C>): void {
+    question.link.questions.delete(question.id);
+    this.#deadlines.delete(question);
+  }
+
+  /** Ends a connection from our side; `tellPeer` says why first. */
+  #end(link: Link<C>, error: WireError, tellPeer: boolean): void {
+    if (link.phase === "closing") return;
+    const connected = link.phase !== "connecting";
+    if (tellPeer && connected) {
+      this.#post(link, parcelOf(encodeError(0, error), { lane: "bulk", id: 0, kind: "error" }));
+    }
+    this.#report(link, error);
+    if (!connected) this.#transport.destroy(link.conn);
+    else this.#dirty.add(link);
+  }
+
+  /** Ends a connection that is of no use any more. */
+  #drop(link: Link<C>, error: WireError): void {
+    this.#report(link, error);
+    this.#transport.destroy(link.conn);
+  }
+
+  /** The transport or the peer ended it. */
+  #lose(link: Link<C>, error: WireError): void {
+    this.#report(link, error);
+    this.#links.delete(link.conn);
+    this.#dirty.delete(link);
+    this.#deadlines.delete(link);
+    this.#transport.destroy(link.conn);
+  }
+
+  /** Fails what is open and says `lost`, once; the link then only waits for its socket to end. */
+  #report(link: Link<C>, error: WireError): void {
+    if (link.phase === "closing") return;
+    const { conn, phase } = link;
+    if (link.incoming && phase === "greeting") this.#unidentified -= 1;
+    link.phase = "closing";
+    link.early = [];
+    this.#deadlines.set(link, this.#nowMs + WRITE_TIMEOUT_MS);
+    for (const question of [...link.questions.values()]) {
+      this.#closeQuestion(question);
+      const { context, name } = question;
+      if (name !== "ping") this.#out.push({ type: "failed", conn, context, name, error });
+    }
+    const known = !link.incoming || phase === "waiting" || phase === "open";
+    const target = link.target === undefined ? {} : { target: link.target };
+    if (known) this.#out.push({ type: "lost", conn, error, ...target });
+  }
+}

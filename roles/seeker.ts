@@ -1,0 +1,99 @@
+/**
+ * Finds the primary and stays with it: the code that admin, client and storage share. One connection at a time, the
+ * addresses in turn; a pause that grows is made only before an address that has just failed. When a master names the
+ * primary, that address is next.
+ */
+import type { Conn } from "../core/ids.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
+import type { Effect, Now, PeerEvent } from "../core/machine.ts";
+import type { Hello, WireError } from "../core/messages.ts";
+
+/** The target of connections that seek the primary. */
+export const PRIMARY = "primary";
+
+/** `idle` until begun or after `end`, then `connecting` and `connected` by turns, `waiting` between attempts. */
+type State =
+  | { readonly is: "idle" }
+  | { readonly is: "connecting" }
+  | { readonly is: "connected"; readonly conn: Conn }
+  | { readonly is: "waiting"; readonly untilMs: number };
+
+/** Keeps a connection to the primary. */
+export class Seeker {
+  #addresses: string[];
+  #hello: () => Hello;
+  #state: State = { is: "idle" };
+  #at = 0;
+  #delayMs = 0;
+  /** Why the last attempt failed, for status and logs. */
+  problem: WireError | undefined;
+
+  constructor(addresses: readonly string[], hello: () => Hello) {
+    this.#addresses = [...addresses];
+    this.#hello = hello;
+  }
+
+  /** The connection to the primary, while there is one. */
+  get conn(): Conn | undefined {
+    return this.#state.is === "connected" ? this.#state.conn : undefined;
+  }
+
+  /** When `due` wants to be called. */
+  get dueMs(): number | undefined {
+    return this.#state.is === "waiting" ? this.#state.untilMs : undefined;
+  }
+
+  /** Begins. */
+  begin(): Effect<never, never, never, never, never>[] {
+    return this.#state.is === "idle" ? this.#connect() : [];
+  }
+
+  /** Stops seeking; a connection stays. */
+  end(): void {
+    if (this.#state.is !== "connected") this.#state = { is: "idle" };
+  }
+
+  /** A pause may be over. */
+  due(now: Now): Effect<never, never, never, never, never>[] {
+    return this.#state.is === "waiting" && this.#state.untilMs <= now.monoMs ? this.#connect() : [];
+  }
+
+  /** The peer at the other end said who it is. Whether it really serves us, its first message tells. */
+  identified(
+    event: Extract<PeerEvent<unknown>, { type: "identified" }>,
+  ): Effect<never, never, never, never, never>[] {
+    this.#state = { is: "connected", conn: event.conn };
+    return [{ do: "accept", conn: event.conn }];
+  }
+
+  /** The primary spoke to us as such: the next loss is tried again at once. */
+  served(): void {
+    this.#delayMs = 0;
+    this.problem = undefined;
+  }
+
+  /** The connection ended, or couldn't be made. */
+  lost(error: WireError, now: Now): void {
+    this.problem = error;
+    if (this.#state.is === "idle") return;
+    if (error.code === "notPrimary" && error.detail.address !== "") this.#prefer(error.detail.address);
+    else this.#at += 1;
+    const untilMs = now.monoMs + this.#delayMs;
+    if (this.#at % this.#addresses.length === 0 || error.code === "notPrimary") {
+      this.#delayMs = Math.min(Math.max(2 * this.#delayMs, RETRY_DELAY_MS_MIN), RETRY_DELAY_MS_MAX);
+    }
+    this.#state = { is: "waiting", untilMs };
+  }
+
+  #prefer(address: string): void {
+    const known = this.#addresses.indexOf(address);
+    if (known < 0) this.#at = this.#addresses.push(address) - 1;
+    else this.#at = known;
+  }
+
+  #connect(): Effect<never, never, never, never, never>[] {
+    this.#state = { is: "connecting" };
+    const address = this.#addresses[this.#at % this.#addresses.length]!;
+    return [{ do: "connect", address, target: PRIMARY, hello: this.#hello() }];
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * What a storage answers to readers. A read carries the table version it was made with, and waits for that version;
+ * one that meets a locked object waits for the unlock if the lock's tid is within its snapshot, and is else answered
+ * now, with that tid as the end of what it gets.
+ */
+import { invariant } from "../../core/errors.ts";
+import { partitionOf } from "../../core/ids.ts";
+import type { Conn, Oid, Partition, Tid } from "../../core/ids.ts";
+import { LOAD_MANY_BYTES_MAX, LOAD_MANY_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
+import { answer } from "../../core/machine.ts";
+import type { AskMessage, Revision } from "../../core/messages.ts";
+import type { DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
+import type { Asker, Site, StorageRead } from "./site.ts";
+import type { Transactions } from "./transactions.ts";
+
+/** Requests of readers. */
+export type ReadMessage = Extract<
+  AskMessage,
+  { name: "load" | "loadMany" | "loadExact" | "transactions" | "digest" }
+>;
+
+const NO_BYTES = new Uint8Array();
+
+/** The reads of a storage that wait, and those that its database answers. */
+export class Reads {
+  #site: Site;
+  #transactions: Transactions;
+  #parked: { readonly asker: Asker; readonly message: ReadMessage }[] = [];
+
+  constructor(site: Site, transactions: Transactions) {
+    this.#site = site;
+    this.#transactions = transactions;
+  }
+
+  /** Reads that wait for an unlock. */
+  get waiting(): number {
+    return this.#parked.length;
+  }
+
+  /** Answers, refuses, asks the database, or parks. */
+  take(asker: Asker, message: ReadMessage): void {
+    const partitions = this.#partitions(message);
+    const closed = partitions.find((partition) => !this.#site.reads(partition));
+    if (closed !== undefined) {
+      const text =
+        `Cannot read partition ${closed}: this storage has no readable copy of it in table version ${
+          this.#site.table!.version
+        }`;
+      return this.#site.refuse(asker, { code: "notReadable", message: text });
+    }
+    if (this.#waits(message)) this.#parked.push({ asker, message });
+    else this.#ask(asker, message);
+  }
+
+  /** Judges parked reads again: a lock went, or the table changed. */
+  retry(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const { asker, message } of parked) this.take(asker, message);
+  }
+
+  /** Reads of a lost connection go with it. */
+  disconnected(conn: Conn): void {
+    this.#parked = this.#parked.filter(({ asker }) => asker.conn !== conn);
+  }
+
+  /** The database has answered. */
+  answered(context: Extract<StorageRead, { asker: Asker }>, result: DatabaseAnswer): void {
+    const { asker } = context;
+    switch (result.read) {
+      case "load":
+        invariant(context.for === "load" || context.for === "loadExact", "an answer belongs to its read");
+        return this.#loaded(asker, context, result);
+      case "loadExact":
+        invariant(context.for === "loadExact", "an answer belongs to its read");
+        return this.#loaded(asker, context, result);
+      case "loadMany": {
+        invariant(context.for === "loadMany", "an answer belongs to its read");
+        const objects = result.objects.map(({ oid, known, revision }) => ({
+          oid,
+          known,
+          revision: revision === null ? null : this.#wire(revision, oid),
+        }));
+        return this.#site.emit(answer(asker, "loadMany", { objects }));
+      }
+      case "transactions":
+        return this.#site.emit(answer(asker, "transactions", { transactions: result.transactions }));
+      case "digest":
+        return this.#site.emit(answer(asker, "digest", { count: result.count, digest: result.digest }));
+      case "fate":
+        return this.#site.emit(answer(asker, "fate", { tid: result.tid }));
+    }
+  }
+
+  #partitions(message: ReadMessage): Partition[] {
+    const of = (oid: Oid): Partition => partitionOf(oid, this.#site.table!.partitions);
+    switch (message.name) {
+      case "load":
+      case "loadExact":
+        return [of(message.body.oid)];
+      case "loadMany":
+        return [...new Set(message.body.oids.map(of))];
+      case "transactions":
+        return [...message.body.partitions];
+      case "digest":
+        return [message.body.partition];
+    }
+  }
+
+  #waits(message: ReadMessage): boolean {
+    const locked = (oid: Oid, at: Tid): boolean => {
+      const lock = this.#transactions.readLock(oid);
+      return lock !== undefined && lock <= at;
+    };
+    switch (message.name) {
+      case "load":
+        return locked(message.body.oid, message.body.at);
+      case "loadExact":
+        return this.#transactions.readLock(message.body.oid) === message.body.tid;
+      case "loadMany":
+        return message.body.oids.some((oid) => locked(oid, message.body.at));
+      case "transactions":
+        return message.body.partitions.some((partition) =>
+          this.#transactions.lockedBelow(partition, message.body.upTo)
+        );
+      case "digest":
+        return this.#transactions.lockedBelow(message.body.partition, message.body.upTo);
+    }
+  }
+
+  #ask(asker: Asker, message: ReadMessage): void {
+    switch (message.name) {
+      case "load": {
+        const { oid, at } = message.body;
+        return this.#site.emit({
+          do: "read",
+          query: { read: "load", oid, at },
+          context: { for: "load", asker, oid },
+        });
+      }
+      case "loadExact": {
+        const { oid, tid } = message.body;
+        return this.#site.emit({
+          do: "read",
+          query: { read: "loadExact", oid, tid },
+          context: { for: "loadExact", asker, oid },
+        });
+      }
+      case "loadMany": {
+        const { at } = message.body;
+        const oids = message.body.oids.slice(0, LOAD_MANY_MAX);
+        const query = { read: "loadMany", oids, at, bytesMax: LOAD_MANY_BYTES_MAX } as const;
+        return this.#site.emit({ do: "read", query, context: { for: "loadMany", asker } });
+      }
+      case "transactions": {
+        const { partitions, after, upTo } = message.body;
+        const count = Math.min(message.body.count, PAGE_TRANSACTIONS);
+        const query = { read: "transactions", partitions, after, upTo, count } as const;
+        return this.#site.emit({ do: "read", query, context: { for: "transactions", asker } });
+      }
+      case "digest": {
+        const { partition, upTo } = message.body;
+        return this.#site.emit({
+          do: "read",
+          query: { read: "digest", partition, upTo },
+          context: { for: "digest", asker },
+        });
+      }
+    }
+  }
+
+  #loaded(
+    asker: Asker,
+    context: { for: "load" | "loadExact"; oid: Oid },
+    result: DatabaseAnswers["load" | "loadExact"],
+  ): void {
+    const { oid } = context;
+    if (result.revision !== null) {
+      return this.#site.emit(answer(asker, context.for, { revision: this.#wire(result.revision, oid) }));
+    }
+    if (result.known) {
+      return this.#site.refuse(asker, {
+        code: "noSuchRevision",
+        message: `Cannot load object ${oid}: it has no revision there`,
+      });
+    }
+    this.#site.refuse(asker, {
+      code: "oidUnknown",
+      message: `Cannot load object ${oid}: no object has this id`,
+    });
+  }
+
+  /** A revision as it travels; a lock that stands above it ends it. */
+  #wire(revision: StoredRevision, oid: Oid): Revision {
+    const { tid, stored, link } = revision;
+    const lock = this.#transactions.readLock(oid);
+    const next = revision.next ?? (lock !== undefined && lock > tid ? lock : null);
+    const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
+    return { tid, next, compression, checksum, data, link };
+  }
+}

@@ -1,0 +1,84 @@
+/** What the parts of a storage share: who it is, what it knows of the cluster, and where its effects go. */
+import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import type { Effect } from "../../core/machine.ts";
+import type { WireError } from "../../core/messages.ts";
+import { isReadable, PartitionTable } from "../../core/partition_table.ts";
+import type { Cell } from "../../core/partition_table.ts";
+import type { DatabaseQuery, DatabaseWrite, Digest } from "../../core/ports.ts";
+
+/** A request, to be answered once. */
+export interface Asker {
+  readonly conn: Conn;
+  readonly id: number;
+}
+
+/** What a storage attaches to its questions to the primary. */
+export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { readonly of: "table" };
+
+/** What a storage attaches to its reads. */
+export type StorageRead =
+  | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
+  | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid }
+  | { readonly for: "loadMany" | "transactions" | "digest" | "fate"; readonly asker: Asker }
+  | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
+  | { readonly for: "fence"; readonly asker: Asker };
+
+/** Effects of a storage. */
+export type StorageEffect = Effect<StorageContext, DatabaseWrite, DatabaseQuery, StorageRead, never>;
+
+/** Shared state; the parts change only what is theirs. */
+export class Site {
+  readonly digest: Digest;
+  table: PartitionTable | undefined;
+  epoch: number;
+  /** Our index in the registry, once the primary has told it. */
+  index = 0 as NodeIndex;
+  /** Our connection's number at the primary: evidence carries it. */
+  session = 0;
+  /** Little disk space is left: first stores are refused. */
+  low = false;
+  #effects: StorageEffect[] = [];
+
+  constructor(start: { digest: Digest; epoch: number; image: Uint8Array | null }) {
+    this.digest = start.digest;
+    this.epoch = start.epoch;
+    this.table = start.image === null ? undefined : PartitionTable.ofImage(start.image);
+  }
+
+  /** Our cell of a partition. */
+  cell(partition: Partition): Cell | undefined {
+    return this.table?.cell(partition, this.index);
+  }
+
+  /** Whether we may be read there. */
+  reads(partition: Partition): boolean {
+    return isReadable(this.cell(partition));
+  }
+
+  emit(...effects: readonly StorageEffect[]): void {
+    this.#effects.push(...effects);
+  }
+
+  save(write: DatabaseWrite, options: { durable: boolean }): void {
+    this.#effects.push({ do: "save", write, durable: options.durable });
+  }
+
+  refuse(asker: Asker, error: WireError): void {
+    this.#effects.push({ do: "refuse", conn: asker.conn, id: asker.id, error });
+  }
+
+  log(
+    level: "debug" | "info" | "warning" | "error",
+    text: string,
+    facts?: { readonly [name: string]: unknown },
+  ): void {
+    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) });
+  }
+
+  /** The effects of the step that ends. */
+  taken(): StorageEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}

@@ -1,0 +1,168 @@
+/** What every `MetadataStore` promises. An adapter is done when its test file calls this and passes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InvariantError } from "../../core/errors.ts";
+import type { LogEntry, MetadataState, MetadataStore, MetadataWrite } from "../../core/ports.ts";
+
+/** A place for one store, as `DatabaseKit` is for databases. */
+export interface MetadataKit {
+  open(): MetadataStore | Promise<MetadataStore>;
+  crash(): void | Promise<void>;
+  end(): void | Promise<void>;
+}
+
+/** Makes a place for a store that begins with that snapshot, or with none. */
+export type MakeMetadata = (image: Uint8Array | null) => MetadataKit;
+
+const first = Uint8Array.of(1, 2, 3);
+const snapshot0 = { index: 0, term: 0, image: first };
+
+function entry(index: number, term = 1): LogEntry {
+  return { index, term, entry: new TextEncoder().encode(`entry ${index} of term ${term}`) };
+}
+
+function append(...entries: readonly LogEntry[]): MetadataWrite {
+  return { op: "append", entries };
+}
+
+function testWith(title: string, make: () => MetadataKit, body: (kit: MetadataKit) => Promise<void>): void {
+  test(title, async () => {
+    const kit = make();
+    try {
+      await body(kit);
+    } finally {
+      await kit.end();
+    }
+  });
+}
+
+/** Applies rounds, one after another, and gives what is there after the process has died. */
+async function stateAfter(
+  kit: MetadataKit,
+  rounds: readonly (readonly MetadataWrite[])[],
+): Promise<MetadataState> {
+  const store = await kit.open();
+  for (const writes of rounds) await store.apply(writes, { durable: true });
+  await kit.crash();
+  return (await kit.open()).state;
+}
+
+/** Runs the whole suite against the stores that `make` gives places to. */
+export function testMetadata(name: string, make: MakeMetadata): void {
+  testLog(name, make);
+  testLife(name, make);
+}
+
+function testLog(name: string, make: MakeMetadata): void {
+  const snapshot2 = { op: "snapshot", index: 2, term: 1, image: Uint8Array.of(2) } as const;
+  const { op: _, ...taken2 } = snapshot2;
+  const cases: { title: string; rounds: readonly (readonly MetadataWrite[])[]; state: MetadataState }[] = [
+    { title: "nothing", rounds: [[], [append()]], state: { snapshot: snapshot0, entries: [] } },
+    {
+      title: "entries in their order",
+      rounds: [[append(entry(1), entry(2))], [append(entry(3)), append(entry(4))]],
+      state: { snapshot: snapshot0, entries: [1, 2, 3, 4].map((index) => entry(index)) },
+    },
+    {
+      title: "what replaced the end of the log",
+      rounds: [[append(entry(1), entry(2), entry(3), entry(4))], [append(entry(2, 2), entry(3, 2))]],
+      state: { snapshot: snapshot0, entries: [entry(1), entry(2, 2), entry(3, 2)] },
+    },
+    {
+      title: "a snapshot and the entries above it",
+      rounds: [[append(entry(1), entry(2), entry(3))], [snapshot2]],
+      state: { snapshot: taken2, entries: [entry(3)] },
+    },
+    {
+      title: "a snapshot beyond the log, and what follows it",
+      rounds: [[append(entry(1))], [snapshot2, append(entry(3, 2))]],
+      state: { snapshot: taken2, entries: [entry(3, 2)] },
+    },
+    {
+      title: "the same snapshot again",
+      rounds: [[snapshot2], [{ ...snapshot2, image: Uint8Array.of(9) }]],
+      state: { snapshot: { ...taken2, image: Uint8Array.of(9) }, entries: [] },
+    },
+    {
+      title: "many entries of one round (T31)",
+      rounds: [[append(...Array.from({ length: 500 }, (_, i) => entry(i + 1, 2 ** 40)))]],
+      state: { snapshot: snapshot0, entries: Array.from({ length: 500 }, (_, i) => entry(i + 1, 2 ** 40)) },
+    },
+    {
+      title: "an empty entry and an empty image",
+      rounds: [[append({ index: 1, term: 1, entry: new Uint8Array(0) })]],
+      state: { snapshot: snapshot0, entries: [{ index: 1, term: 1, entry: new Uint8Array(0) }] },
+    },
+  ];
+  for (const { title, rounds, state } of cases) {
+    testWith(`${name} has ${title} after a crash`, () => make(first), async (kit) => {
+      assert.deepEqual(await stateAfter(kit, rounds), state);
+    });
+  }
+
+  const mistakes: { title: string; write: MetadataWrite }[] = [
+    { title: "a gap", write: append(entry(7)) },
+    { title: "entries out of order", write: append(entry(4), entry(6)) },
+    { title: "an entry that the snapshot contains", write: append(entry(2)) },
+    { title: "a snapshot that is older", write: { ...snapshot2, index: 1 } },
+  ];
+  for (const { title, write } of mistakes) {
+    testWith(
+      `${name}: apply() throws at ${title}, does nothing of the round, and ends there`,
+      () => make(first),
+      async (kit) => {
+        const store = await kit.open();
+        const round = async (...writes: MetadataWrite[]) => await store.apply(writes, { durable: true });
+        await round(append(entry(1), entry(2), entry(3)), snapshot2);
+
+        await assert.rejects(round(append(entry(4)), append(entry(5, 2)), write), InvariantError);
+
+        await assert.rejects(round(), InvariantError);
+        await store.close();
+        assert.deepEqual((await kit.open()).state, { snapshot: taken2, entries: [entry(3)] });
+      },
+    );
+  }
+}
+
+function testLife(name: string, make: MakeMetadata): void {
+  testWith(`${name}: without a snapshot a master waits`, () => make(null), async (kit) => {
+    assert.deepEqual((await kit.open()).state, { snapshot: null, entries: [] });
+  });
+
+  testWith(
+    `${name}: a store without a snapshot takes a log and another's snapshot`,
+    () => make(null),
+    async (kit) => {
+      const image = Uint8Array.of(7);
+      const rounds = [[append(entry(1))], [{ op: "snapshot", index: 7, term: 3, image } as const], [
+        append(entry(8)),
+      ]];
+      assert.deepEqual(await stateAfter(kit, rounds), {
+        snapshot: { index: 7, term: 3, image },
+        entries: [entry(8)],
+      });
+    },
+  );
+
+  testWith(`${name}: a second opener is refused while the first lives`, () => make(first), async (kit) => {
+    const store = await kit.open();
+    await assert.rejects(async () => await kit.open(), { name: "StoreOpenError", reason: "inUse" });
+    await store.apply([append(entry(1))], { durable: true });
+    await store.close();
+
+    assert.deepEqual((await kit.open()).state.entries, [entry(1)]);
+  });
+
+  testWith(`${name}: a store isn't used after close()`, () => make(first), async (kit) => {
+    const store = await kit.open();
+    const free = store.freeBytes();
+    assert.ok(free === undefined || free > 0);
+    await store.close();
+    await store.close();
+    await assert.rejects(
+      async () => await store.apply([append(entry(1))], { durable: true }),
+      InvariantError,
+    );
+  });
+}

@@ -1,0 +1,254 @@
+/**
+ * What must hold when all is quiet: acknowledged transactions are there and whole, others all or nothing, each read
+ * was what its snapshot holds, no update is lost, and all copies are the same.
+ */
+import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import { MAX_TID, partitionOf, toTid, ZERO_TID } from "../../core/ids.ts";
+import type { DatabaseAnswer, DatabaseQuery } from "../../core/ports.ts";
+import type { History, TransactionRecord } from "./history.ts";
+
+/** One storage's rows, and which of its cells may be read. */
+export interface Copy {
+  readonly node: string;
+  readonly readable: readonly Partition[];
+  read(query: DatabaseQuery): DatabaseAnswer;
+}
+
+interface StoredTransaction {
+  readonly tid: Tid;
+  readonly ttid: Ttid;
+  readonly number: number;
+  readonly oids: readonly Oid[];
+}
+
+interface StoredText {
+  readonly tid: Tid;
+  readonly text: string | null;
+}
+
+const decoder = new TextDecoder();
+const PAGE = 10_000;
+
+/** All that is wrong. `partitions`: of the cluster. */
+export function breachesOf(history: History, copies: readonly Copy[], partitions: number): string[] {
+  const all: string[] = [];
+  const transactions = new Map<Tid, StoredTransaction>();
+  for (let p = 0; p < partitions; p++) {
+    const holders = copies.filter(({ readable }) => readable.includes(p as Partition));
+    if (holders.length === 0) all.push(`partition ${p} has no readable copy`);
+    compare(holders, p as Partition, all);
+    for (const holder of holders) {
+      for (const one of transactionsOf(holder, p as Partition)) transactions.set(one.tid, one);
+    }
+  }
+  const oids = new Set(history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid)));
+  const revisions = new Map<Oid, readonly StoredText[]>();
+  for (const oid of oids) {
+    const p = partitionOf(oid, partitions);
+    const holder = copies.find(({ readable }) => readable.includes(p));
+    if (holder !== undefined) revisions.set(oid, revisionsOf(holder, oid));
+  }
+  checkTransactions(history, transactions, revisions, all);
+  checkBases(history, transactions, revisions, all);
+  checkReads(history, revisions, all);
+  checkOrder(history, all);
+  checkGrants(history, transactions, all);
+  return all;
+}
+
+/** The copies of a partition have the same rows. */
+function compare(holders: readonly Copy[], partition: Partition, all: string[]): void {
+  const digests = holders.map((holder) => {
+    const answer = holder.read({ read: "digest", partition, upTo: MAX_TID });
+    return answer.read === "digest" ? `${answer.count} rows ${answer.digest.subarray(0, 8)}` : "";
+  });
+  if (new Set(digests).size <= 1) return;
+  all.push(
+    `copies of partition ${partition} differ: ${
+      holders.map(({ node }, i) => `${node} ${digests[i]}`).join("; ")
+    }`,
+  );
+}
+
+function transactionsOf(holder: Copy, partition: Partition): StoredTransaction[] {
+  const answer = holder.read({
+    read: "transactions",
+    partitions: [partition],
+    after: ZERO_TID,
+    upTo: MAX_TID,
+    count: PAGE,
+  });
+  if (answer.read !== "transactions") return [];
+  return answer.transactions.map(({ tid, ttid, description, oids }) => {
+    return { tid, ttid, number: Number(decoder.decode(description)), oids };
+  });
+}
+
+/** Oldest first. */
+function revisionsOf(holder: Copy, oid: Oid): StoredText[] {
+  const found: StoredText[] = [];
+  for (let at: Tid = MAX_TID;;) {
+    const answer = holder.read({ read: "load", oid, at });
+    if (answer.read !== "load" || answer.revision === null) return found.reverse();
+    const { tid, stored } = answer.revision;
+    found.push({ tid, text: stored === null ? null : decoder.decode(stored.data) });
+    at = toTid(tid - 1n);
+  }
+}
+
+/** Acknowledged: there and whole, under the tid that was said. Refused: nothing of it. Others: all or nothing. */
+function checkTransactions(
+  history: History,
+  stored: ReadonlyMap<Tid, StoredTransaction>,
+  revisions: ReadonlyMap<Oid, readonly StoredText[]>,
+  all: string[],
+): void {
+  const tids = new Map<number, StoredTransaction>();
+  for (const one of stored.values()) {
+    const earlier = tids.get(one.number);
+    if (earlier) all.push(`${name(history, one.number)} was committed twice: ${earlier.tid} and ${one.tid}`);
+    tids.set(one.number, one);
+  }
+  for (const transaction of history.transactions) {
+    const found = tids.get(transaction.number);
+    const who = name(history, transaction.number);
+    if (transaction.fate === "acknowledged") {
+      if (found === undefined) {
+        all.push(`${who} was acknowledged with tid ${transaction.tid}, and isn't there`);
+      } else if (found.tid !== transaction.tid || found.ttid !== transaction.ttid) {
+        const said = `${transaction.tid} (ttid ${transaction.ttid})`;
+        all.push(
+          `${who} was acknowledged with tid ${said}, and is there with ${found.tid} (ttid ${found.ttid})`,
+        );
+      }
+    }
+    if (transaction.fate === "refused" && found !== undefined) {
+      all.push(`${who} was refused (${transaction.code}), and is there with tid ${found.tid}`);
+    }
+    if (found !== undefined) checkWhole(transaction, found, revisions, all);
+  }
+  for (const [oid, list] of revisions) {
+    for (const { tid } of list) {
+      const writer = stored.get(tid);
+      if (writer === undefined) {
+        all.push(`object ${oid} has revision ${tid}, but no transaction has that tid`);
+      } else if (!history.transactions[writer.number]?.writes.some((write) => write.oid === oid)) {
+        all.push(
+          `object ${oid} has revision ${tid} of ${name(history, writer.number)}, which didn't write it`,
+        );
+      }
+    }
+  }
+}
+
+function checkWhole(
+  transaction: TransactionRecord,
+  found: StoredTransaction,
+  revisions: ReadonlyMap<Oid, readonly StoredText[]>,
+  all: string[],
+): void {
+  for (const { oid, text } of transaction.writes) {
+    const revision = revisions.get(oid)?.find(({ tid }) => tid === found.tid);
+    const who = `transaction ${transaction.number} (${transaction.fate}, tid ${found.tid})`;
+    if (revision === undefined) all.push(`${who} is there without its object ${oid}`);
+    else if (revision.text !== text) {
+      all.push(`${who} stored ${text} in object ${oid}, which is ${revision.text}`);
+    }
+  }
+}
+
+function name(history: History, number: number): string {
+  const { client, fate } = history.transactions[number] ?? { client: "?", fate: "?" };
+  return `transaction ${number} of ${client} (${fate})`;
+}
+
+/** Each committed write started from the revision right before it, and each checked object was still as it was read. */
+function checkBases(
+  history: History,
+  stored: ReadonlyMap<Tid, StoredTransaction>,
+  revisions: ReadonlyMap<Oid, readonly StoredText[]>,
+  all: string[],
+): void {
+  const before = (oid: Oid, tid: Tid): Tid =>
+    revisions.get(oid)?.findLast((revision) => revision.tid < tid)?.tid ?? ZERO_TID;
+  for (const { tid, number } of stored.values()) {
+    const transaction = history.transactions[number];
+    if (transaction === undefined) {
+      all.push(`tid ${tid} has a transaction that nobody made`);
+      continue;
+    }
+    for (const { oid, base } of [...transaction.writes, ...transaction.checks]) {
+      const actual = before(oid, tid);
+      if (actual === base) continue;
+      all.push(
+        `lost update: ${
+          name(history, number)
+        }, tid ${tid}, started from ${base} of object ${oid}, and follows ${actual}`,
+      );
+    }
+  }
+  for (const { client, oid, saved } of history.conflicts) {
+    if (revisions.get(oid)?.some(({ tid }) => tid === saved)) continue;
+    all.push(`${client} was told of a conflict with revision ${saved} of object ${oid}, which doesn't exist`);
+  }
+}
+
+/** Each read gave the newest revision of its snapshot, and no `next` that isn't the following one. */
+function checkReads(
+  history: History,
+  revisions: ReadonlyMap<Oid, readonly StoredText[]>,
+  all: string[],
+): void {
+  for (const read of history.reads) {
+    const list = revisions.get(read.oid) ?? [];
+    const place = list.findLastIndex(({ tid }) => tid <= read.at);
+    const expected = list[place];
+    const what = `${read.client} read object ${read.oid} at ${read.at} (${read.atMs.toFixed(0)} ms)`;
+    if (read.tid !== expected?.tid) {
+      all.push(`${what} as revision ${read.tid}: it is ${expected?.tid}`);
+    } else if (read.text !== (expected?.text ?? null)) {
+      all.push(`${what} as ${read.text}: revision ${read.tid} is ${expected?.text}`);
+    } else if (read.next !== null && read.next !== list[place + 1]?.tid) {
+      all.push(`${what} with next ${read.next}: it is ${list[place + 1]?.tid}`);
+    }
+  }
+}
+
+/** What was acknowledged before something began has a lower tid. */
+function checkOrder(history: History, all: string[]): void {
+  const begun = history.acknowledged.toSorted((a, b) => a.begunMs - b.begunMs);
+  let ended = 0;
+  let least: TransactionRecord | undefined;
+  for (const transaction of begun) {
+    for (; ended < history.acknowledged.length; ended++) {
+      const earlier = history.acknowledged[ended]!;
+      if (earlier.endedMs > transaction.begunMs) break;
+      if (least === undefined || earlier.tid! > least.tid!) least = earlier;
+    }
+    if (least === undefined || transaction.tid! > least.tid!) continue;
+    const [first, second] = [name(history, least.number), name(history, transaction.number)];
+    all.push(
+      `${first} was acknowledged with tid ${least.tid} before ${second} began, which got ${transaction.tid}`,
+    );
+  }
+}
+
+/** No id is given twice, nor once an object with it was published. */
+function checkGrants(history: History, stored: ReadonlyMap<Tid, StoredTransaction>, all: string[]): void {
+  const given = new Map<Oid, string>();
+  const used = new Map<Oid, number>();
+  let seen = 0;
+  for (const { client, oids, acknowledged } of history.grants) {
+    for (; seen < acknowledged; seen++) {
+      const { tid } = history.acknowledged[seen]!;
+      for (const oid of stored.get(tid!)?.oids ?? []) used.set(oid, seen);
+    }
+    for (const oid of oids) {
+      if (given.has(oid)) all.push(`oid ${oid} was given to ${given.get(oid)} and to ${client}`);
+      else if (used.has(oid)) {
+        all.push(`oid ${oid} was given to ${client} after an object with it was published`);
+      }
+      given.set(oid, client);
+    }
+  }
+}

@@ -1,0 +1,222 @@
+/** A whole cluster of one seed: master, storages, clients, their disks, and the programs of the clients. */
+import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
+import { PATIENCE_MS } from "../../core/limits.ts";
+import type { Hello, Role } from "../../core/messages.ts";
+import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../../core/messages.ts";
+import type { ClientCall, ClientOutput } from "../../roles/client/calls.ts";
+import { ClientMachine } from "../../roles/client/client.ts";
+import { SoloConsensus } from "../../roles/master/consensus.ts";
+import { MasterMachine } from "../../roles/master/master.ts";
+import { firstImage } from "../../roles/master/metadata.ts";
+import { StorageMachine } from "../../roles/storage/storage.ts";
+import { simCompression, simDigest } from "./digest.ts";
+import { SimDisk } from "./disk.ts";
+import { History } from "./history.ts";
+import { SimNetwork } from "./network.ts";
+import type { AnyNode, Ending, Surroundings } from "./node.ts";
+import { SimNode } from "./node.ts";
+import type { SimRandom } from "./random.ts";
+import { Session } from "./sessions.ts";
+import { Trace } from "./trace.ts";
+import { World } from "./world.ts";
+
+const CLUSTER = "sim";
+const CLUSTER_ID = "5e1f";
+
+/** What a seed's cluster is made of. */
+export interface Shape {
+  readonly storages: number;
+  readonly replicas: number;
+  readonly partitions: number;
+  readonly clients: number;
+  /** Storages whose database answers late. */
+  readonly late: boolean;
+}
+
+/** Draws a shape. */
+export function drawShape(random: SimRandom): Shape {
+  const storages = random.int(1, 3);
+  const replicas = storages > 1 && random.chance(0.6) ? 1 : 0;
+  return {
+    storages,
+    replicas,
+    partitions: random.int(1, 5),
+    clients: random.int(2, 4),
+    late: random.chance(0.25),
+  };
+}
+
+/** A cluster and everything around it. */
+export class Cluster {
+  readonly shape: Shape;
+  readonly world = new World();
+  readonly history = new History();
+  readonly network: SimNetwork;
+  readonly trace: Trace;
+  readonly random: SimRandom;
+  readonly master: ReturnType<typeof makeMaster>;
+  readonly storages: readonly ReturnType<typeof makeStorage>[];
+  readonly clients: readonly SimClient[];
+  readonly nodes: readonly AnyNode[];
+
+  /** `linesMax`: steps that the trace keeps; `ended`: a process has ended without being killed. */
+  constructor(
+    shape: Shape,
+    random: SimRandom,
+    linesMax: number,
+    ended: (node: AnyNode, why: Ending) => void,
+  ) {
+    const { world, history } = this;
+    this.shape = shape;
+    this.random = random;
+    this.network = new SimNetwork(world, random.fork("network"));
+    this.trace = new Trace(world, linesMax);
+    const around: Surroundings = { world, network: this.network, random, trace: this.trace, ended };
+    const names = Array.from({ length: shape.storages }, (_, i) => `s${i + 1}`);
+    const image = firstImage({
+      clusterId: CLUSTER_ID,
+      cluster: CLUSTER,
+      partitions: shape.partitions,
+      replicas: shape.replicas,
+      nodes: [
+        { name: "m1", role: "master", address: "m1:1", diskId: "" },
+        ...names.map((name) =>
+          ({ name, role: "storage", address: `${name}:1`, diskId: `disk ${name}` }) as const
+        ),
+      ],
+    });
+    this.master = makeMaster(around, image);
+    this.storages = names.map((name) => makeStorage(around, name, shape.partitions));
+    for (const storage of this.storages) storage.plan.disk!.mood.late = shape.late;
+    this.clients = Array.from(
+      { length: shape.clients },
+      (_, i) => new SimClient(around, `c${i + 1}`, history),
+    );
+    this.nodes = [this.master, ...this.storages, ...this.clients.map(({ node }) => node)];
+  }
+
+  /** Starts all nodes, in any order. */
+  start(): void {
+    for (const node of this.nodes) this.world.after(this.random.between(0, 300), () => node.start());
+  }
+}
+
+/** A client's node, and the session of the process that runs on it. */
+export class SimClient {
+  readonly name: string;
+  readonly node: ReturnType<typeof makeClient>;
+  /** Workers that each process begins with. */
+  begin: (session: Session, client: SimClient) => void = () => {};
+  #session: Session | undefined;
+
+  constructor(around: Surroundings, name: string, history: History) {
+    this.name = name;
+    const { world } = around;
+    const random = around.random.fork(`${name} session`);
+    this.node = makeClient(around, name, {
+      output: (output) => this.#session?.take(output),
+      begun: () => {
+        const ports = {
+          client: name,
+          world,
+          random,
+          history,
+          call: (event: ClientCall) => this.node.call(event),
+        };
+        this.#session = new Session(ports);
+        this.begin(this.#session, this);
+      },
+      over: () => {
+        this.#session?.end();
+        this.#session = undefined;
+        history.abandon(name, world.nowMs);
+      },
+    });
+  }
+
+  /** The workers of the process that runs. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+}
+
+function makeClient(
+  around: Surroundings,
+  name: string,
+  hooks: { output: (output: ClientOutput) => void; begun: () => void; over: () => void },
+) {
+  return new SimNode({
+    name,
+    role: "client",
+    address: undefined,
+    disk: undefined,
+    skewMs: around.random.fork(name).int(-5_000, 5_000),
+    ...hooks,
+    build: (_, random) => {
+      const machine = new ClientMachine({
+        masters: ["m1:1"],
+        cluster: CLUSTER,
+        name,
+        ports: { random, digest: simDigest, compression: simCompression },
+      });
+      return { machine, peers: { hello: machine.hello(), serves: [] } };
+    },
+  }, around);
+}
+
+function makeMaster(around: Surroundings, image: Uint8Array) {
+  const disk = new SimDisk(memoryMetadata(image), around.world, around.random.fork("m1 disk"));
+  return new SimNode({
+    name: "m1",
+    role: "master",
+    address: "m1:1",
+    disk,
+    skewMs: 0,
+    output: () => {},
+    build: (state) => ({
+      machine: new MasterMachine({ consensus: new SoloConsensus(state!), name: "m1", digest: simDigest }),
+      peers: {
+        hello: helloOf({ role: "master", name: "m1", address: "m1:1" }),
+        serves: ["storage", "client", "admin"],
+      },
+    }),
+  }, around);
+}
+
+function makeStorage(around: Surroundings, name: string, partitions: number) {
+  const identity = { clusterId: CLUSTER_ID, cluster: CLUSTER, name, diskId: `disk ${name}`, partitions };
+  const disk = new SimDisk(
+    memoryDatabase(identity, simDigest),
+    around.world,
+    around.random.fork(`${name} disk`),
+  );
+  const address = `${name}:1`;
+  return new SimNode({
+    name,
+    role: "storage",
+    address,
+    disk,
+    skewMs: around.random.fork(name).int(-5_000, 5_000),
+    output: () => {},
+    build: (state) => {
+      const machine = new StorageMachine({ state: state!, masters: ["m1:1"], address, digest: simDigest });
+      return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
+    },
+  }, around);
+}
+
+function helloOf(of: { role: Role; name: string; address: string }): Hello {
+  return {
+    magic: MAGIC,
+    versionMin: PROTOCOL_VERSION_MIN,
+    versionMax: PROTOCOL_VERSION_MAX,
+    clusterId: CLUSTER_ID,
+    cluster: CLUSTER,
+    diskId: "",
+    epoch: 0,
+    session: 0,
+    patienceMs: PATIENCE_MS,
+    capabilities: [],
+    ...of,
+  };
+}

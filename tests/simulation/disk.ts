@@ -1,0 +1,169 @@
+/**
+ * The disk of one node: a store in memory whose process may die at each call, which loses rounds that weren't flushed,
+ * may fail, and may answer late.
+ */
+import type { MemoryDisk, MemoryStore } from "../../adapters/memory.ts";
+import { LAZY_FLUSH_MS } from "../../core/limits.ts";
+import type { Store } from "../../core/ports.ts";
+import type { SimRandom } from "./random.ts";
+import type { Border } from "./transport.ts";
+import type { Owner, World } from "./world.ts";
+
+/** The disk of a machine broke while it was written. */
+export class DiskFailure extends Error {
+  override name = "DiskFailure";
+}
+
+/** How long a late store takes for an answer. */
+const LATE_MS_MAX = 8;
+
+/**
+ * A promise that the queue of the world settles: its listener runs at that moment, and not in a microtask, so that a
+ * run with late answers is one history too.
+ */
+class LateAnswer<T> extends Promise<T> {
+  #listener: ((value: T) => unknown) | undefined;
+  #failed: ((error: unknown) => unknown) | undefined;
+
+  constructor(
+    start?: (resolve: (value: T | PromiseLike<T>) => void, reject: (error: unknown) => void) => void,
+  ) {
+    super(start ?? (() => {}));
+  }
+
+  override then<A = T, B = never>(
+    listener?: ((value: T) => A | PromiseLike<A>) | null,
+    failed?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    if (listener) this.#listener = listener;
+    if (failed) this.#failed = failed;
+    return this as unknown as Promise<A | B>;
+  }
+
+  settle(value: T): void {
+    try {
+      this.#listener?.(value);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#failed?.(error);
+  }
+}
+
+/** What a disk does beside its duty. Each may be changed at any time. */
+export interface DiskMood {
+  /** The next write fails; what it wrote may be there afterwards, or not. */
+  failNext: boolean;
+  /** Answers come later, in any order. */
+  late: boolean;
+}
+
+/** What survives the processes of one node. */
+export class SimDisk<W, Q, A, S> {
+  readonly mood: DiskMood = { failNext: false, late: false };
+  /** Rounds that crashes have lost. */
+  lostRounds = 0;
+  /** What a mutant of the store does to a round before it is written. */
+  bend: (durable: boolean) => boolean = (durable) => durable;
+  readonly #disk: MemoryDisk<W, Q, A, S>;
+  readonly #world: World;
+  readonly #random: SimRandom;
+  #appliedMs: number[] = []; // of the rounds that aren't flushed
+  #store: MemoryStore<W, Q, A, S> | undefined;
+  #pending: (() => void) | undefined; // a late write that hasn't happened yet
+
+  constructor(disk: MemoryDisk<W, Q, A, S>, world: World, random: SimRandom) {
+    this.#disk = disk;
+    this.#world = world;
+    this.#random = random;
+  }
+
+  /** The store of the process that runs, for checkers. */
+  get store(): MemoryStore<W, Q, A, S> | undefined {
+    return this.#store;
+  }
+
+  /** Opens the store for a process. */
+  open(owner: Owner, border: Border): Store<W, Q, A> & { readonly state: S } {
+    const store = this.#disk.open();
+    this.#store = store;
+    this.#appliedMs = [];
+    return {
+      state: store.state,
+      apply: (writes, { durable }) => {
+        const bare = () => this.#apply(store, writes, durable);
+        const write = () => border("apply", bare);
+        if (!this.mood.late) return write();
+        this.#pending = bare;
+        return this.#later(write, owner);
+      },
+      read: (query) => {
+        const read = () => border("read", () => store.read(query));
+        return this.mood.late ? this.#later(read, owner) : read();
+      },
+      freeBytes: () => store.freeBytes(),
+      close: () => {
+        if (owner.gone) return;
+        store.close();
+        this.#store = undefined;
+      },
+    };
+  }
+
+  /** The process has died. Gives how many rounds are lost. */
+  crash(): number {
+    if (this.#store === undefined) return 0;
+    this.#finishPending();
+    const now = this.#world.nowMs;
+    const rounds = this.#disk.unflushed;
+    const old = this.#appliedMs.filter((atMs) => atMs <= now - LAZY_FLUSH_MS).length;
+    const kept = this.#random.chance(0.3) ? rounds : this.#random.int(Math.min(old, rounds), rounds);
+    this.#disk.crash(kept);
+    this.#store = undefined;
+    this.#pending = undefined;
+    this.#appliedMs = [];
+    this.lostRounds += rounds - kept;
+    return rounds - kept;
+  }
+
+  #apply(store: MemoryStore<W, Q, A, S>, writes: readonly W[], durable: boolean): void {
+    if (this.mood.failNext) {
+      this.#pending = undefined;
+      this.mood.failNext = false;
+      if (this.#random.chance(0.5)) store.apply(writes, { durable: false });
+      throw new DiskFailure("the disk failed");
+    }
+    this.#pending = undefined;
+    // deno-lint-ignore no-explicit-any -- SHIM
+    writes = writes.flatMap((w: any) => w.op === "unlock" ? [{ ...w, op: "lock" } as any, w] : [w]);
+    const flushes = this.bend(durable);
+    store.apply(writes, { durable: flushes });
+    if (flushes) this.#appliedMs = [];
+    else this.#appliedMs.push(this.#world.nowMs);
+  }
+
+  /** A late write may have happened when the process dies before it hears of it. */
+  #finishPending(): void {
+    const write = this.#pending;
+    if (write === undefined || this.mood.failNext || this.#random.chance(0.5)) return;
+    write();
+  }
+
+  /** Does something after a while. */
+  #later<T>(run: () => T, owner: Owner): Promise<T> {
+    const answer = new LateAnswer<T>();
+    this.#world.after(this.#random.between(0, LATE_MS_MAX), () => {
+      let value: T;
+      try {
+        value = run();
+      } catch (error) {
+        return answer.fail(error);
+      }
+      answer.settle(value);
+    }, owner);
+    return answer;
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * One node of a simulated cluster: what stays (name, address, disk), and the process that runs on it now. A process is a
+ * real `Host` with a real machine on simulated ports; it can die at each call that it makes of them.
+ */
+import type { Effect } from "../../core/machine.ts";
+import type { WireError } from "../../core/messages.ts";
+import type { HostedMachine, HostPorts } from "../../roles/host.ts";
+import { Host } from "../../roles/host.ts";
+import type { PeersOptions } from "../../roles/peer.ts";
+import type { SimDisk } from "./disk.ts";
+import { DiskFailure } from "./disk.ts";
+import type { SimNetwork } from "./network.ts";
+import type { SimRandom } from "./random.ts";
+import type { Trace } from "./trace.ts";
+import { labelOf } from "./trace.ts";
+import { SimTransport } from "./transport.ts";
+import type { Owner, World } from "./world.ts";
+import { SimClock } from "./world.ts";
+
+/** What is thrown where a process dies. */
+class Died extends Error {
+  override name = "Died";
+}
+
+/** How a process ends: `killed` by a signal, or `dark` with its machine. */
+export type Death = "killed" | "dark";
+
+/** The calls of ports at which a process can die. */
+export type PortCall = "apply" | "read" | "write" | "connect";
+
+/** Where a process dies. */
+export interface Trap {
+  /** It counts from the step that gives this effect on, such as `save lock` or `ask finish`; undefined: at once. */
+  readonly after: string | undefined;
+  /** The calls that count; undefined: all. */
+  readonly at: PortCall | undefined;
+  /** Calls until it dies, 1 and up. */
+  readonly calls: number;
+  /** Whether that call still does its work. */
+  readonly done: boolean;
+  readonly death: Death;
+  /** Looks at what it is about to hit. */
+  readonly dying: () => boolean;
+  /** Called when it has died, with what `dying` said. */
+  readonly sprung: (lostRounds: number, hitsWork: boolean) => void;
+}
+
+/** What a node builds for a process: its machine and whom it serves. */
+export interface Built<C, W, Q, R, A, E, O> {
+  readonly machine: HostedMachine<C, W, Q, R, A, E, O>;
+  readonly peers: PeersOptions;
+}
+
+/** What a node is made of. */
+export interface NodePlan<C, W, Q, R, A, E, O, S> {
+  readonly name: string;
+  readonly role: string;
+  /** Undefined: it doesn't listen. */
+  readonly address: string | undefined;
+  readonly disk: SimDisk<W, Q, A, S> | undefined;
+  readonly skewMs: number;
+  build(state: S | undefined, random: SimRandom): Built<C, W, Q, R, A, E, O>;
+  output(output: O): void;
+  /** A process has begun. */
+  begun?: () => void;
+  /** It has ended, in whatever way. */
+  over?: () => void;
+}
+
+/** Why a process has ended without being killed: it was asked to, its disk failed, or it is a mistake. */
+export type Ending =
+  | { readonly by: "order" | "disk" }
+  | { readonly by: "mistake"; readonly message: string; readonly stack?: string };
+
+/** What all nodes share. */
+export interface Surroundings {
+  readonly world: World;
+  readonly network: SimNetwork;
+  readonly random: SimRandom;
+  readonly trace: Trace;
+  /** A process has ended by its own decision, or because its machine threw. */
+  readonly ended: (node: AnyNode, why: Ending) => void;
+}
+
+/** A node, whatever its role. */
+export type AnyNode = Pick<
+  // deno-lint-ignore no-explicit-any -- its parameters matter to its role only
+  SimNode<any, any, any, any, any, any, any, any>,
+  | "name"
+  | "role"
+  | "isUp"
+  | "isPaused"
+  | "starts"
+  | "start"
+  | "crash"
+  | "terminate"
+  | "pause"
+  | "jump"
+  | "trap"
+  | "disarm"
+  | "failDisk"
+  | "hasDisk"
+>;
+
+class Process implements Owner {
+  gone = false;
+  pausedUntilMs = 0;
+  trap: { plan: Trap; armed: boolean; left: number } | undefined;
+  /** Why its machine threw. */
+  failure: { message: string; stack?: string; isDisk: boolean } | undefined;
+  /** What its machine gave as the reason to stop. */
+  stop: { error?: WireError } | undefined;
+}
+
+/** A node and its process. */
+export class SimNode<C, W, Q, R, A, E, O, S> {
+  readonly plan: NodePlan<C, W, Q, R, A, E, O, S>;
+  /** Processes that ran here. */
+  starts = 0;
+  /** What a mutant makes of the machine's effects. */
+  bend: (effects: Effect<C, W, Q, R, O>[]) => Effect<C, W, Q, R, O>[] = (effects) => effects;
+  readonly #around: Surroundings;
+  readonly #random: SimRandom;
+  #process: Process | undefined;
+  #host: Host<C, W, Q, R, A, E, O> | undefined;
+  #machine: HostedMachine<C, W, Q, R, A, E, O> | undefined;
+  #transport: SimTransport | undefined;
+  #clock: SimClock | undefined;
+  #isAsked = false;
+
+  constructor(plan: NodePlan<C, W, Q, R, A, E, O, S>, around: Surroundings) {
+    this.plan = plan;
+    this.#around = around;
+    this.#random = around.random.fork(plan.name);
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  get role(): string {
+    return this.plan.role;
+  }
+
+  get isUp(): boolean {
+    return this.#process !== undefined;
+  }
+
+  get isPaused(): boolean {
+    return (this.#process?.pausedUntilMs ?? 0) > this.#around.world.nowMs;
+  }
+
+  get hasDisk(): boolean {
+    return this.plan.disk !== undefined;
+  }
+
+  /** The machine that runs, for checkers. */
+  get machine(): HostedMachine<C, W, Q, R, A, E, O> | undefined {
+    return this.#machine;
+  }
+
+  /** Starts a process, if none runs. */
+  start(): void {
+    if (this.#process !== undefined) return;
+    const { world, network } = this.#around;
+    const { plan } = this;
+    const process = new Process();
+    this.#process = process;
+    this.starts += 1;
+    this.#isAsked = false;
+    const random = this.#random.fork(`start ${this.starts}`);
+    const border = <T>(what: PortCall, run: () => T): T => this.#cross(process, what, run);
+    this.#transport?.wake();
+    const transport = new SimTransport(network, plan.name, process, {
+      border,
+      ended: () => this.#ended(process),
+    });
+    const store = plan.disk?.open(process, border);
+    const clock = new SimClock(world, process, random.fork("clock"), this.#clock?.skewMs ?? plan.skewMs);
+    const { machine, peers } = plan.build(store?.state, random.fork("machine"));
+    const ports: HostPorts<W, Q, A, O> = {
+      clock,
+      transport,
+      ...(store ? { store } : {}),
+      log: (level, text, facts) => this.#log(process, level, text, facts),
+      output: plan.output,
+      stopped: () => {},
+    };
+    this.#around.trace.line(plan.name, "starts");
+    this.#clock = clock;
+    this.#transport = transport;
+    this.#machine = machine;
+    this.#host = new Host(this.#watched(process, machine), ports, peers);
+    if (plan.address !== undefined) transport.bind(plan.address);
+    plan.begun?.();
+  }
+
+  /** Gives the machine an event of its own. */
+  call(event: E): void {
+    this.#host?.call(event);
+  }
+
+  /** Asks the process to end in order. */
+  terminate(): void {
+    this.#isAsked = true;
+    this.#host?.terminate();
+  }
+
+  /** The process dies. Gives how many rounds its disk has lost. */
+  crash(death: Death): number {
+    const process = this.#process;
+    if (process === undefined) return 0;
+    this.#around.trace.line(this.name, `crashes (${death})`);
+    this.#host?.kill();
+    this.#leave(process);
+    this.#transport?.end(death);
+    return this.plan.disk?.crash() ?? 0;
+  }
+
+  /** The process doesn't run until then; what arrives for it waits. */
+  pause(untilMs: number): void {
+    if (this.#process === undefined) return;
+    this.#around.trace.line(this.name, `pauses until ${untilMs.toFixed(0)}`);
+    this.#process.pausedUntilMs = untilMs;
+  }
+
+  /** The wall clock jumps. */
+  jump(byMs: number): void {
+    if (this.#clock === undefined) return;
+    this.#around.trace.line(this.name, `clock jumps by ${byMs}`);
+    this.#clock.skewMs += byMs;
+  }
+
+  /** Lets the process die at a call that it will make. */
+  trap(plan: Trap): void {
+    if (this.#process === undefined) return;
+    this.#process.trap = { plan, armed: plan.after === undefined, left: plan.calls };
+  }
+
+  disarm(): void {
+    if (this.#process !== undefined) this.#process.trap = undefined;
+    if (this.plan.disk) this.plan.disk.mood.failNext = false;
+  }
+
+  /** Lets the next write fail. */
+  failDisk(): void {
+    if (this.plan.disk) this.plan.disk.mood.failNext = true;
+  }
+
+  #leave(process: Process): void {
+    process.gone = true;
+    this.#process = undefined;
+    this.#machine = undefined;
+    this.#host = undefined;
+    this.plan.over?.();
+  }
+
+  /** A call of a port: the place where a process may die. */
+  #cross<T>(process: Process, what: PortCall, run: () => T): T {
+    if (process.gone) throw new Died("the process is dead");
+    const { trap } = process;
+    const counts = trap?.armed && (trap.plan.at === undefined || trap.plan.at === what);
+    if (trap === undefined || !counts || --trap.left > 0) return run();
+    process.trap = undefined;
+    if (trap.plan.done) run();
+    this.#around.trace.line(this.name, `dies ${trap.plan.done ? "after" : "before"} ${what}`);
+    const hitsWork = trap.plan.dying();
+    const lost = this.crash(trap.plan.death);
+    trap.plan.sprung(lost, hitsWork);
+    throw new Died(`died at ${what}`);
+  }
+
+  /** The machine, with somebody who looks on. */
+  #watched(
+    process: Process,
+    machine: HostedMachine<C, W, Q, R, A, E, O>,
+  ): HostedMachine<C, W, Q, R, A, E, O> {
+    const { trace } = this.#around;
+    return {
+      due: () => machine.due(),
+      step: (event, now) => {
+        const effects = this.bend(machine.step(event, now));
+        trace.step(this.name, event as { readonly type: string }, effects);
+        for (const effect of effects) {
+          if (effect.do === "stop") process.stop = effect;
+          if (process.trap && !process.trap.armed && labelOf(effect) === process.trap.plan.after) {
+            process.trap.armed = true;
+          }
+        }
+        return effects;
+      },
+    };
+  }
+
+  #log(process: Process, level: string, text: string, facts?: { readonly [name: string]: unknown }): void {
+    this.#around.trace.log(this.name, level, text);
+    if (level !== "error" || !text.startsWith("Cannot go on: ")) return;
+    const stack = String(facts?.["stack"] ?? "");
+    process.failure = { message: text, stack, isDisk: stack.startsWith(new DiskFailure("").name) };
+  }
+
+  /** The host has ended by itself: in order, or because something threw. */
+  #ended(process: Process): void {
+    if (process.gone) return;
+    const { failure } = process;
+    this.#leave(process);
+    this.#around.trace.line(this.name, failure ? `fails: ${failure.message}` : "ends");
+    this.#transport?.end(failure ? "killed" : "closed");
+    if (failure) this.plan.disk?.crash();
+    else this.plan.disk?.store?.close();
+    if (failure?.isDisk) return this.#around.ended(this, { by: "disk" });
+    if (failure) return this.#around.ended(this, { by: "mistake", ...failure });
+    if (this.#isAsked || process.stop?.error === undefined) return this.#around.ended(this, { by: "order" });
+    this.#around.ended(this, { by: "mistake", message: `stopped by itself: ${process.stop.error.message}` });
+  }
+}

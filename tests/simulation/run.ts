@@ -1,0 +1,299 @@
+/** One seed: builds a cluster, lets clients work and things go wrong, heals it, and looks at what is left. */
+import { ZERO_TID } from "../../core/ids.ts";
+import type { Partition } from "../../core/ids.ts";
+import { breachesOf } from "./checkers.ts";
+import type { Copy } from "./checkers.ts";
+import { Cluster, drawShape } from "./cluster.ts";
+import type { Shape, SimClient } from "./cluster.ts";
+import { Faults } from "./faults.ts";
+import type { FaultKind } from "./faults.ts";
+import type { AnyNode, Ending } from "./node.ts";
+import { SimRandom } from "./random.ts";
+import type { Session, Worker } from "./sessions.ts";
+import { wait } from "./sessions.ts";
+import type { Step } from "./trace.ts";
+import { commit, drawObjects, read, sync, workers } from "./workloads.ts";
+import type { Job, Objects } from "./workloads.ts";
+
+/** Kinds of faults that must hit work in flight before a seed counts. */
+const KINDS_MIN = 3;
+/** A cluster that nothing disturbs is up, and answers, within this time. */
+const HEALTHY_MS_MAX = 200_000;
+/** What was on its way when the last commit was acknowledged arrives within this time. */
+const QUIET_MS = 2_000;
+/** A seed that hasn't been hit often enough goes on until then. */
+const DISTURBED_MS_MAX = 1_200_000;
+
+/** What a seed gave. */
+export interface SeedReport {
+  readonly seed: number;
+  /** Promises that were broken; none when it passed. */
+  readonly breaches: readonly string[];
+  readonly hash: string;
+  readonly shape: Shape;
+  readonly simulatedMs: number;
+  readonly steps: number;
+  readonly commits: { readonly acknowledged: number; readonly refused: number; readonly unknown: number };
+  readonly reads: number;
+  /** How often faults hit work in flight, by kind. */
+  readonly hits: { readonly [kind in FaultKind]?: number };
+  /** How often they happened at all. */
+  readonly faults: { readonly [kind in FaultKind]?: number };
+}
+
+/** A seed's run, and the last lines of its trace. */
+export interface SeedRun {
+  readonly report: SeedReport;
+  trace(): string[];
+}
+
+/** Changes a cluster before it starts: how mutants break a promise. */
+export type Mutant = (cluster: Cluster) => void;
+
+/** Runs one seed. `linesMax`: steps that its trace keeps. */
+export function runSeed(
+  seed: number,
+  options: { readonly mutant?: Mutant; readonly linesMax?: number } = {},
+): SeedRun {
+  const run = new Run(seed, options.linesMax ?? 300);
+  options.mutant?.(run.cluster);
+  run.all();
+  return { report: run.report(), trace: () => run.cluster.trace.print() };
+}
+
+class Run {
+  readonly seed: number;
+  readonly cluster: Cluster;
+  readonly #random: SimRandom;
+  readonly #faults: Faults;
+  readonly #objects: Objects;
+  #isEnding = false;
+  #failure: string | undefined;
+
+  constructor(seed: number, linesMax: number) {
+    this.seed = seed;
+    this.#random = new SimRandom(seed);
+    const shape = drawShape(this.#random.fork("shape"));
+    this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
+    this.#objects = drawObjects(this.#random.fork("objects"));
+    const { world, network, trace, nodes, history } = this.cluster;
+    const random = this.#random.fork("faults");
+    const inFlight = (client?: string) => history.inFlight(client);
+    this.#faults = new Faults({ world, network, random, trace, nodes, inFlight });
+    trace.watch = watchPublication(history.breaches);
+  }
+
+  /** Each phase, as long as nothing is broken. */
+  all(): void {
+    this.cluster.start();
+    const phases = [this.#makeObjects, this.#disturb, this.#settle, this.#probe, this.#quiet, this.#check];
+    for (const phase of phases) {
+      phase.call(this);
+      if (this.#isBroken) return;
+    }
+  }
+
+  report(): SeedReport {
+    const { world, history, shape } = this.cluster;
+    const count = (fate: string) =>
+      history.transactions.filter((transaction) => transaction.fate === fate).length;
+    return {
+      seed: this.seed,
+      breaches: [...history.breaches],
+      hash: world.hash,
+      shape,
+      simulatedMs: Math.round(world.nowMs),
+      steps: world.steps,
+      commits: { acknowledged: count("acknowledged"), refused: count("refused"), unknown: count("unknown") },
+      reads: history.reads.length,
+      hits: Object.fromEntries(this.#faults.hits),
+      faults: Object.fromEntries(this.#faults.all),
+    };
+  }
+
+  get #isBroken(): boolean {
+    return this.cluster.history.breaches.length > 0;
+  }
+
+  /** Runs until something holds or is broken; says what didn't happen otherwise. */
+  #until(holds: () => boolean, withinMs: number, otherwise: () => string): void {
+    const { world, history } = this.cluster;
+    if (world.runUntil(() => this.#isBroken || holds(), world.nowMs + withinMs)) return;
+    history.breach(otherwise());
+  }
+
+  #job(client: SimClient): Job {
+    const { world, history } = this.cluster;
+    return {
+      client: client.name,
+      world,
+      random: this.#random.fork(`${client.name} work ${client.node.starts}`),
+      history,
+      objects: this.#objects,
+      seen: { lastTid: ZERO_TID },
+      ends: () => this.#isEnding,
+    };
+  }
+
+  /** The first transaction makes all objects; some seeds are disturbed already. */
+  #makeObjects(): void {
+    if (this.#random.chance(0.2)) this.#faults.begin();
+    const [client] = this.cluster.clients;
+    let isDone = false;
+    client!.begin = (session) => session.run(this.#write(this.#job(client!), () => (isDone = true)));
+    const limitMs = this.#faults.isOn ? DISTURBED_MS_MAX : HEALTHY_MS_MAX;
+    this.#until(() => isDone, limitMs, () => `the cluster didn't take its first commit; ${this.#state()}`);
+  }
+
+  /** Clients work while things go wrong. */
+  #disturb(): void {
+    const { clients, world, history } = this.cluster;
+    for (const client of clients) {
+      client.begin = (session) => this.#work(session, client);
+      if (client.session !== undefined) this.#work(client.session, client);
+    }
+    if (!this.#faults.isOn) this.#faults.begin();
+    const [leastMs, enough] = [world.nowMs + this.#random.between(2_000, 20_000), this.#random.int(20, 60)];
+    const isEnough = () => {
+      if (world.nowMs < leastMs || this.#faults.kinds < KINDS_MIN) return false;
+      return history.acknowledged.length >= enough || world.nowMs > leastMs + 60_000;
+    };
+    this.#until(
+      isEnough,
+      DISTURBED_MS_MAX,
+      () => `faults of only ${this.#faults.kinds} kinds hit work in flight`,
+    );
+  }
+
+  #work(session: Session, client: SimClient): void {
+    const job = this.#job(client);
+    for (let i = job.random.int(2, 4); i > 0; i--) session.run(job.random.pick(workers)(job));
+  }
+
+  /** Nothing goes wrong any more, everything is started again, workers come to their end. */
+  #settle(): void {
+    const { clients, network, nodes } = this.cluster;
+    this.#faults.end();
+    network.heal();
+    this.#isEnding = true;
+    for (const client of clients) client.begin = () => {};
+    for (const node of nodes) node.start();
+    const isIdle = () => clients.every(({ session }) => session?.running === 0);
+    this.#until(isIdle, HEALTHY_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
+  }
+
+  /** Each client can commit all objects at once: nothing is locked for ever. */
+  #probe(): void {
+    const { clients } = this.cluster;
+    let done = 0;
+    for (const client of clients) client.session?.run(this.#write(this.#job(client), () => done++));
+    const isDone = () => done === clients.length;
+    this.#until(isDone, HEALTHY_MS_MAX, () => {
+      return `${
+        clients.length - done
+      } clients can't commit ${HEALTHY_MS_MAX} ms after the last fault; ${this.#state()}`;
+    });
+  }
+
+  /** Storages forget what isn't final. */
+  #quiet(): void {
+    const loads = () =>
+      this.cluster.storages.map(({ machine }) => (machine as { load?: Load } | undefined)?.load);
+    const isQuiet = () =>
+      loads().every((load) => load !== undefined && load.transactions + load.parked + load.reads === 0);
+    const { world } = this.cluster;
+    world.runUntil(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
+    this.#until(isQuiet, HEALTHY_MS_MAX, () => `storages still hold something: ${JSON.stringify(loads())}`);
+  }
+
+  #check(): void {
+    const { history, shape } = this.cluster;
+    for (const breach of breachesOf(history, this.#copies(), shape.partitions)) history.breach(breach);
+  }
+
+  /** The storages' rows, and which of their cells the master's table calls readable. */
+  #copies(): Copy[] {
+    const rows = masterOf(this.cluster)?.table.split("\n") ?? [];
+    return this.cluster.storages.map((storage, i) => {
+      const store = storage.plan.disk!.store!;
+      const isHere = new RegExp(`\\b${i + 2}[UF]`); // the master is node 1
+      const readable = rows.flatMap((
+        row,
+        partition,
+      ) => (isHere.test(row.split(":")[1]!) ? [partition as Partition] : []));
+      return { node: storage.name, readable, read: (query) => store.read(query) };
+    });
+  }
+
+  /** Commits all objects at once, again and again until it succeeds. */
+  *#write(job: Job, done: () => void): Worker {
+    const oids = [...this.#objects.pairs.flat(), ...this.#objects.singles, ...this.#objects.fresh];
+    for (;;) {
+      const begun = yield* sync(job);
+      const found = begun && (yield* read(job, begun.at, oids));
+      if (found) {
+        const drafts = oids.map((oid, i) => ({ oid, base: found[i]?.tid ?? ZERO_TID }));
+        const transaction = yield* commit(job, drafts, { ageMs: begun.ageMs, withinMs: 60_000 });
+        if (transaction.fate === "acknowledged") return done();
+        this.#failure = transaction.code;
+      }
+      yield* wait(100);
+    }
+  }
+
+  /** A process has ended without being killed. */
+  #ended(node: AnyNode, why: Ending): void {
+    if (why.by === "mistake") {
+      this.cluster.history.breach(`${node.name}: ${why.message}\n${why.stack ?? ""}`);
+      return;
+    }
+    if (why.by === "disk") this.#faults.diskFailed();
+    this.#faults.restart(node);
+  }
+
+  /** For the person who reads why it didn't come up. */
+  #state(): string {
+    const { clients, nodes } = this.cluster;
+    const down = nodes.filter((node) => !node.isUp).map(({ name }) => name);
+    const view = masterOf(this.cluster);
+    const last = this.#failure === undefined ? "" : `, last refusal: ${this.#failure}`;
+    const master = `the master is ${
+      view?.phase ?? "down"
+    }, epoch ${view?.epoch}, ${view?.pending} finishes pending`;
+    return `${master}, down: [${down}], table:\n${view?.table}${last}; ${clients.length} clients`;
+  }
+}
+
+interface Load {
+  readonly transactions: number;
+  readonly parked: number;
+  readonly reads: number;
+}
+
+interface MasterView {
+  readonly phase: string;
+  readonly epoch: number;
+  readonly pending: number;
+  readonly table: string;
+}
+
+function masterOf(cluster: Cluster): MasterView | undefined {
+  return (cluster.master.machine as { readonly view?: MasterView } | undefined)?.view;
+}
+
+/** What a master publishes has growing tids, whichever process of it. */
+function watchPublication(breaches: string[]): (step: Step) => void {
+  let last = 0n;
+  return ({ node, effects }) => {
+    for (const effect of effects) {
+      const isFinish = effect.do === "answer" && effect.message.name === "finish";
+      const isInvalidation = effect.do === "tell" && effect.message.name === "invalidate";
+      if (!isFinish && !isInvalidation) continue;
+      const { tid } = effect.message.body as { tid: bigint };
+      if (tid < last || (tid === last && isFinish)) {
+        breaches.push(`${node} published tid ${tid} after ${last}`);
+      }
+      last = tid;
+    }
+  };
+}
