@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testTransport } from "../tests/conformance/transport.ts";
-import { ManualTimers, patternOf, Probe } from "../tests/conformance/transport_probe.ts";
+import { assertBytes, ManualTimers, patternOf, Probe } from "../tests/conformance/transport_probe.ts";
 import { MemoryNetwork } from "./memory_transport.ts";
 import { SystemClock } from "./system.ts";
 
@@ -84,7 +84,7 @@ test("MemoryNetwork copies what is written: the writer may use its memory again"
 
   while (turns.run());
 
-  assert.deepEqual(b.received(b.of("accepted")[0]?.conn ?? assert.fail()), Uint8Array.of(1, 2, 3));
+  assertBytes(b.received(b.of("accepted")[0]?.conn ?? assert.fail()), Uint8Array.of(1, 2, 3));
 });
 
 test("MemoryNetwork.transport() refuses an address that another node listens on", async () => {

@@ -47,9 +47,11 @@ test("SystemClock.wakeAt() replaces an earlier call, whether the new time is soo
     clock.wakeAt(startMs + 600_000, () => woken.push("far"));
     clock.wakeAt(startMs + 1, () => woken.push("near"));
 
-    await new Promise<void>((wake) => {
+    await new Promise<void>((wake, reject) => {
+      const cancel = later(30_000, () => reject(new Error("didn't wake")));
       clock.wakeAt(startMs + 8, () => {
         woken.push("last");
+        cancel();
         wake();
       });
     });

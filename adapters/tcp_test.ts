@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { CONNECT_TIMEOUT_MS } from "../core/limits.ts";
 import { testTransport } from "../tests/conformance/transport.ts";
-import { ManualTimers, patternOf, Probe } from "../tests/conformance/transport_probe.ts";
+import { assertBytes, ManualTimers, patternOf, Probe } from "../tests/conformance/transport_probe.ts";
 import { parseAddress, TcpTransport } from "./tcp.ts";
 
 testTransport("TcpTransport", (later) => ({ transport: () => new TcpTransport({ later }) }));
@@ -126,7 +126,7 @@ test("TcpTransport flushes to a peer that has ended its own side, then closes on
     await node.one("closed", conn);
 
     assert.equal(node.text(conn), "all from me");
-    assert.deepEqual(new Uint8Array(Buffer.concat(parts)), sent);
+    assertBytes(new Uint8Array(Buffer.concat(parts)), sent);
   }));
 
 test("TcpTransport closes once when it writes to a peer that is gone while nothing is read", () =>
@@ -164,7 +164,7 @@ test("TcpTransport.setReading(false) reaches the sender: what it writes stays wi
     assert.equal(node.received(conn).length, 0);
     node.setReading(conn, true);
     await node.until("everything", () => node.received(conn).length === sent.length);
-    assert.deepEqual(node.received(conn), sent);
+    assertBytes(node.received(conn), sent);
   }));
 
 test("TcpTransport.shutdown() ends a listen() that is under way", () =>

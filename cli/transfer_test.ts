@@ -60,10 +60,6 @@ class FakeCluster implements CallClient {
     assert.ok(handler, `${name} is called`);
     return new Promise((resolve) => resolve(handler(request)));
   }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
 }
 
 function infoOf({ restoreTid, writes, user, description, extension, status }: Commit): TransactionInfo {

@@ -2,7 +2,7 @@
  * Which storages hold which partition, in which state, since when. The primary's log decides changes; everybody
  * else holds a copy and gets differences by version, checked by digest on both sides.
  */
-import { decode, encode } from "cborg";
+import { ofCbor, toCbor } from "./cbor.ts";
 import { invariant, MalformedError } from "./errors.ts";
 import { partitionOf } from "./ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "./ids.ts";
@@ -210,7 +210,7 @@ export class PartitionTable implements ReadonlyTable {
         pushVarint(out, cell.since);
       }
     }
-    return encode([
+    return toCbor([
       this.generation,
       this.#version,
       this.replicas,
@@ -226,12 +226,7 @@ export class PartitionTable implements ReadonlyTable {
    * @throws MalformedError when they aren't an image of one
    */
   static ofImage(image: Uint8Array): PartitionTable {
-    let fields: unknown;
-    try {
-      fields = decode(image);
-    } catch (cause) {
-      throw new MalformedError("Cannot read a partition table: its image is broken", { cause });
-    }
+    const fields = ofCbor(image, "a partition table");
     if (!Array.isArray(fields)) throw new MalformedError("Cannot read a partition table: expected a list");
     const [generation, version, replicas, nodes, partitions, cells] = fields;
     const counts = [generation, version, replicas, partitions].every((n) =>

@@ -23,9 +23,10 @@ import {
   WRITE_TIMEOUT_MS,
 } from "../core/limits.ts";
 import type { Effect, PeerEvent } from "../core/machine.ts";
-import { MAGIC, messages, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
+import { messages } from "../core/messages.ts";
 import type { AskMessage, Hello, Role, WireError } from "../core/messages.ts";
 import type { Transport, TransportEvent } from "../core/ports.ts";
+import { mismatchOf } from "./hello.ts";
 import { Link, parcelOf } from "./link.ts";
 import type { Parcel, Question } from "./link.ts";
 
@@ -232,7 +233,7 @@ export class Peers<C> {
   }
 
   #identify(link: Link<C>, hello: Hello, nowMs: number): void {
-    const wrong = this.#mismatch(link, hello);
+    const wrong = mismatchOf(link.hello, hello, link.incoming ? this.#options.serves : undefined);
     if (wrong) return this.#end(link, wrong, true);
     if (link.incoming) {
       this.#unidentified -= 1;
@@ -245,36 +246,6 @@ export class Peers<C> {
     const { conn, incoming } = link;
     const target = link.target === undefined ? {} : { target: link.target };
     this.#out.push({ type: "identified", conn, hello, incoming, ...target });
-  }
-
-  /** Why a peer can't be talked to, with both sides' values. */
-  #mismatch(link: Link<C>, theirs: Hello): WireError | undefined {
-    const ours = link.hello;
-    if (
-      theirs.magic !== MAGIC || theirs.versionMax < ours.versionMin || ours.versionMax < theirs.versionMin
-    ) {
-      const mine = `${MAGIC} versions ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`;
-      const message =
-        `Cannot talk: this side speaks ${mine}, the other ${theirs.magic} ${theirs.versionMin} to ${theirs.versionMax}`;
-      return { code: "wrongVersion", message };
-    }
-    if (ours.cluster !== "" && theirs.cluster !== "" && ours.cluster !== theirs.cluster) {
-      const message =
-        `Cannot talk: this side is of cluster "${ours.cluster}", the other of "${theirs.cluster}"`;
-      return { code: "wrongCluster", message };
-    }
-    if (ours.clusterId !== "" && theirs.clusterId !== "" && ours.clusterId !== theirs.clusterId) {
-      const message =
-        `Cannot talk: cluster "${ours.cluster}" has id ${ours.clusterId} on this side, ${theirs.clusterId} on the other`;
-      return { code: "wrongCluster", message };
-    }
-    if (link.incoming && !this.#options.serves.includes(theirs.role as Role)) {
-      const message = `Cannot serve: this is a ${ours.role}, which takes ${
-        this.#options.serves.join(", ")
-      }; the other is a ${theirs.role}`;
-      return { code: "wrongRole", message };
-    }
-    return undefined;
   }
 
   #accept(conn: Conn, nowMs: number): void {

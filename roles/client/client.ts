@@ -6,7 +6,7 @@
  * before there is a session waits for it, until its own time is over; a session that ends is followed by another.
  */
 import { Deadlines } from "../../core/deadlines.ts";
-import { DatabaseError, RefusedError, unreachable, UnreachableError } from "../../core/errors.ts";
+import { type DatabaseError, RefusedError, unreachable, UnreachableError } from "../../core/errors.ts";
 import type { Conn, Oid } from "../../core/ids.ts";
 import { OID_BATCH } from "../../core/limits.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";

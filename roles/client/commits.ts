@@ -9,7 +9,7 @@
 import {
   AbortedError,
   ConflictError,
-  DatabaseError,
+  type DatabaseError,
   LockTimeoutError,
   OutcomePendingError,
   UnreachableError,
@@ -19,7 +19,6 @@ import type { HeldObject } from "../../core/evidence.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import {
-  COMPRESS_BYTES_MIN,
   LACKS_ATTEMPTS_MAX,
   OUTCOME_WAIT_MS,
   RETRY_DELAY_MS_MAX,
@@ -31,51 +30,12 @@ import { isReadable } from "../../core/partition_table.ts";
 import type { StoredData } from "../../core/ports.ts";
 import type { Commit } from "./calls.ts";
 import type { Links } from "./links.ts";
+import { itemsOf } from "./plan.ts";
+import type { Item, Running, Voter } from "./plan.ts";
 import { errorOf, isNodeFailure } from "./site.ts";
 import type { ClientContext, Site } from "./site.ts";
 
 const NO_BYTES = new Uint8Array();
-
-interface Item extends HeldObject {
-  readonly partition: Partition;
-  readonly stored: StoredData | null;
-  readonly link: Tid | null;
-}
-
-/** What one storage has of a transaction. */
-interface Voter {
-  readonly node: NodeIndex;
-  /** Answers of an earlier round are none of this one's. */
-  round: number;
-  items: readonly Item[];
-  state: "voting" | "voted" | "failed" | "refused";
-  evidence: Evidence | undefined;
-  /** The node's session at the primary, when it failed. */
-  failedSession: number;
-  lacks: number;
-  problem: WireError | undefined;
-}
-
-interface Running {
-  readonly call: number;
-  readonly commit: Commit;
-  readonly items: readonly Item[];
-  untilMs: number;
-  /** When nodes are chosen again, after a wait. */
-  retryMs: number | undefined;
-  delayMs: number;
-  readonly ageMs: number;
-  step: "waiting" | "voting" | "finishing" | "outcome";
-  ttid: Ttid;
-  home: Partition;
-  readonly voters: Map<NodeIndex, Voter>;
-  /** Nodes that may have seen the transaction. */
-  readonly sent: Set<NodeIndex>;
-  readonly conflicts: Map<Oid, { readonly oid: Oid; readonly base: Tid; readonly saved: Tid }>;
-  refusal: DatabaseError | undefined;
-  /** The table is asked anew before nodes are chosen again. */
-  catchingUp: boolean;
-}
 
 /** The commits that are under way. */
 export class Commits {
@@ -110,7 +70,7 @@ export class Commits {
     const running: Running = {
       call,
       commit,
-      items: this.#itemsOf(commit),
+      items: itemsOf(commit, this.#site.view.table!.partitions, this.#site.ports),
       untilMs,
       retryMs: undefined,
       delayMs: RETRY_DELAY_MS_MIN,
@@ -501,45 +461,5 @@ export class Commits {
   #end(running: Running, error: DatabaseError): void {
     this.#running.delete(running.call);
     this.#site.fail(running.call, error);
-  }
-
-  #itemsOf({ writes, checks }: Commit): Item[] {
-    const { partitions } = this.#site.view.table!;
-    const items = new Map<Oid, Item>();
-    for (const { oid, base } of checks) {
-      items.set(oid, {
-        oid,
-        base,
-        mode: "check",
-        checksum: null,
-        partition: partitionOf(oid, partitions),
-        stored: null,
-        link: null,
-      });
-    }
-    for (const { oid, base, data, link } of writes) {
-      const stored = data === null ? null : this.#stored(data);
-      const checksum = stored?.checksum ?? null;
-      items.set(oid, {
-        oid,
-        base,
-        mode: "store",
-        checksum,
-        partition: partitionOf(oid, partitions),
-        stored,
-        link: link ?? null,
-      });
-    }
-    return [...items.values()];
-  }
-
-  /** Data as it travels: compressed when that makes it smaller; the checksum is over what travels. */
-  #stored(data: Uint8Array): StoredData {
-    const { digest, compression } = this.#site.ports;
-    if (data.length >= COMPRESS_BYTES_MIN) {
-      const small = compression.compress(1, data);
-      if (small.length < data.length) return { compression: 1, checksum: digest(small), data: small };
-    }
-    return { compression: 0, checksum: digest(data), data };
   }
 }

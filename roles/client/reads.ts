@@ -3,7 +3,7 @@
  * answer it: connected ones first, then those without a recent failure. A storage that fails is not asked for that unit again
  * until all others were tried; then the read catches up with the primary, whose table may have changed, and starts over.
  */
-import { DatabaseError, UnreachableError } from "../../core/errors.ts";
+import { type DatabaseError, UnreachableError } from "../../core/errors.ts";
 import { partitionOf } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import { LOAD_MANY_MAX, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";

@@ -12,12 +12,12 @@ import { sessionOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Partition, Ttid } from "../../core/ids.ts";
 import {
   FAILOVER_GRACE_MS,
-  LOCK_TIMEOUT_MS,
-  OID_BLOCK,
+  type LOCK_TIMEOUT_MS,
+  type OID_BLOCK,
   STARTUP_GRACE_MS,
   STOP_DEADLINE_MS,
 } from "../../core/limits.ts";
-import { answer, ask, tell } from "../../core/machine.ts";
+import { answer, type ask, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
@@ -25,6 +25,8 @@ import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { Clients } from "./clients.ts";
 import type { Consensus } from "./consensus.ts";
+import { OidGrants } from "./oids.ts";
+import { Outcomes } from "./outcomes.ts";
 import { Recovery } from "./recovery.ts";
 import type { Grace } from "./recovery.ts";
 import { reportOf } from "./report.ts";
@@ -56,7 +58,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #clients: Clients;
   #recovery: Recovery;
   #transactions: Transactions;
-  #oidAskers: { readonly asker: Asker; readonly count: number }[] = [];
+  #outcomes: Outcomes;
+  #oids: OidGrants;
   #stop: { readonly untilMs: number; readonly everything: boolean; readonly askers: Asker[] } | undefined;
 
   constructor(start: MasterStart) {
@@ -78,6 +81,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       clients: () => this.#clients.live,
       outdate: (nodes, cells) => this.#outdate(nodes, cells),
     });
+    this.#outcomes = new Outcomes({ site, storages, transactions: this.#transactions });
+    this.#oids = new OidGrants(site);
   }
 
   /** What this node says of itself. */
@@ -231,8 +236,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "sync":
         return this.#site.emit(answer(asker, "sync", { lastTid, wallMs: now.wallMs }));
       case "newOids":
-        this.#oidAskers.push({ asker, count: Math.min(Math.max(message.body.count, 1), OID_BLOCK) });
-        return this.#grantOids();
+        return this.#oids.want(asker, message.body.count);
       case "finish":
         return this.#transactions.finish(asker, client, message.body, this.#clients.importer === asker.conn);
       case "outcome":
@@ -291,16 +295,14 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         }
         return;
       case "outcome":
-        if (message.name === "fate") {
-          this.#site.emit(answer(context.asker, "outcome", { tid: message.body.tid }));
-        }
+        if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
         return;
     }
   }
 
   /** A storage that doesn't answer, or refuses what it must do, is lost; what it was asked for is seen to elsewhere. */
   #failed({ context, name, error }: Failure): void {
-    if (context.of === "outcome") this.#askFate(context);
+    if (context.of === "outcome") this.#outcomes.next(context);
     const node = this.#current(context);
     if (!node || error.code === "lost") return; // its `lost` follows
     if (context.of === "fence") node.problem = error.message;
@@ -320,7 +322,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (session === undefined) return;
     this.#transactions.disconnected(conn);
     this.#transactions.sessionEnded(session);
-    this.#oidAskers = this.#oidAskers.filter(({ asker }) => asker.conn !== conn);
+    this.#oids.disconnected(conn);
     if (this.#clients.importer === conn) this.#endImport(() => undefined);
   }
 
@@ -353,7 +355,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #recover(): void {
     this.#clients.endAll();
     this.#transactions.clear();
-    this.#oidAskers = [];
+    this.#oids.clear();
     this.#recovery.begin();
   }
 
@@ -395,26 +397,10 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#clients.letIn();
   }
 
-  /** Grants oids below a held mark. */
-  #grantOids(): void {
-    const { metadata } = this.#site;
-    while (this.#oidAskers.length > 0) {
-      const { asker, count } = this.#oidAskers[0]!;
-      const end = this.#site.nextOid + BigInt(count) - 1n;
-      if (end > metadata.oidMark) {
-        const oid = (end + BigInt(OID_BLOCK)) as Oid;
-        return this.#site.propose({ type: "oidMark", oid }, () => this.#grantOids());
-      }
-      this.#oidAskers.shift();
-      this.#site.emit(answer(asker, "newOids", { first: this.#site.nextOid, count }));
-      this.#site.nextOid = (end + 1n) as Oid;
-    }
-  }
-
   /** What became of a transaction of a session that is over. */
-  #outcome(asker: Asker, { ttid, home }: Body<"outcome">): void {
+  #outcome(asker: Asker, body: Body<"outcome">): void {
     const old = this.#clients.live.find(({ session, conn }) =>
-      session === sessionOf(ttid) && conn !== asker.conn
+      session === sessionOf(body.ttid) && conn !== asker.conn
     );
     if (old) {
       const error = {
@@ -425,31 +411,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       this.#site.emit({ do: "reject", conn: old.conn, error });
       this.#lost(old.conn, error);
     }
-    if (this.#transactions.awaitOutcome(ttid, asker)) return;
-    this.#transactions.abort(ttid, []); // from here it can't be accepted any more
-    this.#askFate({ of: "outcome", ttid, home, asker, tried: [], node: 0 as NodeIndex, session: 0 });
-  }
-
-  /** Asks a readable home cell, behind the unlocks that went the same way. */
-  #askFate(context: Extract<MasterContext, { of: "outcome" }>): void {
-    const { ttid, home, asker, tried } = context;
-    for (const { node: index } of this.#site.table.cells(home)) {
-      const node = this.#storages.node(index);
-      if (
-        tried.includes(index) || node?.conn === undefined || node.state !== "running"
-        || !this.#site.reads(home, index)
-      ) continue;
-      const next = { ...context, node: index, session: node.session, tried: [...tried, index] };
-      return this.#site.emit(
-        ask(node.conn, "fate", { epoch: this.#site.epoch, ttid }, {
-          context: next,
-          withinMs: LOCK_TIMEOUT_MS,
-        }),
-      );
-    }
-    const message =
-      `Cannot tell the outcome of transaction ${ttid} yet: no storage with partition ${home} is there`;
-    this.#site.refuse(asker, { code: "outcomePending", message, detail: { ttid: ttid as Ttid } });
+    this.#outcomes.want(asker, body);
   }
 
   /** The import stage: one client, which gives its own tids. */

@@ -2,7 +2,7 @@
  * What the masters hold about a cluster: a state, and the entries of a log that change it. Only what is durable on a
  * majority counts (`consensus.ts`). No transaction data and no actual phase stands here.
  */
-import { decode, encode } from "cborg";
+import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { invariant, MalformedError } from "../../core/errors.ts";
 import type { NodeIndex, Oid } from "../../core/ids.ts";
 import { cellChange } from "../../core/messages.ts";
@@ -38,15 +38,15 @@ const FORMAT = 1;
 export function encodeEntry(entry: Entry): Uint8Array {
   switch (entry.type) {
     case "opened":
-      return encode(["opened", entry.epoch]);
+      return toCbor(["opened", entry.epoch]);
     case "cells":
-      return encode(["cells", entry.version, cellList.write(entry.cells)]);
+      return toCbor(["cells", entry.version, cellList.write(entry.cells)]);
     case "oidMark":
-      return encode(["oidMark", entry.oid]);
+      return toCbor(["oidMark", entry.oid]);
     case "sessionMark":
-      return encode(["sessionMark", entry.session]);
+      return toCbor(["sessionMark", entry.session]);
     case "desired":
-      return encode(["desired", entry.state, entry.origin]);
+      return toCbor(["desired", entry.state, entry.origin]);
   }
 }
 
@@ -56,7 +56,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
  * @throws MalformedError when it is none that this version knows: the store was written by a newer one
  */
 export function decodeEntry(encoded: Uint8Array): Entry {
-  const fields = decode(encoded) as unknown[];
+  const fields = ofCbor(encoded, "an entry of the metadata log") as unknown[];
   switch (fields[0]) {
     case "opened":
       return { type: "opened", epoch: integer.read(fields[1], "epoch") };
@@ -189,7 +189,7 @@ export class Metadata {
       nodes,
       table,
     };
-    return encode(imageFields.write(image));
+    return toCbor(imageFields.write(image));
   }
 
   /**
@@ -198,12 +198,7 @@ export class Metadata {
    * @throws MalformedError when it is broken or of a newer version
    */
   static ofImage(encoded: Uint8Array): Metadata {
-    let wire: unknown;
-    try {
-      wire = decode(encoded);
-    } catch (cause) {
-      throw new MalformedError("Cannot read the cluster's metadata: the image is broken", { cause });
-    }
+    const wire = ofCbor(encoded, "the cluster's metadata");
     const image = imageFields.read(wire, "metadata");
     if (image.format !== FORMAT) {
       throw new MalformedError(
@@ -250,5 +245,5 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     nodes,
     table: PartitionTable.deal({ partitions, replicas, nodes: storages }).toImage(),
   };
-  return encode(imageFields.write(image));
+  return toCbor(imageFields.write(image));
 }

@@ -37,6 +37,7 @@ export class Site {
   session = 0;
   /** Little disk space is left: first stores are refused. */
   low = false;
+  freeBytes = 0;
   #effects: StorageEffect[] = [];
 
   constructor(start: { digest: Digest; epoch: number; image: Uint8Array | null }) {

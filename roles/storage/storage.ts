@@ -7,10 +7,8 @@
  * (a transaction is here for too long), `space`, `askTable`. Invariants: what is acknowledged is saved before; a lock is
  * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
-import { Deadlines } from "../../core/deadlines.ts";
 import { unreachable } from "../../core/errors.ts";
-import { partitionOf } from "../../core/ids.ts";
-import type { Conn, Oid, Ttid } from "../../core/ids.ts";
+import type { Conn } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, RESERVE_BYTES } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
@@ -21,13 +19,13 @@ import type { DatabaseAnswer, DatabaseIdentity, DatabaseState, Digest } from "..
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import { Clients } from "./clients.ts";
+import { Intake } from "./intake.ts";
 import { moveStorage } from "./phases.ts";
 import type { StoragePhase } from "./phases.ts";
 import { Reads } from "./reads.ts";
-import type { ReadMessage } from "./reads.ts";
 import { Site } from "./site.ts";
 import type { Asker, StorageContext, StorageEffect, StorageRead } from "./site.ts";
-import { fits, lockDeadline, sameBytes, Transactions } from "./transactions.ts";
+import { lockDeadline, sameBytes, Transactions } from "./transactions.ts";
 
 /** Events of a storage. */
 export type StorageEvent = PeerEvent<StorageContext> | HostEvent<StorageRead, DatabaseAnswer>;
@@ -43,13 +41,6 @@ export interface StorageStart {
   readonly digest: Digest;
 }
 
-type ClientMessage = Extract<AskMessage, { name: "store" | "check" | "vote" }> | ReadMessage;
-interface Parked {
-  readonly asker: Asker;
-  readonly message: ClientMessage;
-  readonly untilMs: number;
-}
-
 /** A storage. */
 export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #identity: DatabaseIdentity;
@@ -61,9 +52,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #seeker: Seeker;
   #phase: StoragePhase = "seeking";
   #primary: Conn | undefined; // the connection whose fence we answered
-  #parked = new Set<Parked>(); // they wait for a newer table
-  #patience = new Deadlines<Parked>();
-  #freeBytes = 0;
+  #intake: Intake;
   #now: Now = { monoMs: 0, wallMs: 0 }; // of the step that runs
 
   constructor(start: StorageStart) {
@@ -74,6 +63,13 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#transactions = new Transactions(this.#site, state.held);
     this.#reads = new Reads(this.#site, this.#transactions);
     this.#clients = new Clients(this.#site);
+    const parts = {
+      site: this.#site,
+      clients: this.#clients,
+      transactions: this.#transactions,
+      reads: this.#reads,
+    };
+    this.#intake = new Intake(parts);
     this.#seeker = new Seeker(start.masters, () => this.hello());
   }
 
@@ -94,11 +90,11 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   /** For tests and checkers: transactions, parked requests and parked reads that are here. */
   get load(): { transactions: number; parked: number; reads: number; phase: StoragePhase } {
     const { size: transactions } = this.#transactions;
-    return { transactions, parked: this.#parked.size, reads: this.#reads.waiting, phase: this.#phase };
+    return { transactions, parked: this.#intake.waiting, reads: this.#reads.waiting, phase: this.#phase };
   }
 
   due(): number | undefined {
-    const all = [this.#seeker.dueMs, this.#transactions.due(), this.#patience.next()].filter((at) =>
+    const all = [this.#seeker.dueMs, this.#transactions.due(), this.#intake.dueMs].filter((at) =>
       at !== undefined
     );
     return all.length === 0 ? undefined : Math.min(...all);
@@ -174,7 +170,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "loadExact":
       case "transactions":
       case "digest":
-        return this.#judge({ asker, message, untilMs: lockDeadline(this.#now, withinMs) });
+        return this.#intake.take({ asker, message, untilMs: lockDeadline(this.#now, withinMs) }, this.#now);
       default:
         return this.#site.refuse(asker, {
           code: "denied",
@@ -224,7 +220,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #told(conn: Conn, message: TellMessage): void {
     if (conn !== this.#seeker.conn) {
       // A client may abort what is its own, and say nothing else.
-      if (message.name === "abort" && this.#owns(conn, message.body.ttid)) {
+      if (message.name === "abort" && this.#intake.owns(conn, message.body.ttid)) {
         this.#transactions.abort(message.body.ttid);
       }
       return;
@@ -296,8 +292,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #leave(): void {
     this.#clients.halt();
     this.#transactions.dropUnvoted();
-    for (const parked of this.#parked) this.#patience.delete(parked);
-    this.#parked.clear();
+    this.#intake.clear();
     if (this.#phase === "serving" || this.#phase === "orphaned") {
       this.#phase = moveStorage(this.#phase, "fenced");
     }
@@ -317,11 +312,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#clients.disconnected(event.conn);
     this.#transactions.disconnected(event.conn);
     this.#reads.disconnected(event.conn);
-    for (const parked of this.#parked) {
-      if (parked.asker.conn !== event.conn) continue;
-      this.#parked.delete(parked);
-      this.#patience.delete(parked);
-    }
+    this.#intake.disconnected(event.conn);
   }
 
   #due(now: Now): void {
@@ -335,13 +326,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         }),
       );
     }
-    for (const parked of this.#patience.take(now.monoMs)) {
-      this.#parked.delete(parked);
-      const want = parked.message.body.version;
-      const message =
-        `Cannot serve ${parked.message.name}: it needs table version ${want}, this storage has ${this.#site.table?.version}`;
-      this.#site.refuse(parked.asker, { code: "timedOut", message });
-    }
+    this.#intake.tick(now.monoMs);
   }
 
   #read(context: StorageRead, result: DatabaseAnswer): void {
@@ -362,101 +347,6 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       const report = this.#transactions.report();
       this.#site.emit(answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid }));
     } else this.#reads.answered(context, result);
-  }
-
-  /** A client's request against the table it was made with: served, refused, or kept until ours is as new. */
-  #judge(parked: Parked): void {
-    const { asker, message } = parked;
-    const table = this.#site.table!;
-    if (message.body.version > table.version) {
-      this.#parked.add(parked);
-      this.#patience.set(parked, parked.untilMs);
-      return;
-    }
-    switch (message.name) {
-      case "store":
-      case "check":
-        return this.#store(parked, message);
-      case "vote":
-        if (!this.#owns(asker.conn, message.body.ttid)) return this.#disown(asker, message.body.ttid);
-        if (message.body.home >= table.partitions) return this.#wrongPartition(asker, message.body.home);
-        return this.#transactions.vote(asker, message.body, this.#now);
-      case "transactions": {
-        const wrong = message.body.partitions.find((partition) => partition >= table.partitions);
-        return wrong === undefined ? this.#reads.take(asker, message) : this.#wrongPartition(asker, wrong);
-      }
-      case "digest":
-        if (message.body.partition >= table.partitions) {
-          return this.#wrongPartition(asker, message.body.partition);
-        }
-        return this.#reads.take(asker, message);
-      default:
-        return this.#reads.take(asker, message);
-    }
-  }
-
-  #store({ asker, untilMs }: Parked, message: Extract<AskMessage, { name: "store" | "check" }>): void {
-    const { ttid, oid, base, ageMs } = message.body;
-    if (!this.#owns(asker.conn, ttid)) return this.#disown(asker, ttid);
-    const error = message.name === "store" ? this.#wrongData(message.body) : undefined;
-    if (error) return this.#site.refuse(asker, error);
-    const partition = partitionOf(oid as Oid, this.#site.table!.partitions);
-    if (!this.#site.cell(partition)) {
-      const text =
-        `Cannot store object ${oid}: this storage has no cell of partition ${partition} in table version ${
-          this.#site.table!.version
-        }`;
-      return this.#site.refuse(asker, { code: "notAssigned", message: text });
-    }
-    const common = { asker, ttid, ageMs, oid, base, untilMs };
-    if (message.name === "check") {
-      return this.#transactions.store(
-        { ...common, mode: "check", stored: null, link: null, restore: false },
-        this.#now,
-      );
-    }
-    const { compression, checksum, data, link, restore } = message.body;
-    const stored = data === null ? null : { compression, checksum, data };
-    this.#transactions.store({ ...common, mode: "store", stored, link, restore }, this.#now);
-  }
-
-  /** What is wrong with the data itself, if anything. */
-  #wrongData(body: Body<"store">): WireError | undefined {
-    const { oid, data, checksum } = body;
-    if (this.#site.low) {
-      const message =
-        `Cannot store object ${oid}: ${this.#freeBytes} bytes are free, ${RESERVE_BYTES} are kept in reserve`;
-      return { code: "noSpace", message };
-    }
-    if (!fits(data)) {
-      return {
-        code: "tooLarge",
-        message: `Cannot store object ${oid}: ${data?.length} bytes are more than the limit`,
-      };
-    }
-    if (data !== null && !sameBytes(this.#site.digest(data), checksum)) {
-      return {
-        code: "badChecksum",
-        message: `Cannot store object ${oid}: its data doesn't match its checksum`,
-      };
-    }
-    return undefined;
-  }
-
-  #owns(conn: Conn, ttid: Ttid): boolean {
-    return this.#clients.sessionOf(conn) === Number(ttid >> 24n);
-  }
-
-  #disown(asker: Asker, ttid: Ttid): void {
-    this.#site.refuse(asker, {
-      code: "denied",
-      message: `Cannot take transaction ${ttid}: it is of another client session`,
-    });
-  }
-
-  #wrongPartition(asker: Asker, partition: number): void {
-    const message = `Cannot serve partition ${partition}: the cluster has ${this.#site.table!.partitions}`;
-    this.#site.refuse(asker, { code: "wrongPartition", message });
   }
 
   #change(body: Body<"tableChange">): void {
@@ -482,17 +372,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     for (const { partition, cell } of old?.cellsOf(this.#site.index) ?? []) {
       if (this.#site.cell(partition)?.since !== cell.since) this.#transactions.forget(partition);
     }
-    const parked = [...this.#parked];
-    this.#parked.clear();
-    for (const one of parked) {
-      this.#patience.delete(one);
-      this.#judge(one);
-    }
+    this.#intake.retry(this.#now);
     this.#reads.retry();
   }
 
   #room(freeBytes: number): void {
-    this.#freeBytes = freeBytes;
+    this.#site.freeBytes = freeBytes;
     const low = freeBytes < RESERVE_BYTES;
     if (low === this.#site.low) return;
     this.#site.low = low;
@@ -506,7 +391,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
 
   #tellSpace(): void {
     if (this.#primary !== undefined) {
-      this.#site.emit(tell(this.#primary, "space", { low: this.#site.low, freeBytes: this.#freeBytes }));
+      this.#site.emit(tell(this.#primary, "space", { low: this.#site.low, freeBytes: this.#site.freeBytes }));
     }
   }
 

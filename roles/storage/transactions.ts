@@ -12,7 +12,7 @@ import { evidenceDigest } from "../../core/evidence.ts";
 import type { HeldObject } from "../../core/evidence.ts";
 import { sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { LOCK_WAIT_MS, OBJECT_BYTES_MAX, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
+import { LOCK_WAIT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
 import type { Answer, Body, CellVote, Evidence } from "../../core/messages.ts";
@@ -468,11 +468,6 @@ export class Transactions {
 /** When a store stops waiting for its lock. */
 export function lockDeadline(now: Now, withinMs: number): number {
   return now.monoMs + Math.min(withinMs, LOCK_WAIT_MS);
-}
-
-/** Whether data is within its limit. */
-export function fits(data: Uint8Array | null): boolean {
-  return (data?.length ?? 0) <= OBJECT_BYTES_MAX;
 }
 
 /** Whether two digests are the same. */

@@ -5,7 +5,7 @@ import type { Later } from "../../adapters/system.ts";
 import type { Conn } from "../../core/ids.ts";
 import { SOCKET_BYTES_MAX, WRITE_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Transport } from "../../core/ports.ts";
-import { FILL_BYTES, ManualTimers, patternOf, Probe } from "./transport_probe.ts";
+import { assertBytes, FILL_BYTES, ManualTimers, patternOf, Probe } from "./transport_probe.ts";
 
 /** Where transports can reach one another. */
 export interface TransportNetwork {
@@ -169,8 +169,8 @@ const flowing: readonly Case[] = [
     }
     await b.until("everything", () => b.received(bConn).length >= whole.length);
     await a.until("everything", () => a.received(aConn).length >= whole.length);
-    assert.deepEqual(b.received(bConn), whole);
-    assert.deepEqual(a.received(aConn), whole);
+    assertBytes(b.received(bConn), whole);
+    assertBytes(a.received(aConn), whole);
   }],
   ["bytes events are plain Uint8Arrays, whose slice() copies", async ({ pair }) => {
     const { a, b, aConn, bConn } = await pair();
@@ -204,7 +204,7 @@ const flowing: readonly Case[] = [
     await b.until("everything", () => b.received(bConn).length >= sent.length);
     await settle();
 
-    assert.deepEqual(b.received(bConn), sent);
+    assertBytes(b.received(bConn), sent);
     assert.equal(a.of("drained", aConn).length, 1);
     assert.equal(a.write(aConn, bytesOf("more")), true);
   }],
@@ -232,7 +232,7 @@ const flowing: readonly Case[] = [
     b.react = () => {};
     b.setReading(bConn, true);
     await b.until("the rest", () => b.received(bConn).length === sent.length);
-    assert.deepEqual(b.received(bConn), sent);
+    assertBytes(b.received(bConn), sent);
   }],
 ];
 
@@ -244,7 +244,7 @@ const ending: readonly Case[] = [
     a.close(aConn);
     await b.one("closed", bConn);
     await a.one("closed", aConn);
-    assert.deepEqual(b.received(bConn), sent);
+    assertBytes(b.received(bConn), sent);
     assert.equal(b.events.findLast(({ conn }) => conn === bConn)?.type, "closed");
   }],
   ["close() brings its last words to a peer that goes on sending, and reads late", async ({ pair }) => {
@@ -260,7 +260,7 @@ const ending: readonly Case[] = [
     b.setReading(bConn, true);
     await b.one("closed", bConn);
     await a.one("closed", aConn);
-    assert.deepEqual(b.received(bConn), words);
+    assertBytes(b.received(bConn), words);
     assert.deepEqual(a.of("bytes", aConn), [], "nobody wants what comes after close()");
   }],
   ["close() on both sides at once closes each once", async ({ pair }) => {
@@ -300,7 +300,7 @@ const ending: readonly Case[] = [
     await b.one("closed", bConn);
 
     const got = b.received(bConn);
-    assert.deepEqual(got, sent.subarray(0, got.length));
+    assertBytes(got, sent.subarray(0, got.length));
   }],
   ["destroy() ends both sides at once, with what is queued, and while close() waits", async ({ pair }) => {
     const { a, b, aConn, bConn } = await pair();
@@ -353,7 +353,7 @@ const ending: readonly Case[] = [
     a.close(aConn);
     await a.shutdown();
     await b.one("closed", bConn);
-    assert.deepEqual(b.received(bConn), sent);
+    assertBytes(b.received(bConn), sent);
   }],
   ["many connections that come and go leave nothing", async ({ node }) => {
     const [a, b] = [node(), node()];

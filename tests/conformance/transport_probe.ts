@@ -39,6 +39,13 @@ export function patternOf(length: number): Uint8Array {
   return bytes;
 }
 
+/** Like `deepEqual`, whose difference of megabytes nobody could wait for. */
+export function assertBytes(actual: Uint8Array, expected: Uint8Array): void {
+  assert.equal(actual.length, expected.length, "number of bytes");
+  const different = actual.findIndex((byte, at) => byte !== expected[at]);
+  assert.equal(different, -1, "place of the first byte that differs");
+}
+
 /** A transport that is watched: what breaks the rules that hold for every event is kept in `violations`. */
 export class Probe {
   readonly events: TransportEvent[] = [];

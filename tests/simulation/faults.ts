@@ -121,7 +121,9 @@ export class Faults {
 
   #next(): void {
     const { world, random } = this.#ports;
-    world.after(random.between(0.1, 1.9) * this.#meanMs, () => {
+    // Now and then the cluster is left alone for long enough to come up.
+    const gapMs = random.chance(0.15) ? random.between(5_000, 20_000) : random.between(0.1, 1.9) * this.#meanMs;
+    world.after(gapMs, () => {
       if (!this.#isOn) return;
       this.#strike(random.pick(this.#kinds));
       this.#next();

@@ -80,7 +80,7 @@ class Run {
     const random = this.#random.fork("faults");
     const inFlight = (client?: string) => history.inFlight(client);
     this.#faults = new Faults({ world, network, random, trace, nodes, inFlight });
-    trace.watch = watchPublication(history.breaches);
+    trace.watch = watchPublication(history);
   }
 
   /** Each phase, as long as nothing is broken. */
@@ -282,7 +282,7 @@ function masterOf(cluster: Cluster): MasterView | undefined {
 }
 
 /** What a master publishes has growing tids, whichever process of it. */
-function watchPublication(breaches: string[]): (step: Step) => void {
+function watchPublication(history: Cluster["history"]): (step: Step) => void {
   let last = 0n;
   return ({ node, effects }) => {
     for (const effect of effects) {

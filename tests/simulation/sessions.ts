@@ -53,7 +53,6 @@ export class Session {
   #isOver = false;
   #running = 0;
   #published = 0n as Tid;
-  #isNamed = true; // the newest tid came with its objects, and not as a jump
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
@@ -80,7 +79,7 @@ export class Session {
   /** What the machine puts out. */
   take(output: ClientOutput): void {
     if (this.#isOver) return;
-    if (output.type === "published") return this.#publish(output.tid, output.oids.length > 0);
+    if (output.type === "published") return this.#publish(output.tid);
     const worker = this.#calls.get(output.call);
     if (worker === undefined) {
       return this.#ports.history.breach(
@@ -96,14 +95,10 @@ export class Session {
     this.#ports.world.after(delayMs, () => this.#resume(worker, outcome));
   }
 
-  /** Tids grow; only one that came without its objects may come again with them. */
-  #publish(tid: Tid, isNamed: boolean): void {
+  #publish(tid: Tid): void {
     const { history, client } = this.#ports;
-    if (tid < this.#published || (tid === this.#published && this.#isNamed)) {
-      history.breach(`${client}: tid ${tid} was published after ${this.#published}`);
-    }
+    if (tid <= this.#published) history.breach(`${client}: tid ${tid} was published after ${this.#published}`);
     this.#published = tid;
-    this.#isNamed = isNamed;
     history.heard(tid);
   }
 
