@@ -28,6 +28,7 @@ export { type LoadedRevision } from "./roles/client/calls.ts";
 export {
   type CallOptions,
   Client,
+  type PublishListener,
   Snapshot,
   type SnapshotOptions,
   Transaction,

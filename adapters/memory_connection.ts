@@ -142,6 +142,7 @@ export class End {
     if (this.#owesDrained) this.#context.post(() => this.#drained());
     if (!this.#outputEnded || peer.#inputEnded) return;
     peer.#inputEnded = true;
+    // Either may have waited for just this.
     this.#context.post(() => peer.#deliver());
     this.#context.post(() => this.#deliver());
   }

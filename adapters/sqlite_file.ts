@@ -175,13 +175,13 @@ export class SqliteFile {
    */
   apply(change: () => void, durable: boolean): void {
     this.#check();
-    const before = this.#statements.changes;
+    const { changes, added } = this.#statements;
     try {
       this.#setSynchronous(durable ? "FULL" : "NORMAL");
       this.#statements.prepared("BEGIN").run();
       change();
-      // SQLite flushes when it writes a page: with nothing else to write, earlier lazy rounds need one.
-      if (durable && this.#unflushed) this.run(TOUCH);
+      // SQLite flushes when it writes a page. If this round may write none, earlier lazy ones need one.
+      if (durable && this.#unflushed && this.#statements.added === added) this.run(TOUCH);
       this.#statements.prepared("COMMIT").run();
     } catch (error) {
       const failure = failureOf("write", this.path, error);
@@ -190,7 +190,7 @@ export class SqliteFile {
       throw failure;
     }
     if (durable) this.#unflushed = false;
-    else if (this.#statements.changes > before) this.#flushLater();
+    else if (this.#statements.changes > changes) this.#flushLater();
   }
 
   /** Bytes that the file's disk can still take. */

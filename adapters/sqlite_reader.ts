@@ -1,7 +1,7 @@
 /** How questions to a storage are answered from its rows. */
 import { invariant, unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
-import { partitionOf, ZERO_TID } from "../core/ids.ts";
+import { ZERO_TID } from "../core/ids.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type {
   DatabaseAnswer,
@@ -19,10 +19,9 @@ type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }
 type Loaded = Omit<DatabaseAnswers["load"], "read">;
 
 const REVISION = `SELECT o.tid, o.link, o.data_id, d.compression, d.checksum, d.value,
-    (SELECT n.tid FROM obj n WHERE n.partition = o.partition AND n.oid = o.oid AND n.tid > o.tid
-      ORDER BY n.tid LIMIT 1) AS next
+    (SELECT n.tid FROM obj n WHERE n.oid = o.oid AND n.tid > o.tid ORDER BY n.tid LIMIT 1) AS next
   FROM obj o LEFT JOIN data d ON d.id = o.data_id
-  WHERE o.partition = ? AND o.oid = ?`;
+  WHERE o.oid = ?`;
 const LOAD = `${REVISION} AND o.tid <= ? ORDER BY o.tid DESC LIMIT 1`;
 const LOAD_EXACT = `${REVISION} AND o.tid = ?`;
 const TRANSACTION =
@@ -67,12 +66,12 @@ export class SqliteReader {
   }
 
   #latest(oid: Oid): Tid {
-    const sql = "SELECT max(tid) AS tid FROM obj WHERE partition = ? AND oid = ?";
-    return this.#file.get<{ tid: Tid | null }>(sql, this.#partitionOf(oid), oid)?.tid ?? ZERO_TID;
+    return this.#file.get<{ tid: Tid | null }>("SELECT max(tid) AS tid FROM obj WHERE oid = ?", oid)?.tid
+      ?? ZERO_TID;
   }
 
   #load(sql: string, oid: Oid, tid: Tid): Loaded {
-    const row = this.#file.get<RevisionRow>(sql, this.#partitionOf(oid), oid, tid);
+    const row = this.#file.get<RevisionRow>(sql, oid, tid);
     if (row !== undefined) return { known: true, revision: revisionOf(row) };
     return { known: this.#latest(oid) !== ZERO_TID, revision: null };
   }
@@ -113,17 +112,10 @@ export class SqliteReader {
   }
 
   #lastOid(): Oid | null {
-    const final =
-      "SELECT partition, oid FROM obj WHERE partition < ? ORDER BY partition DESC, oid DESC LIMIT 1";
-    const held = this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM tobj WHERE NOT checked");
-    let last = held?.oid ?? null;
-    for (let below = this.#partitions; below > 0;) {
-      const row = this.#file.get<{ partition: bigint; oid: Oid }>(final, below);
-      if (row === undefined) break;
-      if (last === null || row.oid > last) last = row.oid;
-      below = Number(row.partition);
-    }
-    return last;
+    const final = this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM obj")?.oid ?? null;
+    const held =
+      this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM tobj WHERE NOT checked")?.oid ?? null;
+    return final === null || (held !== null && held > final) ? held : final;
   }
 
   #digestOf({ partition, upTo }: Query<"digest">): DatabaseAnswer {
@@ -134,10 +126,6 @@ export class SqliteReader {
       WHERE o.partition = ? AND o.tid <= ? ORDER BY o.tid, o.oid`;
     this.#file.each<DigestRow>(revisions, [partition, upTo], (row) => rows.revision(row));
     return { read: "digest", ...rows.end() };
-  }
-
-  #partitionOf(oid: Oid): Partition {
-    return partitionOf(oid, this.#partitions);
   }
 }
 

@@ -17,14 +17,18 @@ const TRANS = `CREATE TABLE trans (
 /** Answers what became of a ttid. */
 const TRANS_BY_TTID = "CREATE INDEX trans_by_ttid ON trans (ttid)";
 
-/** A final revision. `data_id` null is a deletion; with a `link`, revisions of one object share their data. */
+/**
+ * A final revision. `data_id` null is a deletion; with a `link`, revisions of one object share their data. The key has
+ * no partition: objects that were made together have neighbouring oids and stay neighbours, which a third of all
+ * writing depends on when a transaction makes many.
+ */
 const OBJ = `CREATE TABLE obj (
   partition INTEGER NOT NULL,
   oid INTEGER NOT NULL,
   tid INTEGER NOT NULL,
   data_id INTEGER,
   link INTEGER,
-  PRIMARY KEY (partition, oid, tid)
+  PRIMARY KEY (oid, tid)
 ) WITHOUT ROWID, STRICT`;
 
 /** A partition in the order in which it came to be: digests and replication read it so. */

@@ -18,8 +18,10 @@ function bound(value: Parameter): Parameter {
 
 /** Runs statements. What a query gives is typed by its caller, who wrote the names of its columns. */
 export class Statements {
-  /** Rows that were changed so far. */
+  /** Rows that were changed so far; one may have been changed to what it was. */
   changes = 0;
+  /** Rows that were added so far: each has changed a page for certain. */
+  added = 0;
   readonly #connection: DatabaseSync;
   readonly #prepared = new Map<string, StatementSync>();
   readonly #insertions = new Map<string, string>();
@@ -45,6 +47,7 @@ export class Statements {
 
   /** Inserts rows, many with one statement. */
   insertAll(table: string, columns: readonly string[], rows: readonly (readonly Parameter[])[]): void {
+    this.added += rows.length;
     let size = STATEMENT_ROWS_MAX;
     for (let done = 0; done < rows.length; done += size) {
       while (size > rows.length - done || size * columns.length > VARIABLES_MAX) size /= 2;

@@ -93,7 +93,7 @@ export class SqliteWriter {
   #store(write: StoreWrite): void {
     const { ttid, oid, partition, base, mode, lockless, link } = write;
     this.#unstore(ttid, oid);
-    const linked = link === null ? undefined : this.#dataIdOf(write, link);
+    const linked = link === null ? undefined : this.#dataIdOf(oid, link);
     const stored = mode === "check" || linked !== undefined ? null : write.stored;
     const ownedId = stored === null ? null : this.#nextDataId++;
     this.#held.store(write, { ownedId });
@@ -106,9 +106,8 @@ export class SqliteWriter {
   }
 
   /** The data of a final revision. */
-  #dataIdOf({ partition, oid }: StoreWrite, tid: Tid): { readonly data_id: bigint | null } | undefined {
-    const sql = "SELECT data_id FROM obj WHERE partition = ? AND oid = ? AND tid = ?";
-    return this.#file.get(sql, partition, oid, tid);
+  #dataIdOf(oid: Oid, tid: Tid): { readonly data_id: bigint | null } | undefined {
+    return this.#file.get("SELECT data_id FROM obj WHERE oid = ? AND tid = ?", oid, tid);
   }
 
   #unstore(ttid: Ttid, oid: Oid): void {

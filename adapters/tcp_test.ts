@@ -58,7 +58,7 @@ async function withSockets(
     for (const socket of sockets) socket.destroy();
     await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
   }
-  assert.deepEqual(node.violations, []);
+  assert.deepEqual(node.violations.slice(0, 5), []);
   assert.deepEqual(node.unclosed, []);
   assert.deepEqual(timers.waits, []);
 }

@@ -7,6 +7,7 @@
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { SystemClock } from "../adapters/system.ts";
 import { runCli } from "./cli.ts";
 import type { World } from "./context.ts";
 
@@ -30,8 +31,15 @@ function endOnBrokenPipe(): void {
   }
 }
 
+/** A command that waits between two attempts has nothing open: the process stays until its command ends. */
+function stay(): void {
+  const clock = new SystemClock({ keepsProcess: true });
+  clock.wakeAt(Number.MAX_SAFE_INTEGER, () => {});
+}
+
 async function main(): Promise<void> {
   endOnBrokenPipe();
+  stay();
   const world: World = {
     stdout: process.stdout,
     stderr: process.stderr,

@@ -71,13 +71,16 @@ test("processStateOf() is stopped for a file that nobody can read", () =>
   }));
 
 test("isRunning() is false for a zombie, which still answers signals (T24)", linux, async () => {
-  // The shell becomes a program that never asks for its children: the first of them stays a zombie.
-  const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+  // The shell becomes a program that never asks for its children: one that ends then stays a zombie.
+  const parent = spawn("sh", ["-c", "sleep 60 & echo $!; exec sleep 60"], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   const ended = once(parent, "exit");
   const [line] = await once(parent.stdout, "data");
   const pid = Number(String(line));
+  const program = () => readFileSync(`/proc/${parent.pid}/comm`, "utf8").trim();
+  assert.ok(await until(() => program() === "sleep", 10_000));
+  process.kill(pid, "SIGKILL");
   assert.ok(await until(() => processInfo(pid)?.state === "Z", 10_000));
 
   const zombie = { pid, startTime: processInfo(pid)!.startTime };

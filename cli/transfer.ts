@@ -33,14 +33,12 @@ export async function importTransactions(
   const { origin, onProgress } = options;
   let progress = NOTHING;
   await client.call("stage", { importing: true, origin });
-  try {
-    for await (const transaction of source) {
-      progress = added(progress, transaction, await importOne(client, transaction));
-      onProgress(progress);
-    }
-  } finally {
-    await client.call("stage", { importing: false, origin });
+  for await (const transaction of source) {
+    progress = added(progress, transaction, await importOne(client, transaction));
+    onProgress(progress);
   }
+  // After a failure nobody says this: the stage ends with the connection of the client that began it.
+  await client.call("stage", { importing: false, origin });
   return progress;
 }
 

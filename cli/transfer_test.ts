@@ -111,14 +111,14 @@ test("importTransactions() looks up the data of links that come without, as in a
   assert.deepEqual(await all(exportTransactions(cluster, () => {})), HISTORY);
 });
 
-test("importTransactions() refuses a link to what isn't in the database, and ends the stage", async () => {
+test("importTransactions() refuses a link to what isn't in the database", async () => {
   const cluster = new FakeCluster();
   const orphan = transaction(9000, [{ oid: toOid(1), data: undefined, from: toTid(8000) }]);
 
   const importing = importTransactions(cluster, [orphan], { origin: "zodbdump", onProgress: () => {} });
 
   await assert.rejects(importing, { name: "CliError", outcome: "refused" });
-  assert.deepEqual(cluster.stages, [true, false]);
+  assert.deepEqual(cluster.stages, [true]);
 });
 
 test("importTransactions() keeps the last of two records of one object", async () => {

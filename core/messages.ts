@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-slow-types -- the table is internal: public types are derived from its rows
 /**
  * The protocol as one table: codec, peers, roles, logs and docs read these rows. A retired code stays reserved.
  * Letters say who says it to whom: C client, M master, S storage, A admin or operator, * any.

@@ -60,6 +60,7 @@ export class Host<C, W, Q, R, A, E, O> {
   #paused = new Set<Conn>();
   #scheduled = false;
   #busy = false; // a round waits for its save
+  #stopping = false;
   #ended = false;
   #wakeMs: number | undefined;
   #spaceMs = -Infinity;
@@ -166,7 +167,11 @@ export class Host<C, W, Q, R, A, E, O> {
   }
 
   #step(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): void {
-    for (const effect of this.#machine.step(event, now)) this.#effects.push(effect);
+    if (this.#stopping) return; // a machine that has said `stop` is stepped no more
+    for (const effect of this.#machine.step(event, now)) {
+      this.#effects.push(effect);
+      if (effect.do === "stop") this.#stopping = true;
+    }
   }
 
   /** Goes on reading from peers whose bytes have been taken. */

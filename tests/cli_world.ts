@@ -1,8 +1,12 @@
 /** The world around one command line, for tests: streams that are kept, folders that go away. */
+import { spawn } from "node:child_process";
+import type { ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../cli/cli.ts";
 import type { World } from "../cli/context.ts";
@@ -57,6 +61,35 @@ export async function neo(args: readonly string[], options: WorldOptions = {}): 
       return JSON.parse(said.stdout);
     },
   };
+}
+
+/** Runs `neo` as a process of its own. */
+export async function neoProcess(
+  args: readonly string[],
+  options: { readonly env: { readonly [name: string]: string }; readonly cwd: string },
+): Promise<CommandResult> {
+  const child = spawnNeo(args, options);
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => said[name] += text);
+  }
+  const [exitCode, signal] = await once(child, "close");
+  return {
+    exitCode: exitCode ?? signal,
+    ...said,
+    get json() {
+      return JSON.parse(said.stdout);
+    },
+  };
+}
+
+/** Begins `neo` as a process of its own. */
+export function spawnNeo(
+  args: readonly string[],
+  options: { readonly env: { readonly [name: string]: string }; readonly cwd: string },
+): ChildProcessByStdio<null, Readable, Readable> {
+  const [program, ...rest] = neoCommand();
+  return spawn(program!, [...rest, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** A folder of its own, whose removal ends the test; names of clusters are kept in it too. */

@@ -29,7 +29,7 @@ export default async function exportFile({ output, world }: Cli, flags: Flags, f
     throw new CliError("refused", `Cannot export to ${file}: it exists`, { hint: "replace it with --force" });
   }
   const line = new ProgressLine(output, "Exported");
-  const summary = await withClient(target, async (client) => {
+  const summary = await withClient(target, world, async (client) => {
     const source = exportTransactions(client, line.update.bind(line));
     const magic = await magicOf(client);
     const write = (sink: ByteSink) => writeTo(format, source, sink, magic);

@@ -30,6 +30,7 @@ export default async function importFile(
   try {
     const done = await withClient(
       target,
+      world,
       (client) => importTransactions(client, reader, { origin, onProgress }),
     );
     output.endProgress();

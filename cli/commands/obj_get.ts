@@ -16,7 +16,7 @@ export default async function objGet(
   oid: Oid,
 ): Promise<void> {
   const target = resolveTarget(flags.cluster, world);
-  const found = await withClient(target, async (client) => {
+  const found = await withClient(target, world, async (client) => {
     const { lastTid } = await client.call("sync", {});
     const at = flags.at === undefined || flags.at > lastTid ? lastTid : flags.at;
     return await client.call("load", { oid, at });

@@ -16,7 +16,7 @@ export default async function txList(
   flags: CommonFlags & { readonly limit: number },
 ): Promise<void> {
   const target = resolveTarget(flags.cluster, world);
-  const found = await withClient(target, (client) => newestTransactions(client, flags.limit));
+  const found = await withClient(target, world, (client) => newestTransactions(client, flags.limit));
   if (output.json) {
     output.printJson({ transactions: found.map(viewOf) });
     return;

@@ -113,5 +113,8 @@ export type ClientCall = {
 export type ClientOutput =
   | { readonly type: "settled"; readonly call: number; readonly result: unknown }
   | { readonly type: "failed"; readonly call: number; readonly error: DatabaseError }
-  /** Applied before any later answer: `tid` is published, these objects have a new revision. */
-  | { readonly type: "published"; readonly tid: Tid; readonly oids: readonly Oid[] };
+  /**
+   * Applied before any later answer: `tid` is published, these objects have a new revision. `oids` null: a new session
+   * begins at `tid`, and what was published since the last one isn't told one by one.
+   */
+  | { readonly type: "published"; readonly tid: Tid; readonly oids: readonly Oid[] | null };

@@ -138,6 +138,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   #welcomed(conn: Conn, body: Body<"welcome">): void {
     const { view, now } = this.#site;
+    const before = view.lastTid;
     const problem = view.welcome(body);
     if (problem !== undefined) {
       const message = `Cannot follow this primary: ${problem}`;
@@ -149,6 +150,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#site.clockMs = body.wallMs - now.monoMs;
     this.#links.endAll();
     this.#oids = [];
+    if (view.lastTid !== before) this.#site.jump();
     const early = [...this.#early.values()];
     this.#early.clear();
     this.#commits.sessionBegan();

@@ -25,9 +25,8 @@ import {
   RETRY_DELAY_MS_MIN,
 } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
-import type { AnswerMessage, Body, Evidence, WireError } from "../../core/messages.ts";
+import type { AnswerMessage, Body, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
-import type { StoredData } from "../../core/ports.ts";
 import type { Commit } from "./calls.ts";
 import type { Links } from "./links.ts";
 import { itemsOf } from "./plan.ts";

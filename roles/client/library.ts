@@ -31,12 +31,18 @@ export interface TransactionNote {
   readonly extension?: Uint8Array;
 }
 
+/**
+ * Hears of published transactions. `oids` null: a new session began at `tid`, and anything may have changed since the
+ * one before.
+ */
+export type PublishListener = (tid: Tid, oids: readonly Oid[] | null) => void;
+
 /** Hands calls to a client machine and their results back. */
 export class Caller {
   #post: (call: { type: "call"; call: number; name: CallName; request: unknown; withinMs: number }) => void;
   #next = 1;
   #open = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
-  #listeners = new Set<(tid: Tid, oids: readonly Oid[]) => void>();
+  #listeners = new Set<PublishListener>();
   #ended: Error | undefined;
 
   /** @param post gives a call to the machine */
@@ -73,7 +79,7 @@ export class Caller {
   }
 
   /** Calls `listener` with each published transaction, in order; gives what ends that. */
-  listen(listener: (tid: Tid, oids: readonly Oid[]) => void): () => void {
+  listen(listener: PublishListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -319,7 +325,7 @@ export class Client {
   }
 
   /** Calls `listener` with each transaction as it is published, in order; gives what ends that. */
-  onPublish(listener: (tid: Tid, oids: readonly Oid[]) => void): () => void {
+  onPublish(listener: PublishListener): () => void {
     return this.#caller.listen(listener);
   }
 

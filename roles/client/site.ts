@@ -82,8 +82,14 @@ export class Site {
 
   /** The newest published tid moves on; whoever caches hears of it before any later answer. */
   publish(tid: Tid, oids: readonly Oid[]): void {
-    if (tid > this.view.lastTid) this.view.lastTid = tid;
+    if (tid <= this.view.lastTid) return; // an outcome of an earlier session: this one began behind it
+    this.view.lastTid = tid;
     this.#effects.push({ do: "output", output: { type: "published", tid, oids } });
+  }
+
+  /** A session begins: what happened since the last one is known by its end only. */
+  jump(): void {
+    this.#effects.push({ do: "output", output: { type: "published", tid: this.view.lastTid, oids: null } });
   }
 
   log(

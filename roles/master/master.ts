@@ -9,15 +9,9 @@
  */
 import { unreachable } from "../../core/errors.ts";
 import { sessionOf } from "../../core/ids.ts";
-import type { Conn, NodeIndex, Oid, Partition, Ttid } from "../../core/ids.ts";
-import {
-  FAILOVER_GRACE_MS,
-  type LOCK_TIMEOUT_MS,
-  type OID_BLOCK,
-  STARTUP_GRACE_MS,
-  STOP_DEADLINE_MS,
-} from "../../core/limits.ts";
-import { answer, type ask, tell } from "../../core/machine.ts";
+import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
+import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS, STOP_DEADLINE_MS } from "../../core/limits.ts";
+import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";

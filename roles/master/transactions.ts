@@ -31,7 +31,8 @@ interface Accepted {
   readonly asker: Asker;
   /** Clients that asked for its outcome. */
   readonly outcomes: Asker[];
-  readonly nodes: readonly NodeIndex[];
+  /** Nodes that lock it, each with the session in which it voted. */
+  readonly nodes: ReadonlyMap<NodeIndex, number>;
   readonly waiting: Set<NodeIndex>;
   /** Its oids are covered by a mark that is held. */
   marked: boolean;
@@ -205,9 +206,9 @@ export class Transactions {
     for (const outcome of outcomes) this.#site.emit(answer(outcome, "outcome", { tid }));
     const others = this.#clients().flatMap(({ conn }) => (conn === asker.conn ? [] : [conn]));
     if (others.length > 0) this.#site.emit(tell(others, "invalidate", { tid, oids: stored }));
-    const holders = nodes.flatMap((index) => {
+    const holders = [...nodes].flatMap(([index, session]) => {
       const node = this.#storages.node(index);
-      return node?.conn !== undefined && node.session !== 0 ? [node.conn] : [];
+      return node?.conn !== undefined && node.session === session ? [node.conn] : [];
     });
     this.#site.emit(tell(holders, "unlock", { epoch: this.#site.epoch, ttid, tid }));
   }
@@ -298,7 +299,7 @@ export class Transactions {
     const { partitions } = this.#site.table;
     const tid = explicit ?? nextTid({ last: this.#site.allocated, wallMs, home, partitions });
     this.#site.allocated = tid;
-    const nodes = [...counted];
+    const nodes = new Map([...counted].map((index) => [index, this.#storages.node(index)!.session]));
     const accepted: Accepted = {
       ttid,
       tid,
@@ -312,8 +313,8 @@ export class Transactions {
     this.#queue.push(accepted);
     this.#byTtid.set(ttid, accepted);
     this.#cover(accepted);
-    for (const index of nodes) {
-      const { conn, session } = this.#storages.node(index)!;
+    for (const [index, session] of nodes) {
+      const { conn } = this.#storages.node(index)!;
       const context = { of: "lock", ttid, node: index, session } as const;
       this.#site.emit(
         ask(conn!, "lock", { epoch: this.#site.epoch, ttid, tid }, { context, withinMs: LOCK_TIMEOUT_MS }),

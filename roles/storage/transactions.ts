@@ -188,7 +188,8 @@ export class Transactions {
       for (const [oid, held] of transaction.objects) {
         if (held.mode === "store") this.#readLocks.set(oid, transaction);
       }
-      if (transaction.noted) this.#site.save({ op: "lock", ttid, tid }, { durable: true });
+      // the commit point is on the home cells; elsewhere it may be lost, and verification locks again
+      this.#site.save({ op: "lock", ttid, tid }, { durable: transaction.noted });
     }
     return true;
   }

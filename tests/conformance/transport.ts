@@ -76,7 +76,7 @@ async function withNetwork(
     await ended;
   }
   for (const probe of nodes) {
-    assert.deepEqual(probe.violations, []);
+    assert.deepEqual(probe.violations.slice(0, 5), []);
     assert.deepEqual(probe.unclosed, [], "each connection is closed once");
   }
   assert.deepEqual(timers.waits, [], "no timer is left");
@@ -261,7 +261,7 @@ const ending: readonly Case[] = [
     await b.one("closed", bConn);
     await a.one("closed", aConn);
     assertBytes(b.received(bConn), words);
-    assert.deepEqual(a.of("bytes", aConn), [], "nobody wants what comes after close()");
+    assert.equal(a.of("bytes", aConn).length, 0, "nobody wants what comes after close()");
   }],
   ["close() on both sides at once closes each once", async ({ pair }) => {
     const { a, b, aConn, bConn } = await pair();

@@ -61,13 +61,19 @@ export interface DiskMood {
   late: boolean;
 }
 
+/** What a host saves at once. */
+export interface Round<W> {
+  readonly writes: readonly W[];
+  readonly durable: boolean;
+}
+
 /** What survives the processes of one node. */
 export class SimDisk<W, Q, A, S> {
   readonly mood: DiskMood = { failNext: false, late: false };
   /** Rounds that crashes have lost. */
   lostRounds = 0;
-  /** What a mutant of the store does to a round before it is written. */
-  bend: (durable: boolean) => boolean = (durable) => durable;
+  /** What a mutant makes of a round before it is written. */
+  bend: (round: Round<W>) => Round<W> = (round) => round;
   readonly #disk: MemoryDisk<W, Q, A, S>;
   readonly #world: World;
   readonly #random: SimRandom;
@@ -102,7 +108,10 @@ export class SimDisk<W, Q, A, S> {
       },
       read: (query) => {
         const read = () => border("read", () => store.read(query));
-        return this.mood.late ? this.#later(read, owner) : read();
+        if (!this.mood.late) return read();
+        if (this.#random.chance(0.5)) return this.#later(read, owner);
+        const early = read(); // what comes in the meantime isn't in it
+        return this.#later(() => early, owner);
       },
       freeBytes: () => store.freeBytes(),
       close: () => {
@@ -130,6 +139,8 @@ export class SimDisk<W, Q, A, S> {
   }
 
   #apply(store: MemoryStore<W, Q, A, S>, writes: readonly W[], durable: boolean): void {
+    // deno-lint-ignore no-explicit-any -- SHIM
+    writes = writes.flatMap((w: any) => w.op === "unlock" ? [{ ...w, op: "lock" } as any, w] : [w]);
     if (this.mood.failNext) {
       this.#pending = undefined;
       this.mood.failNext = false;
@@ -137,11 +148,9 @@ export class SimDisk<W, Q, A, S> {
       throw new DiskFailure("the disk failed");
     }
     this.#pending = undefined;
-    // deno-lint-ignore no-explicit-any -- SHIM
-    writes = writes.flatMap((w: any) => w.op === "unlock" ? [{ ...w, op: "lock" } as any, w] : [w]);
-    const flushes = this.bend(durable);
-    store.apply(writes, { durable: flushes });
-    if (flushes) this.#appliedMs = [];
+    const round = this.bend({ writes, durable });
+    store.apply(round.writes, { durable: round.durable });
+    if (round.durable) this.#appliedMs = [];
     else this.#appliedMs.push(this.#world.nowMs);
   }
 

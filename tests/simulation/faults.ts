@@ -79,7 +79,7 @@ export class Faults {
     const { random } = ports;
     const some = random.some(drawn, 0.6);
     this.#kinds = some.filter((kind) => !harmless.has(kind)).length < 4 ? drawn : some;
-    this.#meanMs = random.pick([100, 300, 1_000, 3_000]);
+    this.#meanMs = random.pick([60, 200, 600]);
   }
 
   /** Kinds that have hit work in flight. */
@@ -122,7 +122,9 @@ export class Faults {
   #next(): void {
     const { world, random } = this.#ports;
     // Now and then the cluster is left alone for long enough to come up.
-    const gapMs = random.chance(0.15) ? random.between(5_000, 20_000) : random.between(0.1, 1.9) * this.#meanMs;
+    const gapMs = random.chance(0.12)
+      ? random.between(4_000, 15_000)
+      : random.between(0.1, 1.9) * this.#meanMs;
     world.after(gapMs, () => {
       if (!this.#isOn) return;
       this.#strike(random.pick(this.#kinds));

@@ -97,7 +97,9 @@ export class Session {
 
   #publish(tid: Tid): void {
     const { history, client } = this.#ports;
-    if (tid <= this.#published) history.breach(`${client}: tid ${tid} was published after ${this.#published}`);
+    if (tid <= this.#published) {
+      history.breach(`${client}: tid ${tid} was published after ${this.#published}`);
+    }
     this.#published = tid;
     history.heard(tid);
   }

@@ -128,10 +128,11 @@ export function* read(
   job: Job,
   at: Tid,
   oids: readonly Oid[],
+  options: { readonly apart: boolean } = { apart: job.random.chance(0.6) },
 ): Worker<readonly (LoadedRevision | undefined)[] | undefined> {
   const { random } = job;
   const found: (LoadedRevision | undefined)[] = [];
-  if (random.chance(0.4)) {
+  if (!options.apart) {
     const outcome = yield* call("loadMany", { oids, at }, LOAD_MS);
     if (!outcome.ok) return undefined;
     found.push(...outcome.result);
@@ -271,7 +272,7 @@ export function* pastWorker(job: Job): Worker {
 
 /** Pauses between transactions: mostly short, so that many are on their way at once. */
 function rest(job: Job): Worker {
-  return wait(job.random.chance(0.8) ? job.random.between(0, 60) : job.random.between(60, 800));
+  return wait(job.random.chance(0.6) ? job.random.between(0, 100) : job.random.between(100, 3_000));
 }
 
 /** The kinds of workers, with how often they are chosen. */
