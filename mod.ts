@@ -31,9 +31,13 @@ export {
   type PublishListener,
   Snapshot,
   type SnapshotOptions,
+  type TidRange,
   Transaction,
   type TransactionNote,
 } from "./roles/client/library.ts";
+
+export { type ObjectRecord, type TransactionRecord, type TransactionSource } from "./core/records.ts";
+export { type CopyProgress, type Restoration, type RestoredNote } from "./roles/client/restoring.ts";
 
 /** How to connect. */
 export interface ConnectOptions {

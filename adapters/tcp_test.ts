@@ -206,22 +206,30 @@ test("TcpTransport leaves no descriptor behind after 500 connections and 500 ref
 }, () =>
   withSockets(async ({ node, open }) => {
     const address = await node.listen();
-    const refused = await open.server((socket) => socket.resetAndDestroy());
+    let wasReset = () => {};
+    const refused = await open.server((socket) => {
+      socket.once("close", () => wasReset());
+      socket.resetAndDestroy();
+    });
     const other = new TcpTransport();
     const nobody = await other.listen("127.0.0.1:0");
     await other.shutdown();
-    let ended = 0;
+    let [accepted, ended, turns] = [0, 0, 0];
     node.react = ({ type, conn }) => {
+      if (type === "accepted") accepted++;
       // Ended here in order, here at once, or by the other side.
       if (type === "connected" && ++ended % 3 === 0) node.close(conn);
       else if (type === "connected" && ended % 3 === 1) node.destroy(conn);
       else if (type === "bytes") node.destroy(conn);
     };
     const round = async (count: number) => {
-      for (let turn = 0; turn < count; turn++) {
+      for (const end = turns + count; turns < end;) {
+        turns++;
+        const reset = new Promise<void>((resolve) => wasReset = resolve);
         const conns = [address, nobody, refused, nobody].map((target) => node.connect(target));
         for (const conn of conns) node.write(conn, new Uint8Array(100));
-        await node.until("all closed", () => node.unclosed.length === 0);
+        await node.until("all closed", () => accepted === turns && node.unclosed.length === 0);
+        await reset;
       }
     };
     await round(5);

@@ -26,15 +26,16 @@ export interface Spawned {
   log(): string[];
 }
 
-/** The pid file of a process that runs: of any of its nodes, or, with `all`, once all of them listen. */
+/** The pid file of a process that runs; with `listens`, only once all its nodes do. */
 export function runningPidOf(
   group: ProcessConfig,
-  options: { readonly all?: boolean } = {},
+  options: { readonly listens?: boolean } = {},
 ): PidFile | undefined {
   const files = group.nodes.map(processStateOf).flatMap((found) =>
     found.state === "running" ? [found.file] : []
   );
-  return options.all === true && files.length < group.nodes.length ? undefined : files[0];
+  const listening = files.filter(({ listens }) => listens).length;
+  return options.listens === true && listening < group.nodes.length ? undefined : files[0];
 }
 
 /** Begins a process that outlives this one and its terminal. What it prints goes to its log. */

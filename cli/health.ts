@@ -168,10 +168,11 @@ function localView({ config, process, lastLog }: LocalNode, status: ClusterStatu
   const file = process.state === "running" ? process.file : undefined;
   // The primary doesn't watch admins.
   const inCluster = config.role === "admin" ? "running" : (reported?.state ?? "running");
+  const running = file?.listens === true ? inCluster : "starting";
   return {
     name: config.name,
     role: config.role,
-    state: file === undefined ? process.state : inCluster,
+    state: file === undefined ? process.state : running,
     address: file?.address ?? config.address,
     pid: file?.pid ?? null,
     version: file?.version ?? null,

@@ -12,7 +12,7 @@ function local(states: { readonly [name: string]: ProcessState["state"] } = {}):
   return NODES.map(([name, role], index) => {
     const state = states[name] ?? "running";
     const address = `127.0.0.1:${9100 + index}`;
-    const file = { pid: 100 + index, startTime: 1, role, name, address, version: "1.2.3" };
+    const file = { pid: 100 + index, startTime: 1, role, name, address, version: "1.2.3", listens: true };
     const config = { name, role: role as NodeRole, address, data: `/data/${name}`, process: name };
     return { config, process: state === "stopped" ? { state } : { state, file }, lastLog: ["the end"] };
   });

@@ -51,6 +51,16 @@ test("neo init makes databases that know each other, and a name for the cluster 
     }
   }));
 
+test("neo init warns when there are more storages than copies of partitions", () =>
+  inFolder(async ({ path, env }) => {
+    const args = ["--storages", "3", "--replicas", "0", "--partitions", "1"];
+
+    const { exitCode, stderr } = await neo(["init", "shop", ...args], { cwd: path, env });
+
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /^Warning: 2 of 3 storages will hold nothing: there are 1 copies to deal\n$/);
+  }));
+
 test("neo init says how many storages the partitions allow, and what to type next", () =>
   inFolder(async ({ path, env }) => {
     const { stdout } = await neo(["init", "shop", "--name", "shop"], { cwd: path, env });

@@ -11,11 +11,15 @@ import { SystemClock } from "../adapters/system.ts";
 import { runCli } from "./cli.ts";
 import type { World } from "./context.ts";
 
-/** How this program is started again; under Node, warnings about what it calls experimental would fill logs. */
+/** How this program is started again; what the runtimes say by themselves would fill logs. */
 function selfCommand(): string[] {
   const main = fileURLToPath(import.meta.url);
   const isDeno = process.versions["deno"] !== undefined;
-  return [process.execPath, ...(isDeno ? ["run", "-A"] : ["--disable-warning=ExperimentalWarning"]), main];
+  return [
+    process.execPath,
+    ...(isDeno ? ["run", "-A", "--quiet"] : ["--disable-warning=ExperimentalWarning"]),
+    main,
+  ];
 }
 
 function onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void {

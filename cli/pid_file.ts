@@ -18,6 +18,8 @@ export interface PidFile {
   readonly name: string;
   readonly address: string;
   readonly version: string;
+  /** Whether it has come so far that it listens. */
+  readonly listens: boolean;
 }
 
 /** What became of a node's process. `crashed`: it ended and left its file behind. */
@@ -30,10 +32,15 @@ function pathOf(node: { readonly data: string }): string {
   return join(node.data, "neo.pid");
 }
 
-/** Says that this process runs a node, listening at `address`. */
-export function writePidFile(node: NodeConfig, address: string, version: string): void {
+/** Says that this process runs a node: first that it is about to, then that it listens at `address`. */
+export function writePidFile(
+  node: NodeConfig,
+  { address, listens }: Pick<PidFile, "address" | "listens">,
+  version: string,
+): void {
+  const { role, name } = node;
   const startTime = processInfo(process.pid)?.startTime ?? 0;
-  const file: PidFile = { pid: process.pid, startTime, role: node.role, name: node.name, address, version };
+  const file: PidFile = { pid: process.pid, startTime, role, name, address, version, listens };
   mkdirSync(node.data, { recursive: true });
   const temporary = `${pathOf(node)}.${process.pid}`;
   writeFileSync(temporary, `${JSON.stringify(file)}\n`);

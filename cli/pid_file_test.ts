@@ -36,7 +36,7 @@ async function withNode(work: (node: NodeConfig) => void | Promise<void>): Promi
 test("processStateOf() is running for a file that this process wrote, stopped once it is removed (T24)", () =>
   withNode((node) => {
     assert.equal(processStateOf(node).state, "stopped");
-    writePidFile(node, "127.0.0.1:9101", "1.2.3");
+    writePidFile(node, { address: "127.0.0.1:9101", listens: true }, "1.2.3");
 
     const found = processStateOf(node);
 
@@ -52,7 +52,7 @@ test(
   linux,
   () =>
     withNode((node) => {
-      writePidFile(node, "127.0.0.1:9101", "1.2.3");
+      writePidFile(node, { address: "127.0.0.1:9101", listens: true }, "1.2.3");
       const path = join(node.data, "neo.pid");
       const file = JSON.parse(readFileSync(path, "utf8"));
       writeFileSync(path, JSON.stringify({ ...file, startTime: file.startTime - 1 }));
@@ -63,7 +63,7 @@ test(
 
 test("processStateOf() is stopped for a file that nobody can read", () =>
   withNode((node) => {
-    writePidFile(node, "127.0.0.1:9101", "1.2.3");
+    writePidFile(node, { address: "127.0.0.1:9101", listens: true }, "1.2.3");
     for (const text of ["", "{", "null", `{"pid": "x"}`]) {
       writeFileSync(join(node.data, "neo.pid"), text);
       assert.equal(processStateOf(node).state, "stopped");
@@ -105,8 +105,9 @@ test(
         name: "",
         address: "",
         version: "",
+        listens: true,
       };
-      writePidFile(node, "127.0.0.1:9101", "1.2.3");
+      writePidFile(node, { address: "127.0.0.1:9101", listens: true }, "1.2.3");
       writeFileSync(join(node.data, "neo.pid"), JSON.stringify(file));
       clearPidFile(node);
       assert.equal(processStateOf(node).state, "running");

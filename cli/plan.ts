@@ -50,13 +50,6 @@ export function planCluster(wishes: Wishes): Plan {
       `each copy needs a storage of its own: expected less than the number of storages, ${storages}`;
     throw wrong(`--replicas ${replicas}`, rule);
   }
-  const most = storagesMax(partitions, replicas);
-  if (storages > most) {
-    throw wrong(
-      `--storages ${storages}`,
-      `${partitions} partitions in ${replicas + 1} copies are enough for ${most}`,
-    );
-  }
   const numbered = (role: NodeRole, count: number) =>
     Array.from({ length: count }, (_, index) => {
       const node = `${role[0]}${index + 1}`;

@@ -50,10 +50,6 @@ const wrong: readonly { wishes: Partial<Wishes>; says: RegExp }[] = [
   { wishes: { single: true, replicas: 1 }, says: /--replicas 1/ },
   { wishes: { partitions: 0 }, says: /--partitions 0: expected 1 to 65536/ },
   { wishes: { partitions: 65_537 }, says: /--partitions 65537/ },
-  {
-    wishes: { partitions: 1, replicas: 1, storages: 3 },
-    says: /--storages 3: 1 partitions in 2 copies are enough for 2/,
-  },
   { wishes: { name: "a/b" }, says: /--name "a\/b": expected 1 to 63 letters/ },
 ];
 for (const { wishes, says } of wrong) {

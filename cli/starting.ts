@@ -10,6 +10,9 @@ import type { Spawned } from "./daemons.ts";
 import { CliError } from "./exit.ts";
 import { monoMs, until } from "./wait.ts";
 
+/** Time for a process that was begun to say so. */
+const KNOWN_WITHIN_MS = 10_000;
+
 /** What starting has come to. */
 export interface StartResult {
   /** Processes that were begun now; the others ran already. */
@@ -39,9 +42,13 @@ export async function startProcesses(
   const names = started.map(({ name }) => name);
   const others = processesOf(config).filter(({ name }) => !names.includes(name));
   const all = others.every((group) => runningPidOf(group) !== undefined);
-  const status = all ? await watch.untilRunning(config) : undefined;
-  const running = !all || status?.state === "running";
-  return { started, status, reached: running && await watch.untilListening(groups) };
+  try {
+    const status = all ? await watch.untilRunning(config) : undefined;
+    const running = !all || status?.state === "running";
+    return { started, status, reached: running && await watch.untilListening(groups) };
+  } finally {
+    await watch.untilKnown();
+  }
 }
 
 /** Names of all nodes of some processes. */
@@ -81,9 +88,16 @@ class Watch {
   async untilListening(groups: readonly ProcessConfig[]): Promise<boolean> {
     const isThere = () => {
       this.#checkEnded();
-      return groups.every((group) => runningPidOf(group, { all: true }) !== undefined);
+      return groups.every((group) => runningPidOf(group, { listens: true }) !== undefined);
     };
     return await until(isThere, this.#leftMs());
+  }
+
+  /** Waits for processes to have left word of themselves, however it went: else `stop` wouldn't find them. */
+  async untilKnown(): Promise<void> {
+    const isKnown = ({ process, outcome }: Spawned) =>
+      outcome() !== undefined || runningPidOf(process) !== undefined;
+    await until(() => this.#spawned.every(isKnown), KNOWN_WITHIN_MS);
   }
 
   #leftMs(): number {

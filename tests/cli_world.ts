@@ -33,7 +33,11 @@ export interface WorldOptions {
 export function neoCommand(): string[] {
   const main = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
   const isDeno = process.versions["deno"] !== undefined;
-  return [process.execPath, ...(isDeno ? ["run", "-A"] : ["--disable-warning=ExperimentalWarning"]), main];
+  return [
+    process.execPath,
+    ...(isDeno ? ["run", "-A", "--quiet"] : ["--disable-warning=ExperimentalWarning"]),
+    main,
+  ];
 }
 
 /** Runs `neo` in this process. */
@@ -99,6 +103,7 @@ export function temporaryFolder(): {
   remove(): void;
 } {
   const path = mkdtempSync(join(tmpdir(), "neo-cli-"));
-  const env = { PATH: process.env["PATH"] ?? "", HOME: path, NEO_CONFIG_HOME: join(path, ".config") };
+  const { PATH = "", HOME = "", DENO_DIR = join(HOME, ".cache", "deno") } = process.env;
+  const env = { PATH, DENO_DIR, HOME: path, NEO_CONFIG_HOME: join(path, ".config") };
   return { path, env, remove: () => rmSync(path, { recursive: true, force: true }) };
 }

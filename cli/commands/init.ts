@@ -22,6 +22,14 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
   const plan = planCluster(flags);
   const folder = resolve(world.cwd, dir);
   checkFolder(folder);
+  const most = storagesMax(plan.partitions, plan.replicas);
+  if (plan.storages > most) {
+    output.warn(
+      `${
+        plan.storages - most
+      } of ${plan.storages} storages will hold nothing: there are ${most} copies to deal`,
+    );
+  }
   const random = systemRandom();
   const ports = await findPorts(plan.nodes.length, flags.basePort, random);
   const config: ClusterConfig = {

@@ -42,12 +42,15 @@ class Run {
   /** The exit code; throws what stood in a node's way. */
   async toTheEnd(): Promise<number> {
     const atOnce = new Promise<number>((resolve) => this.#leave = resolve);
+    for (const node of this.#group.nodes) {
+      writePidFile(node, { address: node.address, listens: false }, VERSION);
+    }
     const unlisten = this.#cli.world.onSignal((signal) => this.#signalled(signal));
     try {
       return await Promise.race([atOnce, this.#inOrder()]);
     } finally {
       unlisten();
-      for (const { node } of this.#open) removePidFile(node);
+      for (const node of this.#group.nodes) removePidFile(node);
     }
   }
 
@@ -74,7 +77,7 @@ class Run {
     const log = jsonLines(this.#cli.world.stderr, { node: node.name });
     const running = await openNode(node, this.#config, { log });
     this.#open.push({ node, running });
-    writePidFile(node, running.address, VERSION);
+    writePidFile(node, { address: running.address, listens: true }, VERSION);
     log("info", `${node.role} ${node.name} listens`, {
       address: running.address,
       pid: process.pid,

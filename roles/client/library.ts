@@ -7,8 +7,11 @@ import { ZERO_TID } from "../../core/ids.ts";
 import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import type { NodeInfo, TransactionInfo } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
+import type { TransactionRecord, TransactionSource } from "../../core/records.ts";
 import { tidOfDate } from "../../core/tid.ts";
 import type { CallName, Calls, ClientOutput, Commit, LoadedRevision, Write } from "./calls.ts";
+import { copyTransactionsFrom, recordsBetween, restoring, transactionsBetween } from "./restoring.ts";
+import type { CopyProgress, Restoration } from "./restoring.ts";
 
 /** How a call may be bounded. */
 export interface CallOptions {
@@ -22,6 +25,12 @@ export interface SnapshotOptions extends CallOptions {
   readonly at?: Tid | Date;
   /** False: doesn't ask the primary first, so that commits of others that were just made may be missing. */
   readonly sync?: boolean;
+}
+
+/** A stretch of history: after < tid <= upTo. */
+export interface TidRange {
+  readonly after?: Tid;
+  readonly upTo?: Tid;
 }
 
 /** What a transaction says about itself. */
@@ -329,18 +338,32 @@ export class Client {
     return this.#caller.listen(listener);
   }
 
-  /** All transactions with after < tid <= upTo, ascending, read page by page. */
-  async *transactions(
-    range: { readonly after?: Tid; readonly upTo?: Tid } = {},
-  ): AsyncGenerator<TransactionInfo> {
-    const upTo = range.upTo ?? await this.sync();
-    let after = range.after ?? ZERO_TID;
-    for (;;) {
-      const page = await this.#caller.call("transactions", { after, upTo, count: 100 });
-      yield* page;
-      if (page.length < 100) return;
-      after = page.at(-1)!.tid;
-    }
+  /** All transactions with after < tid <= upTo, ascending, read page by page. Everything, unless told. */
+  async *transactions(range: TidRange = {}): AsyncGenerator<TransactionInfo> {
+    yield* transactionsBetween(this, range.after ?? ZERO_TID, range.upTo ?? await this.sync());
+  }
+
+  /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
+  async *records(range: TidRange = {}): AsyncGenerator<TransactionRecord> {
+    yield* recordsBetween(this, range.after ?? ZERO_TID, range.upTo ?? await this.sync());
+  }
+
+  /**
+   * Begins the import stage: transactions come in under their own tids, and no other client is admitted until it ends.
+   *
+   * @param options.origin what the cluster keeps as the origin of its data
+   * @throws DatabaseError `denied` while other clients are connected
+   */
+  restoring(options: { readonly origin: string }): Promise<Restoration> {
+    return restoring(this, options.origin);
+  }
+
+  /** Copies a whole history: every transaction of `source`, with its tid, its records and what it says about itself. */
+  copyTransactionsFrom(
+    source: TransactionSource,
+    options: { readonly origin: string; readonly onProgress?: (progress: CopyProgress) => void },
+  ): Promise<CopyProgress> {
+    return copyTransactionsFrom(this, source, options);
   }
 
   /** One revision, exactly. Undefined: the object has none with this tid. */

@@ -74,6 +74,10 @@ export class SimDisk<W, Q, A, S> {
   lostRounds = 0;
   /** What a mutant makes of a round before it is written. */
   bend: (round: Round<W>) => Round<W> = (round) => round;
+  /** What it makes of an answer. */
+  bendAnswer: (answer: A) => A = (answer) => answer;
+  /** After this time a round is on the disk though nothing flushed it. */
+  lazyMs = LAZY_FLUSH_MS;
   readonly #disk: MemoryDisk<W, Q, A, S>;
   readonly #world: World;
   readonly #random: SimRandom;
@@ -107,7 +111,7 @@ export class SimDisk<W, Q, A, S> {
         return this.#later(write, owner);
       },
       read: (query) => {
-        const read = () => border("read", () => store.read(query));
+        const read = () => border("read", () => this.bendAnswer(store.read(query)));
         if (!this.mood.late) return read();
         if (this.#random.chance(0.5)) return this.#later(read, owner);
         const early = read(); // what comes in the meantime isn't in it
@@ -128,7 +132,7 @@ export class SimDisk<W, Q, A, S> {
     this.#finishPending();
     const now = this.#world.nowMs;
     const rounds = this.#disk.unflushed;
-    const old = this.#appliedMs.filter((atMs) => atMs <= now - LAZY_FLUSH_MS).length;
+    const old = this.#appliedMs.filter((atMs) => atMs <= now - this.lazyMs).length;
     const kept = this.#random.chance(0.3) ? rounds : this.#random.int(Math.min(old, rounds), rounds);
     this.#disk.crash(kept);
     this.#store = undefined;
@@ -139,8 +143,6 @@ export class SimDisk<W, Q, A, S> {
   }
 
   #apply(store: MemoryStore<W, Q, A, S>, writes: readonly W[], durable: boolean): void {
-    // deno-lint-ignore no-explicit-any -- SHIM
-    writes = writes.flatMap((w: any) => w.op === "unlock" ? [{ ...w, op: "lock" } as any, w] : [w]);
     if (this.mood.failNext) {
       this.#pending = undefined;
       this.mood.failNext = false;

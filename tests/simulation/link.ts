@@ -19,7 +19,7 @@ export interface EndHome {
 /** What a connection needs of its network. */
 export interface LinkHome {
   readonly world: World;
-  readonly disorder: boolean;
+  readonly lossRate: number;
   forget(link: Link): void;
 }
 
@@ -111,7 +111,6 @@ export class Link {
   #arrivalMs(to: End): number {
     const world = this.#network.world;
     const delayMs = this.#delayMs * this.#random.between(0.5, 1.5);
-    if (this.#network.disorder) return world.nowMs + delayMs * 3;
     to.lastAtMs = Math.max(to.lastAtMs, world.nowMs + delayMs, this.heldUntilMs);
     return to.lastAtMs;
   }
@@ -135,13 +134,12 @@ export class Link {
       return true;
     }
     if (this.silent && bytes === undefined) return true;
-    const isTorn = !this.#network.disorder && this.#random.chance(0.1);
-    if (bytes !== undefined && bytes.length > 1 && isTorn) {
+    if (this.#network.lossRate > 0 && bytes !== undefined && this.#random.chance(this.#network.lossRate)) return true;
+    if (bytes !== undefined && bytes.length > 1 && this.#random.chance(0.1)) {
       const cut = this.#random.int(1, bytes.length - 1);
       to.flights.push({ atMs: this.#arrivalMs(to), bytes: bytes.subarray(0, cut) });
       to.flights.push({ atMs: this.#arrivalMs(to), bytes: bytes.subarray(cut) });
     } else to.flights.push({ atMs: this.#arrivalMs(to), bytes });
-    if (this.#network.disorder) to.flights.sort((a, b) => a.atMs - b.atMs);
     to.bytes += bytes?.length ?? 0;
     to.pump(world, to.flights[0]!.atMs);
     from.full = to.bytes > this.#windowBytes;

@@ -1,8 +1,9 @@
 /** Clusters that break one promise each, to see that the checkers bite. */
+import { ZERO_TID } from "../../core/ids.ts";
 import type { Effect } from "../../core/machine.ts";
 import type { DatabaseWrite } from "../../core/ports.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Round } from "./disk.ts";
+import type { Round, SimDisk } from "./disk.ts";
 import { labelOf } from "./trace.ts";
 
 /** What is broken, how, and what a checker may say about it. */
@@ -12,48 +13,66 @@ export interface MutantCase {
   readonly noticed: RegExp;
 }
 
-function without<E extends Effect>(label: string): (effects: E[]) => E[] {
-  return (effects) => effects.filter((effect) => labelOf(effect) !== label);
-}
-
 /** All of them. */
 export const mutants: readonly MutantCase[] = [
   {
     breaks: "a storage's disk says flushed and isn't (C1)",
-    mutate: ({ storages }) => {
-      for (const { plan } of storages) plan.disk!.bend = (round) => ({ ...round, durable: false });
-    },
-    noticed: /isn't there|is there without|Cannot go on|lost update|differ/,
+    mutate: ({ storages }) => storages.forEach(({ plan }) => lie(plan.disk!)),
+    noticed: /isn't there|is there without|had been acknowledged|can't commit/,
   },
   {
-    breaks: "a storage answers lock before its tid is kept (A14)",
-    mutate: ({ storages }) => {
-      for (const storage of storages) storage.bend = without("save lock");
-    },
-    noticed: /isn't there|Cannot go on/,
+    breaks: "a storage says locked and doesn't keep the tid (A14)",
+    mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = without("save lock"))),
+    noticed: /isn't there|is there without|had been acknowledged|can't commit/,
   },
   {
-    breaks: "the master's disk says flushed and isn't (B1, B3)",
-    mutate: ({ master }) => {
-      master.plan.disk!.bend = (round) => ({ ...round, durable: false });
-    },
-    noticed: /isn't there|differ|was given to|can't commit|lost update|read object|Cannot go on/,
+    breaks: "a storage doesn't report its votes at a fence (B2)",
+    mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = forgetful)),
+    noticed: /isn't there|is there without|had been acknowledged|can't commit|differ/,
+  },
+  {
+    breaks: "the master's disk says flushed and isn't (B1, B3, B4)",
+    mutate: ({ master }) => lie(master.plan.disk!),
+    noticed: /isn't there|differ|was given to|can't commit|take its first commit|had been acknowledged/,
   },
   {
     breaks: "a read runs beside an unlock whose lock is free already (C2)",
-    mutate: ({ storages }) => {
-      for (const { plan } of storages) plan.disk!.bend = delayedUnlocks();
-    },
-    noticed: /read|lost update/,
+    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.bend = delayedUnlocks())),
+    noticed: /read/,
   },
   {
-    breaks: "a connection doesn't keep its order (C4)",
-    mutate: ({ network }) => {
-      network.disorder = true;
+    breaks: "an object's newest tid is read without what was just committed (A17)",
+    mutate: ({ storages }) => {
+      for (const { plan } of storages) {
+        plan.disk!.bendAnswer = (answer) => (answer.read === "latest" ? { ...answer, tid: ZERO_TID } : answer);
+      }
     },
-    noticed: /./,
+    noticed: /lost update/,
+  },
+  {
+    breaks: "a connection loses a write and goes on (C4)",
+    mutate: ({ network }) => (network.lossRate = 0.01),
+    noticed: /can't commit|wait for ever|still hold|read|had been acknowledged/,
   },
 ];
+
+/** Nothing is flushed, whatever the host asks for. */
+function lie<W, Q, A, S>(disk: SimDisk<W, Q, A, S>): void {
+  disk.lazyMs = Infinity;
+  disk.bend = (round) => ({ ...round, durable: false });
+}
+
+function without<E extends Effect>(label: string): (effects: E[]) => E[] {
+  return (effects) => effects.filter((effect) => labelOf(effect) !== label);
+}
+
+function forgetful<E extends Effect>(effects: E[]): E[] {
+  return effects.map((effect) => {
+    if (effect.do !== "answer" || effect.message.name !== "fence") return effect;
+    const body = { ...effect.message.body, votes: [], locks: [] };
+    return { ...effect, message: { name: "fence", body } };
+  });
+}
 
 /** Writes the unlocks of a round with the next one. */
 function delayedUnlocks(): (round: Round<DatabaseWrite>) => Round<DatabaseWrite> {

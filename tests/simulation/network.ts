@@ -8,8 +8,8 @@ import type { World } from "./world.ts";
 /** Who listens where, and all connections. */
 export class SimNetwork {
   readonly world: World;
-  /** A mutant: what is written on one connection may overtake what was written before. */
-  disorder = false;
+  /** A mutant: how many writes vanish though their connection goes on. */
+  lossRate = 0;
   readonly #random: SimRandom;
   readonly #listeners = new Map<string, SimTransport>();
   /** Machines without power: who connects there hears nothing. */

@@ -1,0 +1,186 @@
+/**
+ * Whole histories in and out of a cluster: transactions restored under their own tids, and everything read back in tid order.
+ * While a cluster restores it admits one client, and consistency checks are skipped: bases were checked where the
+ * history comes from.
+ */
+import { DatabaseError } from "../../core/errors.ts";
+import { hexOf, ZERO_TID } from "../../core/ids.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { LOAD_MANY_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
+import type { TransactionInfo } from "../../core/messages.ts";
+import type { ObjectRecord, TransactionRecord, TransactionSource } from "../../core/records.ts";
+import type { CallName, Calls, LoadedRevision, Write } from "./calls.ts";
+
+/** What restoring needs of a client. */
+export interface Calling {
+  call<N extends CallName>(name: N, request: Calls[N]["request"]): Promise<Calls[N]["result"]>;
+}
+
+/** How far a copy has come. */
+export interface CopyProgress {
+  readonly transactions: number;
+  readonly objects: number;
+  /** The newest transaction of them; 0 before the first. */
+  readonly tid: Tid;
+}
+
+/** What a transaction that is restored says about itself. */
+export type RestoredNote = Omit<TransactionRecord, "records">;
+
+/** The import stage of a cluster: transactions come in one after another, with growing tids. */
+export class Restoration {
+  #client: Calling;
+  #note: RestoredNote | undefined;
+  #writes = new Map<Oid, Write>();
+
+  /** Made by `Client.restoring()`. */
+  constructor(client: Calling) {
+    this.#client = client;
+  }
+
+  /** Begins a transaction; its tid is above all that the database holds. */
+  begin(note: RestoredNote): void {
+    this.#note = note;
+    this.#writes.clear();
+  }
+
+  /**
+   * Takes one object of the transaction, as it was.
+   *
+   * @param data null for a deletion; undefined with `from`: the data of that revision, which the database holds
+   * @param from the revision that this one repeats (an undo link)
+   * @throws DatabaseError `noSuchRevision` when `from` isn't there
+   */
+  async restore(oid: Oid, data: Uint8Array | null | undefined, from?: Tid): Promise<void> {
+    const bytes = data === undefined ? await this.#dataOf(oid, from ?? ZERO_TID) : data;
+    this.#writes.delete(oid); // what comes last stands last
+    this.#writes.set(oid, {
+      oid,
+      base: ZERO_TID,
+      data: bytes,
+      ...(from === undefined ? {} : { link: from }),
+    });
+  }
+
+  /**
+   * Commits it, durably.
+   *
+   * @throws DatabaseError `tidTaken` when its tid isn't above the last one
+   */
+  async commit(): Promise<void> {
+    if (!this.#note) throw new RangeError("Cannot commit: no transaction was begun");
+    const { tid, status, user, description, extension } = this.#note;
+    const writes = [...this.#writes.values()];
+    this.#note = undefined;
+    await this.#client.call("commit", {
+      writes,
+      checks: [],
+      user,
+      description,
+      extension,
+      status,
+      restoreTid: tid,
+    });
+  }
+
+  /** Ends the stage: other clients are let in. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.call("stage", { importing: false, origin: "" });
+  }
+
+  async #dataOf(oid: Oid, from: Tid): Promise<Uint8Array | null> {
+    const found = await this.#client.call("loadExact", { oid, tid: from });
+    if (found !== undefined) return found.data;
+    const message = `Cannot restore object ${hexOf(oid)}: it repeats transaction ${
+      hexOf(from)
+    }, which isn't in the database`;
+    throw new DatabaseError("noSuchRevision", message);
+  }
+}
+
+/**
+ * Begins the import stage.
+ *
+ * @param origin what the cluster keeps as the origin of its data, such as `FS30`
+ * @throws DatabaseError `denied` while other clients are connected
+ */
+export async function restoring(client: Calling, origin: string): Promise<Restoration> {
+  await client.call("stage", { importing: true, origin });
+  return new Restoration(client);
+}
+
+/** Restores every transaction of a source, one after another. */
+export async function copyTransactionsFrom(
+  client: Calling,
+  source: TransactionSource,
+  options: { readonly origin: string; readonly onProgress?: (progress: CopyProgress) => void },
+): Promise<CopyProgress> {
+  const stage = await restoring(client, options.origin);
+  let progress: CopyProgress = { transactions: 0, objects: 0, tid: ZERO_TID };
+  try {
+    for await (const { records, ...note } of source) {
+      stage.begin(note);
+      for (const { oid, data, from } of records) await stage.restore(oid, data, from);
+      await stage.commit();
+      progress = {
+        transactions: progress.transactions + 1,
+        objects: progress.objects + records.length,
+        tid: note.tid,
+      };
+      options.onProgress?.(progress);
+    }
+  } finally {
+    await stage[Symbol.asyncDispose]();
+  }
+  return progress;
+}
+
+/** Transactions with after < tid <= upTo, ascending, fetched page by page. */
+export async function* transactionsBetween(
+  client: Calling,
+  after: Tid,
+  upTo: Tid,
+): AsyncGenerator<TransactionInfo> {
+  for (let last = after; last < upTo;) {
+    const page = await client.call("transactions", { after: last, upTo, count: PAGE_TRANSACTIONS });
+    yield* page;
+    const end = page.at(-1);
+    if (end === undefined) return;
+    last = end.tid;
+  }
+}
+
+/**
+ * Transactions with after < tid <= upTo, with all their records in their own order.
+ *
+ * @throws DatabaseError `noSuchRevision` when a record is gone
+ */
+export async function* recordsBetween(
+  client: Calling,
+  after: Tid,
+  upTo: Tid,
+): AsyncGenerator<TransactionRecord> {
+  for await (const info of transactionsBetween(client, after, upTo)) {
+    const { tid, user, description, extension } = info;
+    const records = await recordsOf(client, info);
+    yield { tid, status: info.status === "p" ? "p" : " ", user, description, extension, records };
+  }
+}
+
+async function recordsOf(client: Calling, { tid, oids }: TransactionInfo): Promise<ObjectRecord[]> {
+  const records: ObjectRecord[] = [];
+  for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
+    const some = oids.slice(done, done + LOAD_MANY_MAX);
+    const found = await client.call("loadMany", { oids: some, at: tid });
+    some.forEach((oid, index) => records.push(recordOf(oid, tid, found[index])));
+  }
+  return records;
+}
+
+function recordOf(oid: Oid, tid: Tid, found: LoadedRevision | undefined): ObjectRecord {
+  if (found?.tid === tid) {
+    return { oid, data: found.data, ...(found.link === null ? {} : { from: found.link }) };
+  }
+  const message = `Cannot read transaction ${hexOf(tid)}: its revision of object ${hexOf(oid)} is missing`;
+  throw new DatabaseError("noSuchRevision", message);
+}
