@@ -109,8 +109,8 @@ export class SqliteFile {
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
       throw new StoreOpenError("open", path, "missing");
     }
-    const file = new SqliteFile(path, options);
     try {
+      const file = new SqliteFile(path, options);
       file.orClose(() => file.#begin(kind));
       return file;
     } catch (error) {

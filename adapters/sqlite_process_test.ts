@@ -125,25 +125,27 @@ test(
 );
 
 const faults = [
-  { title: "a flush fails", call: "fsync", error: "EIO", code: "ioError" },
-  { title: "the disk is full", call: "pwrite64", error: "ENOSPC", code: "noSpace" },
+  { title: "a flush fails", call: "fsync", error: "EIO", code: "ioError", mark: "durable" },
+  { title: "the disk is full", call: "pwrite64", error: "ENOSPC", code: "noSpace", mark: "durable" },
+  { title: "the last flush fails", call: "fsync", error: "EIO", code: "ioError", mark: "close" },
 ];
-for (const { title, call, error, code } of faults) {
+for (const { title, call, error, code, mark } of faults) {
   test(
     `apply() throws ${code} when ${title}, and so does every later call (C1)`,
     { skip: withoutTracer },
     () =>
       withFile(async (path) => {
         const { calls } = trace(path, "-e", `trace=write,${call}`);
-        const before = calls.get("open")?.filter((name) => name === call).length ?? 0;
-        assert.ok(calls.get("durable")?.includes(call));
+        const marks = [...calls.keys()];
+        const earlier = marks.slice(0, marks.indexOf(mark)).flatMap((before) => calls.get(before) ?? []);
+        const before = earlier.filter((name) => name === call).length;
         rmSync(path);
         createDatabase(path, IDENTITY);
 
         const inject = `inject=${call}:error=${error}:when=${before + 1}+`;
         const { said } = trace(path, "-P", `${path}-wal`, "-e", inject);
 
-        assert.match(said, new RegExp(`MARK durable\nFAILED ${code} Cannot write .*\nENDED\n`));
+        assert.match(said, new RegExp(`MARK ${mark}\nFAILED ${code} Cannot write .*\nENDED\n`));
         await openDatabase(path).close();
       }),
   );

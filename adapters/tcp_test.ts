@@ -237,5 +237,7 @@ test("TcpTransport leaves no descriptor behind after 500 connections and 500 ref
 
     await round(250);
 
-    assert.equal(readdirSync(DESCRIPTORS).length, before);
+    // A look-up of an earlier test may have held one more before.
+    const after = readdirSync(DESCRIPTORS).length;
+    assert.ok(after <= before, `${after} descriptors after, ${before} before`);
   }));

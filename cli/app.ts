@@ -10,7 +10,11 @@ import { VERSION } from "./version.ts";
 interface Spec<F extends BaseFlags, A extends BaseArgs> {
   readonly load: () => Promise<{ default: Run<F, A> }>;
   readonly parameters: TypedCommandParameters<F, A, Cli>;
-  readonly docs: { readonly brief: string; readonly fullDescription?: string };
+  readonly docs: {
+    readonly brief: string;
+    readonly fullDescription?: string;
+    readonly customUsage?: readonly string[];
+  };
 }
 
 /** A command that is loaded when it is called; keeps its exit code, or what it throws, for `runCli`. */
@@ -59,6 +63,9 @@ const nodes = {
   kind: "array",
   parameter: { parse: String, placeholder: "NODE", brief: "A node; none means all" },
 } as const;
+
+/** The parser's own would say that one must be named. */
+const NODES_USAGE = ["[NODE]..."];
 
 function one<T>(placeholder: string, parse: (text: string) => T, brief: string) {
   return { kind: "tuple", parameters: [{ parse, placeholder, brief }] } as const;
@@ -117,6 +124,7 @@ const start = command({
   load: () => import("./commands/start.ts"),
   parameters: { positional: nodes, flags: { ...common, wait }, aliases },
   docs: {
+    customUsage: NODES_USAGE,
     brief: "Start nodes in the background, and wait until the cluster runs",
     fullDescription:
       "One process for each node. Nodes that run already are left alone. Ends with 10 if --wait passes "
@@ -128,6 +136,7 @@ const stop = command({
   load: () => import("./commands/stop.ts"),
   parameters: { positional: nodes, flags: { ...common, wait }, aliases },
   docs: {
+    customUsage: NODES_USAGE,
     brief: "Stop nodes, or the whole cluster in order",
     fullDescription:
       "Commits that have begun are served first. What still runs when --wait passes is killed, with a "
@@ -138,7 +147,7 @@ const stop = command({
 const restart = command({
   load: () => import("./commands/restart.ts"),
   parameters: { positional: nodes, flags: { ...common, wait }, aliases },
-  docs: { brief: "Stop and start nodes, or the whole cluster" },
+  docs: { customUsage: NODES_USAGE, brief: "Stop and start nodes, or the whole cluster" },
 });
 
 const status = command({
@@ -149,6 +158,7 @@ const status = command({
     aliases,
   },
   docs: {
+    customUsage: NODES_USAGE,
     brief: "Whether the cluster is healthy, and if not, what to do",
     fullDescription:
       "Ends with 0 if it is, 3 if nothing runs, 4 if it is degraded, 5 if it can't be reached.",

@@ -138,3 +138,21 @@ for (const { env, isTTY, expected } of colours) {
     assert.equal(ESCAPE.test(json.stderr), false);
   });
 }
+
+test("neo ends with 130 at Ctrl-C, in order at the first and at once at the second", async () => {
+  const args = ["tx", "list", "--json", "-C", "neo://shop@127.0.0.1:1"]; // nobody listens there
+  for (const times of [1, 2]) {
+    const onSignal = (listener: (signal: "SIGINT") => void) => {
+      queueMicrotask(() => {
+        for (let left = times; left > 0; left--) listener("SIGINT");
+      });
+      return () => {};
+    };
+
+    const { exitCode, stdout, stderr } = await neo(args, { onSignal });
+
+    assert.equal(exitCode, 130);
+    assert.equal(stdout, "");
+    assert.equal(JSON.parse(stderr).code, "interrupted");
+  }
+});

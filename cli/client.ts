@@ -59,11 +59,9 @@ async function connected<T>(
   interrupt: Interrupt,
   work: (client: CallClient) => Promise<T>,
 ): Promise<T> {
-  const giveUp = new AbortController();
-  void interrupt.first.then(() => giveUp.abort());
-  const { signal } = giveUp;
-  const options = { withinMs: CONNECT_WITHIN_MS, name: `neo-cli-${process.pid}`, signal };
-  const client = await connect(target.uri, options);
+  const options = { withinMs: CONNECT_WITHIN_MS, name: `neo-cli-${process.pid}` };
+  const stopped = interrupt.first.then(() => Promise.reject(interrupted()));
+  const client = await Promise.race([connect(target.uri, options), stopped]);
   void interrupt.first.then(() => client.close());
   try {
     return await work(client);

@@ -1,6 +1,7 @@
 /** How a command ends: exit codes, errors with a hint, and what each error of the database means to a shell. */
 import { DatabaseError, errorCodes } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
+import { FileFormatError } from "../core/records.ts";
 
 /** Exit codes of every command, by name. They are a promise to scripts; texts are not. */
 export const exitCodes = {
@@ -103,12 +104,14 @@ export function reportOf(error: unknown): ErrorReport {
   }
   if (error instanceof DatabaseError) {
     const { code, message } = error;
-    return { code, message, hint: errorCodes[code].remedy, exitCode: exitCodes[OUTCOMES[code]] };
+    // An error of a file says itself what to do; the code's remedy is for what comes from a peer.
+    const hint = error instanceof FileFormatError ? "" : errorCodes[code].remedy;
+    return { code, message, hint, exitCode: exitCodes[OUTCOMES[code]] };
   }
   const code = systemCodeOf(error);
   if (code !== undefined) {
     const exitCode = code === "ENOENT" ? exitCodes.notFound : exitCodes.failed;
-    return { code, message: (error as Error).message, hint: "", exitCode };
+    return { code, message: systemMessageOf(error as SystemError, code), hint: "", exitCode };
   }
   if (isForeseen(error)) {
     return { code: "failed", message: error.message, hint: "", exitCode: exitCodes.failed };
@@ -116,6 +119,24 @@ export function reportOf(error: unknown): ErrorReport {
   // Our own mistake: the place in the source is what its finder can report.
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { code: "internal", message, hint: "this is a bug of neo; please report it", exitCode: 1 };
+}
+
+/** What Node and Deno add to errors of the operating system. */
+type SystemError = Error & { readonly syscall?: string; readonly path?: string };
+
+const SYSTEM_CAUSES: { readonly [code: string]: string } = {
+  ENOENT: "there is no such file or folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of its path is no folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the file system is read-only",
+};
+
+function systemMessageOf({ message, syscall, path }: SystemError, code: string): string {
+  const cause = SYSTEM_CAUSES[code];
+  return cause === undefined || path === undefined ? message : `Cannot ${syscall ?? "use"} ${path}: ${cause}`;
 }
 
 /** Every error that neo has foreseen begins with "Cannot"; so do some of the language's own, which have a class. */

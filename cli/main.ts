@@ -56,4 +56,4 @@ async function main(): Promise<void> {
   process.stdout.write("", () => process.exit(exitCode));
 }
 
-await main();
+if (import.meta.main) await main();

@@ -58,11 +58,13 @@ export class Host<C, W, Q, R, A, E, O> {
   #effects: Effect<C, W, Q, R, O>[] = [];
   #received = new Map<Conn, number>(); // bytes in the mailbox
   #paused = new Set<Conn>();
+  #turned = new Set<Conn>(); // connections that the machine has ended: what they say behind that isn't stepped
   #scheduled = false;
   #busy = false; // a round waits for its save
   #stopping = false;
   #ended = false;
   #wakeMs: number | undefined;
+  #judgeMs = -Infinity; // no deadline is looked at before
   #spaceMs = -Infinity;
 
   constructor(
@@ -157,21 +159,28 @@ export class Host<C, W, Q, R, A, E, O> {
   /** Deadlines. A process that was starved looks at its sockets first: its peers may have spoken long ago. */
   #tick(now: Now): void {
     if (this.#wakeMs !== undefined && now.monoMs > this.#wakeMs + LATE_WAKE_MS) {
-      this.#wakeMs = now.monoMs + LATE_GRACE_MS;
-      return;
+      this.#judgeMs = now.monoMs + LATE_GRACE_MS;
     }
     this.#wakeMs = undefined;
+    if (now.monoMs < this.#judgeMs) return;
     for (const heard of this.#peers.tick(now.monoMs)) this.#step(heard, now);
     const due = this.#machine.due();
     if (due !== undefined && due <= now.monoMs) this.#step({ type: "due" }, now);
   }
 
   #step(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): void {
-    if (this.#stopping) return; // a machine that has said `stop` is stepped no more
+    if (this.#stopping || this.#isTurned(event)) return; // a machine that has said `stop` is stepped no more
     for (const effect of this.#machine.step(event, now)) {
       this.#effects.push(effect);
       if (effect.do === "stop") this.#stopping = true;
+      if (effect.do === "reject" || effect.do === "close") this.#turned.add(effect.conn);
     }
+  }
+
+  /** Whether a peer said this behind what made the machine end its connection. */
+  #isTurned(event: unknown): boolean {
+    const { type, conn } = event as { readonly type: string; readonly conn: Conn };
+    return (type === "asked" || type === "told") && this.#turned.has(conn);
   }
 
   /** Goes on reading from peers whose bytes have been taken. */
@@ -249,6 +258,7 @@ export class Host<C, W, Q, R, A, E, O> {
     if (end) return this.#end(end.error);
     this.#space(now);
     this.#arm();
+    if (this.#mailbox.length === 0) this.#turned.clear();
     if (this.#mailbox.length > 0 || this.#effects.length > 0) this.#schedule();
   }
 
@@ -268,7 +278,7 @@ export class Host<C, W, Q, R, A, E, O> {
 
   #arm(): void {
     const wants = [this.#peers.due(), this.#machine.due()].filter((at) => at !== undefined);
-    const next = wants.length === 0 ? undefined : Math.max(Math.min(...wants), this.#wakeMs ?? -Infinity);
+    const next = wants.length === 0 ? undefined : Math.max(Math.min(...wants), this.#judgeMs);
     this.#wakeMs = next;
     this.#ports.clock.wakeAt(next, () => this.#wake());
   }

@@ -218,6 +218,8 @@ export class Peers<C> {
         throw new MalformedError("Cannot take a message: the first one must be a hello");
       case "waiting":
         if (packet.kind === "error" && packet.id === 0) return this.#lose(link, packet.error);
+        // whoever waits must not be taken for dead by a side that isn't kept waiting
+        if (packet.kind === "ask" && packet.message.name === "ping") return this.#deliver(link, packet);
         link.early.push(packet);
         link.earlyBytes += bytes;
         if (link.earlyBytes > EARLY_BYTES_MAX) {

@@ -5,6 +5,7 @@
  *     deno task sim 4242              replays seed 4242; on failure prints the last steps
  *     deno task sim --seeds 2000      runs the seeds that failed once, then 1 to 2000, in two processes
  *     deno task sim 500 --seeds 100   runs 500 to 599
+ *     deno task sim --hashes          writes the trace hashes that Deno and Node must both get
  *
  * `--json` prints one object instead, `--trace N` the last N steps in any case. Exit code 1: a seed failed.
  *
@@ -12,18 +13,21 @@
  */
 
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runSeed } from "../tests/simulation/run.ts";
 import type { SeedReport } from "../tests/simulation/run.ts";
+import { hashesPath, knownSeeds } from "../tests/simulation/seeds.ts";
 
 /** Fewer seeds aren't worth a second process. */
 const SPLIT_MIN = 40;
 const PROCESSES = 2;
 /** A task that has no seed and no number of them. */
 const SEEDS_DEFAULT = 200;
+/** Seeds whose trace hashes the repository keeps. */
+const HASHED = [1, 2, 3, 4, 5];
 /** Steps that are printed of a seed that failed. */
 const LINES_DEFAULT = 300;
 
@@ -115,14 +119,6 @@ function runThere(from: number, count: number): Promise<Summary> {
   });
 }
 
-/** Seeds that failed once. */
-function knownSeeds(): number[] {
-  const path = fileURLToPath(new URL("../tests/simulation/seeds.txt", import.meta.url));
-  return readFileSync(path, "utf8").split("\n").flatMap((
-    line,
-  ) => (/^\d+/.test(line) ? [parseInt(line)] : []));
-}
-
 async function runMany(from: number, count: number, here: boolean): Promise<Summary> {
   const range = (first: number, length: number) => Array.from({ length }, (_, i) => first + i);
   if (here) return runHere(range(from, count));
@@ -176,6 +172,7 @@ async function main(): Promise<void> {
       trace: { type: "string" },
       json: { type: "boolean" },
       here: { type: "boolean" },
+      hashes: { type: "boolean" },
     },
   });
   const seed = positionals[0] === undefined ? undefined : Number(positionals[0]);
@@ -189,6 +186,10 @@ async function main(): Promise<void> {
   if (seed !== undefined && count === undefined) {
     if (!runOne(seed, values.json ?? false, lines)) process.exitCode = 1;
     return;
+  }
+  if (values.hashes) {
+    const hashes = Object.fromEntries(HASHED.map((seed) => [seed, runSeed(seed).report.hash]));
+    return writeFileSync(hashesPath, `${JSON.stringify(hashes, undefined, 2)}\n`);
   }
   const summary = await runMany(seed ?? 1, count ?? SEEDS_DEFAULT, values.here ?? false);
   if (values.json) console.log(JSON.stringify(summary));

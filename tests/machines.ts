@@ -179,7 +179,7 @@ export function errorsOf(effects: readonly Effect[]): WireError[] {
 
 /** The bench of a machine, its own types kept. */
 export type BenchOf<M> = M extends HostedMachine<infer C, infer W, infer Q, infer R, infer A, infer E, infer O>
-  ? Bench<C, W, Q, R, A, E, O>
+  ? Bench<C, W, Q, R, A, E, O> & { readonly machine: M }
   : never;
 
 /** The cluster that benches belong to: storages s1, s2, ... have the indexes 2, 3, ... */

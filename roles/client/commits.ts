@@ -327,8 +327,9 @@ export class Commits {
       case "notAssigned":
         running.voters.delete(voter.node);
         return this.#catchUp(running);
-      case "sessionEnded":
-        return; // the primary tells us too; the commit begins again under the next session
+      case "sessionEnded": // the storage was fenced again; if it is over everywhere, the primary says so too
+        this.#markFailed(voter, error);
+        break;
       default:
         if (isNodeFailure(error)) this.#markFailed(voter, error);
         else {

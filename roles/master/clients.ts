@@ -84,7 +84,7 @@ export class Clients {
       const session = this.#next++ as ClientSession;
       this.#live.set(conn, { conn, session });
       const { epoch } = this.#site;
-      this.#site.emit(tell(this.#storages.conns("running"), "sessionOpened", { epoch, session }));
+      this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionOpened", { epoch, session }));
       this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session));
     }
   }

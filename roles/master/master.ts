@@ -194,7 +194,6 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     node.early = undefined;
     node.conn = conn;
     node.session = this.#storages.nextSession();
-    node.problem = undefined;
     node.become("pending");
     this.#storages.strangers.delete(node.name);
     this.#site.emit({ do: "accept", conn });
@@ -273,6 +272,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "fence":
         if (message.name !== "fence" || context.epoch !== this.#site.epoch) return;
         node.report = message.body;
+        node.problem = undefined;
         return this.#recovery.fenced(node);
       case "start":
         if (context.epoch !== this.#site.epoch) return;
@@ -324,7 +324,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #storageLost(node: StorageNode, why: string): void {
     this.#site.log("warning", `Lost storage ${node.name}`, { reason: why });
     const operating = this.#site.phase === "running" || this.#site.phase === "stopping";
-    const last = this.#site.table.isLastReadable(node.index);
+    const last = this.#site.isLastReadable(node.index);
     node.conn = undefined;
     node.session = 0;
     node.become("unavailable");
@@ -333,7 +333,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       return this.#clients.tellNodes([node.info()]);
     }
     node.report = undefined;
-    this.#site.table.setUp(node.index, false);
+    this.#site.setUp(node.index, false);
     this.#clients.tellNodes([node.info()]);
     if (last && this.#site.phase === "running") return this.#recover();
     if (last) return this.#finishStop("the last readable copy of a partition was lost");

@@ -56,7 +56,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
  * @throws MalformedError when it is none that this version knows: the store was written by a newer one
  */
 export function decodeEntry(encoded: Uint8Array): Entry {
-  const fields = ofCbor(encoded, "an entry of the metadata log") as unknown[];
+  const fields = ofCbor(encoded, "an entry of the metadata log");
+  if (!Array.isArray(fields)) throw new MalformedError("Cannot read the metadata log: an entry is no list");
   switch (fields[0]) {
     case "opened":
       return { type: "opened", epoch: integer.read(fields[1], "epoch") };

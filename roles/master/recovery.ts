@@ -91,7 +91,7 @@ export class Recovery {
     if (this.#site.phase !== "recovering") this.#site.enter("recovering");
     for (const node of this.#storages.all) {
       node.report = undefined;
-      this.#site.table.setUp(node.index, false);
+      this.#site.setUp(node.index, false);
       if (node.state === "running") node.become("pending");
     }
     this.#step = { is: "opening" };
@@ -116,7 +116,7 @@ export class Recovery {
 
   /** A storage has answered the fence. One that comes late has no readable cell, and is started by itself. */
   fenced(node: StorageNode): void {
-    this.#site.table.setUp(node.index, true);
+    this.#site.setUp(node.index, true);
     if (this.#step.is === "fencing") this.#decide();
     else if (this.#step.is === "starting" || this.#step.is === "idle") this.start(node);
   }
@@ -125,7 +125,7 @@ export class Recovery {
   lost(node: StorageNode): boolean {
     const counted = node.report !== undefined;
     node.report = undefined;
-    this.#site.table.setUp(node.index, false);
+    this.#site.setUp(node.index, false);
     if (this.#step.is === "fencing") this.#decide();
     if (this.#step.is === "starting") this.#step.waiting.delete(node.index);
     if (this.#step.is === "idle" || this.#step.is === "opening" || this.#step.is === "fencing") return false;

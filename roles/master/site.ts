@@ -132,6 +132,17 @@ export class Site {
     return isReadable(this.table.cell(partition, node)) || isReadable(this.proposed.cell(partition, node));
   }
 
+  /** Says whether a storage counts as there. */
+  setUp(node: NodeIndex, up: boolean): void {
+    this.table.setUp(node, up);
+    this.proposed.setUp(node, up);
+  }
+
+  /** Whether some partition has no other readable copy, once all that is proposed is held. */
+  isLastReadable(node: NodeIndex): boolean {
+    return this.table.isLastReadable(node) || this.proposed.isLastReadable(node);
+  }
+
   /** The round's saves are done: what was proposed is held. */
   saved(): void {
     const held = this.#consensus.saved();

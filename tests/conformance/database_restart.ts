@@ -129,6 +129,24 @@ function testState(name: string, make: MakeDatabase): void {
     assert.deepEqual((await kit.open()).state.held, []);
   });
 
+  testWith(
+    `${name}: a link that is replaced or forgotten after a restart takes no data along`,
+    make,
+    async (kit) => {
+      const db = await Driver.open(kit);
+      await db.save(...commit(3, [[1, "one"], [2, "two"], [3, "three"]]));
+      const links = [1, 2, 3].map((oid) => store(ttid1, oidOf(oid), null, { link: tidAt(3) }));
+      await db.save(...links, vote(ttid1, null));
+      await db.close();
+
+      const again = await Driver.open(kit);
+      const changes = [{ op: "unstore", ttid: ttid1, oid: oidOf(2) } as const, store(ttid1, oidOf(1), "new")];
+      await again.save({ op: "unvote", ttid: ttid1 }, ...changes, { op: "abort", ttid: ttid1 });
+
+      assert.deepEqual(await Promise.all([1, 2, 3].map((oid) => again.text(oid))), ["one", "two", "three"]);
+    },
+  );
+
   testWith(`${name}: a second opener is refused while the first lives`, make, async (kit) => {
     const db = await Driver.open(kit);
     await assert.rejects(async () => await kit.open(), { name: "StoreOpenError", reason: "inUse" });

@@ -75,7 +75,7 @@ export class SimDisk<W, Q, A, S> {
   /** What a mutant makes of a round before it is written. */
   bend: (round: Round<W>) => Round<W> = (round) => round;
   /** What it makes of an answer. */
-  bendAnswer: (answer: A) => A = (answer) => answer;
+  bendAnswer: (answer: A, query: Q) => A = (answer) => answer;
   /** After this time a round is on the disk though nothing flushed it. */
   lazyMs = LAZY_FLUSH_MS;
   readonly #disk: MemoryDisk<W, Q, A, S>;
@@ -111,7 +111,7 @@ export class SimDisk<W, Q, A, S> {
         return this.#later(write, owner);
       },
       read: (query) => {
-        const read = () => border("read", () => this.bendAnswer(store.read(query)));
+        const read = () => border("read", () => this.bendAnswer(store.read(query), query));
         if (!this.mood.late) return read();
         if (this.#random.chance(0.5)) return this.#later(read, owner);
         const early = read(); // what comes in the meantime isn't in it

@@ -28,6 +28,9 @@ export type FaultKind = (typeof faultKinds)[number];
 const drawn = faultKinds.filter((kind) => kind !== "lostWrites");
 const harmless: ReadonlySet<FaultKind> = new Set(["clockJump"]);
 
+/** Faults after which a seed that has few kinds of them gets all. */
+const STRIKES_MAX = 60;
+
 /** Effects after which a role's process is worth killing. */
 const moments: { readonly [role: string]: readonly string[] } = {
   storage: [
@@ -70,7 +73,8 @@ export class Faults {
   /** How often each kind happened at all. */
   readonly all = new Map<FaultKind, number>();
   readonly #ports: FaultPorts;
-  readonly #kinds: readonly FaultKind[];
+  #kinds: readonly FaultKind[];
+  #strikes = 0;
   readonly #meanMs: number;
   #isOn = false;
 
@@ -127,6 +131,8 @@ export class Faults {
       : random.between(0.1, 1.9) * this.#meanMs;
     world.after(gapMs, () => {
       if (!this.#isOn) return;
+      this.#strikes += 1;
+      if (this.#strikes === STRIKES_MAX) this.#kinds = drawn; // these few kinds don't hit often enough
       this.#strike(random.pick(this.#kinds));
       this.#next();
     });

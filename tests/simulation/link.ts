@@ -134,7 +134,9 @@ export class Link {
       return true;
     }
     if (this.silent && bytes === undefined) return true;
-    if (this.#network.lossRate > 0 && bytes !== undefined && this.#random.chance(this.#network.lossRate)) return true;
+    if (this.#network.lossRate > 0 && bytes !== undefined && this.#random.chance(this.#network.lossRate)) {
+      return true;
+    }
     if (bytes !== undefined && bytes.length > 1 && this.#random.chance(0.1)) {
       const cut = this.#random.int(1, bytes.length - 1);
       to.flights.push({ atMs: this.#arrivalMs(to), bytes: bytes.subarray(0, cut) });

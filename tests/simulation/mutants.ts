@@ -1,7 +1,7 @@
 /** Clusters that break one promise each, to see that the checkers bite. */
-import { ZERO_TID } from "../../core/ids.ts";
+import type { Oid } from "../../core/ids.ts";
 import type { Effect } from "../../core/machine.ts";
-import type { DatabaseWrite } from "../../core/ports.ts";
+import type { DatabaseAnswer, DatabaseQuery, DatabaseWrite } from "../../core/ports.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Round, SimDisk } from "./disk.ts";
 import { labelOf } from "./trace.ts";
@@ -21,9 +21,14 @@ export const mutants: readonly MutantCase[] = [
     noticed: /isn't there|is there without|had been acknowledged|can't commit/,
   },
   {
-    breaks: "a storage says locked and doesn't keep the tid (A14)",
-    mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = without("save lock"))),
-    noticed: /isn't there|is there without|had been acknowledged|can't commit/,
+    breaks: "a storage says locked before that is flushed (A14)",
+    mutate: ({ storages }) => {
+      for (const storage of storages) {
+        storage.plan.disk!.lazyMs = Infinity;
+        storage.bend = lazily("save lock");
+      }
+    },
+    noticed: /isn't there|is there without|had been acknowledged|was read as/,
   },
   {
     breaks: "a storage doesn't report its votes at a fence (B2)",
@@ -42,11 +47,7 @@ export const mutants: readonly MutantCase[] = [
   },
   {
     breaks: "an object's newest tid is read without what was just committed (A17)",
-    mutate: ({ storages }) => {
-      for (const { plan } of storages) {
-        plan.disk!.bendAnswer = (answer) => (answer.read === "latest" ? { ...answer, tid: ZERO_TID } : answer);
-      }
-    },
+    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.bendAnswer = staleLatest())),
     noticed: /lost update/,
   },
   {
@@ -62,8 +63,10 @@ function lie<W, Q, A, S>(disk: SimDisk<W, Q, A, S>): void {
   disk.bend = (round) => ({ ...round, durable: false });
 }
 
-function without<E extends Effect>(label: string): (effects: E[]) => E[] {
-  return (effects) => effects.filter((effect) => labelOf(effect) !== label);
+/** Effects with that label aren't flushed. */
+function lazily<E extends Effect>(label: string): (effects: E[]) => E[] {
+  return (effects) =>
+    effects.map((effect) => labelOf(effect) === label ? { ...effect, durable: false } : effect);
 }
 
 function forgetful<E extends Effect>(effects: E[]): E[] {
@@ -82,5 +85,18 @@ function delayedUnlocks(): (round: Round<DatabaseWrite>) => Round<DatabaseWrite>
     const round = { writes: [...late, ...writes.filter(({ op }) => op !== "unlock")], durable };
     late = unlocks;
     return round;
+  };
+}
+
+/** Now and then says of an object's newest tid what was said the last time. */
+function staleLatest(): (answer: DatabaseAnswer, query: DatabaseQuery) => DatabaseAnswer {
+  const said = new Map<Oid, DatabaseAnswer>();
+  let count = 0;
+  return (answer, query) => {
+    if (query.read !== "latest") return answer;
+    const before = said.get(query.oid);
+    said.set(query.oid, answer);
+    count += 1;
+    return count % 5 === 0 && before !== undefined ? before : answer;
   };
 }

@@ -1,0 +1,127 @@
+import fc from "fast-check";
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ofCbor, toCbor } from "../../core/cbor.ts";
+import { MalformedError } from "../../core/errors.ts";
+import { toOid } from "../../core/ids.ts";
+import { asNode, asPartition } from "../../tests/machines.ts";
+import { decodeEntry, encodeEntry, firstImage, Metadata } from "./metadata.ts";
+import type { Entry } from "./metadata.ts";
+
+const image = firstImage({
+  clusterId: "c-1",
+  cluster: "shop",
+  partitions: 4,
+  replicas: 1,
+  nodes: [
+    { name: "m1", role: "master", address: "m1:1", diskId: "" },
+    { name: "s1", role: "storage", address: "s1:1", diskId: "disk-1" },
+    { name: "s2", role: "storage", address: "s2:1", diskId: "disk-2" },
+  ],
+});
+const outdated: Entry = {
+  type: "cells",
+  version: 2,
+  cells: [{ partition: asPartition(1), node: asNode(3), state: "outOfDate", since: 2 }],
+};
+const entries: readonly Entry[] = [
+  { type: "opened", epoch: 3 },
+  outdated,
+  { type: "oidMark", oid: toOid(2n ** 62n) },
+  { type: "sessionMark", session: 2_000 },
+  { type: "desired", state: "import", origin: "Data.fs of the old shop" },
+];
+for (const entry of entries) {
+  test(`decodeEntry() reads back an entry "${entry.type}"`, () => {
+    assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
+  });
+}
+
+test("decodeEntry() says that an entry that it doesn't know is of a newer neo", () => {
+  const message = /unknown entry "merged"; start a newer neo/;
+  assert.throws(() => decodeEntry(toCbor(["merged", 1])), { code: "malformed", message });
+});
+
+const broken: { what: string; bytes: Uint8Array }[] = [
+  { what: "no CBOR", bytes: Uint8Array.of(0xff) },
+  { what: "an epoch that is no number", bytes: toCbor(["opened", "x"]) },
+  { what: "an epoch that is missing", bytes: toCbor(["opened"]) },
+  { what: "no list", bytes: toCbor(7) },
+  { what: "null", bytes: toCbor(null) },
+];
+for (const { what, bytes } of broken) {
+  test(`decodeEntry() calls ${what} malformed`, () => {
+    assert.throws(() => decodeEntry(bytes), { code: "malformed" });
+  });
+}
+
+test("firstImage() numbers the members, and deals the table to the storages among them", () => {
+  const metadata = Metadata.ofImage(image);
+  assert.deepEqual(metadata.nodes.map(({ name, index }) => [name, index]), [["m1", 1], ["s1", 2], ["s2", 3]]);
+  assert.deepEqual(metadata.table.nodes(), [2, 3]);
+  assert.deepEqual([metadata.table.partitions, metadata.table.replicas], [4, 1]);
+  const { clusterId, cluster, epoch, oidMark, sessionMark, desired } = metadata;
+  assert.deepEqual([clusterId, cluster, epoch, oidMark, sessionMark, desired], ["c-1", "shop", 0, 0n, 0, "run"]);
+});
+
+test("Metadata.storageOf() knows a storage by its disk, whatever it calls itself", () => {
+  const metadata = Metadata.ofImage(image);
+  assert.equal(metadata.storageOf("disk-2")?.name, "s2");
+  assert.equal(metadata.storageOf("disk-3"), undefined);
+  assert.equal(metadata.storageOf(""), undefined, "a master has no disk to be found by");
+});
+
+test("Metadata.apply() makes the state that toImage() and ofImage() carry", () => {
+  const metadata = Metadata.ofImage(image);
+  for (const entry of entries) metadata.apply(entry);
+
+  const read = Metadata.ofImage(metadata.toImage());
+
+  const { epoch, oidMark, sessionMark, desired, origin } = read;
+  assert.deepEqual(
+    [epoch, oidMark, sessionMark, desired, origin],
+    [3, 2n ** 62n, 2_000, "import", "Data.fs of the old shop"],
+  );
+  assert.equal(read.table.toString(), "0: 2U 3U\n1: 2U 3O\n2: 2U 3U\n3: 2U 3U");
+  assert.deepEqual(read.nodes, metadata.nodes);
+});
+
+test("Metadata.apply() lets marks grow only, and epochs and table versions too", () => {
+  const metadata = Metadata.ofImage(image);
+  for (const entry of entries) metadata.apply(entry);
+
+  metadata.apply({ type: "oidMark", oid: toOid(5n) });
+  metadata.apply({ type: "sessionMark", session: 5 });
+  assert.deepEqual([metadata.oidMark, metadata.sessionMark], [2n ** 62n, 2_000]);
+
+  assert.throws(() => metadata.apply({ type: "opened", epoch: 3 }), { name: "InvariantError" });
+  assert.throws(() => metadata.apply(outdated), { name: "InvariantError" });
+});
+
+test("Metadata.apply() keeps where imported data came from when the import ends", () => {
+  const metadata = Metadata.ofImage(image);
+  metadata.apply({ type: "desired", state: "import", origin: "dump.zdump" });
+  metadata.apply({ type: "desired", state: "run", origin: "" });
+  assert.deepEqual([metadata.desired, metadata.origin], ["run", "dump.zdump"]);
+});
+
+test("Metadata.ofImage() says when the image is of a newer format", () => {
+  const fields = ofCbor(image, "an image") as unknown[];
+  const newer = toCbor([99, ...fields.slice(1)]);
+  assert.throws(() => Metadata.ofImage(newer), { code: "malformed", message: /format 99, this neo knows 1/ });
+});
+
+test("Metadata.ofImage() reads damaged bytes or says malformed, and nothing else", () => {
+  fc.assert(
+    fc.property(fc.nat(image.length - 1), fc.nat(255), fc.nat(image.length), (at, value, length) => {
+      const damaged = image.slice(0, Math.max(length, at + 1));
+      damaged[at] = value;
+      try {
+        Metadata.ofImage(damaged);
+      } catch (error) {
+        assert.ok(error instanceof MalformedError, String(error));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});

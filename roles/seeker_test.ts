@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Conn } from "../core/ids.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
+import type { Effect } from "../core/machine.ts";
+import type { WireError } from "../core/messages.ts";
+import type { HostedMachine } from "./host.ts";
+import { adminBench, Bench, clientBench, helloAs, LOST, only, storageBench, storageDisk } from "../tests/machines.ts";
+import { PRIMARY, Seeker } from "./seeker.ts";
+
+const masters = ["m1:1", "m2:1", "m3:1"];
+const elsewhere = (address: string): WireError => ({
+  code: "notPrimary",
+  message: `Cannot serve: ${address} is the primary`,
+  detail: { address },
+});
+
+/** A seeker, and the time that passes for it. */
+class Search {
+  readonly seeker: Seeker;
+  monoMs = 1_000;
+  /** Addresses that it went to. */
+  readonly went: string[] = [];
+
+  constructor(addresses: readonly string[] = masters) {
+    this.seeker = new Seeker(addresses, () => helloAs("client"));
+    this.#take(this.seeker.begin());
+  }
+
+  /** The attempt fails; gives how long the seeker pauses before the next. */
+  fails(error: WireError = LOST): number {
+    this.seeker.lost(error, { monoMs: this.monoMs, wallMs: 0 });
+    const pauseMs = this.seeker.dueMs! - this.monoMs;
+    this.#take(this.seeker.due({ monoMs: this.seeker.dueMs! - 1, wallMs: 0 }));
+    this.monoMs += pauseMs;
+    this.#take(this.seeker.due({ monoMs: this.monoMs, wallMs: 0 }));
+    return pauseMs;
+  }
+
+  identified(conn: number): void {
+    const hello = helloAs("master");
+    this.#take(
+      this.seeker.identified({ type: "identified", conn: conn as Conn, hello, incoming: false, target: PRIMARY }),
+    );
+  }
+
+  #take(effects: readonly Effect[]): void {
+    this.went.push(...only(effects, "connect").map(({ address }) => address));
+  }
+}
+
+test("Seeker tries the masters in turn, and pauses only once all have failed, each time for longer", () => {
+  const search = new Search();
+  const pauses = Array.from({ length: 21 }, () => search.fails());
+
+  assert.deepEqual(search.went.slice(0, 7), ["m1:1", "m2:1", "m3:1", "m1:1", "m2:1", "m3:1", "m1:1"]);
+  assert.deepEqual(pauses.slice(0, 3), [0, 0, 0]);
+  assert.equal(pauses[3], RETRY_DELAY_MS_MIN);
+  assert.deepEqual(pauses, pauses.toSorted((a, b) => a - b));
+  assert.equal(pauses.at(-1), RETRY_DELAY_MS_MAX);
+});
+
+test("Seeker goes to the primary that a master names, known before or not", () => {
+  const search = new Search();
+  search.fails(elsewhere("m3:1"));
+  search.fails(elsewhere("m9:1"));
+  search.fails();
+  assert.deepEqual(search.went, ["m1:1", "m3:1", "m9:1", "m1:1"]);
+});
+
+test("Seeker pauses between masters that name each other", () => {
+  const search = new Search();
+  const pauses = ["m2:1", "m1:1", "m2:1", "m1:1"].map((address) => search.fails(elsewhere(address)));
+  assert.ok(pauses.at(-1)! >= 2 * RETRY_DELAY_MS_MIN, String(pauses));
+});
+
+test("Seeker tries again at once when it loses a primary that served it", () => {
+  const search = new Search(["m1:1"]);
+  for (let i = 0; i < 5; i++) search.fails();
+  search.identified(7);
+  assert.equal(search.seeker.conn, 7);
+  search.seeker.served();
+  assert.equal(search.seeker.problem, undefined);
+
+  assert.equal(search.fails(), 0);
+  assert.equal(search.seeker.conn, undefined);
+  assert.equal(search.seeker.problem, LOST);
+});
+
+test("Seeker doesn't take a master that only lets it in, and then closes, for one that serves", () => {
+  const search = new Search(["m1:1"]);
+  for (let i = 0; i < 5; i++) {
+    search.identified(i);
+    search.fails();
+  }
+  assert.ok(search.fails() > RETRY_DELAY_MS_MIN);
+});
+
+test("Seeker wants no wake-up while it connects or is connected (T10)", () => {
+  const search = new Search();
+  assert.equal(search.seeker.dueMs, undefined);
+  search.identified(7);
+  assert.equal(search.seeker.dueMs, undefined);
+});
+
+test("Seeker begins once, and seeks no more after its end", () => {
+  const search = new Search();
+  assert.deepEqual(search.seeker.begin(), []);
+  search.seeker.end();
+  search.seeker.lost(LOST, { monoMs: 1_000, wallMs: 0 });
+  assert.equal(search.seeker.dueMs, undefined);
+  assert.deepEqual(search.seeker.due({ monoMs: 1e9, wallMs: 0 }), []);
+});
+
+type AnyBench = Bench<unknown, unknown, unknown, unknown, unknown, never, unknown>;
+const roles: { role: "storage" | "client" | "admin"; bench: () => AnyBench }[] = [
+  { role: "storage", bench: () => storageBench(storageDisk(1), masters) as unknown as AnyBench },
+  { role: "client", bench: () => clientBench(masters) as unknown as AnyBench },
+  { role: "admin", bench: () => adminBench(masters) as unknown as AnyBench },
+];
+for (const { role, bench: make } of roles) {
+  test(`The ${role} role finds the primary as Seeker does, and stays with it (T15)`, () => {
+    const bench = make();
+    const search = new Search();
+    const went: string[] = [];
+    const take = (effects: readonly Effect[]): void => {
+      for (const { address, target, hello } of only(effects, "connect")) {
+        assert.equal(target, PRIMARY);
+        assert.equal(hello.role, role);
+        went.push(address);
+      }
+    };
+    const fails = (conn: Conn, error: WireError = LOST): void => {
+      take(bench.lost(conn, { target: PRIMARY, error }));
+      const pauseMs = search.fails(error);
+      if (pauseMs > 0) take(bench.pass(pauseMs - 1));
+      take(bench.pass(pauseMs === 0 ? 0 : 1));
+    };
+    take(bench.give({ type: "opened" }));
+    for (let i = 0; i < 5; i++) fails(bench.conn());
+    fails(bench.conn(), elsewhere("m9:1"));
+    const { conn, effects } = bench.reached(PRIMARY, helloAs("master", { name: "m1" }));
+    assert.deepEqual(effects, [{ do: "accept", conn }]);
+    search.identified(conn);
+    assert.equal(bench.machine.due(), undefined, "it waits for nothing but its primary");
+    fails(conn);
+
+    assert.deepEqual(went, search.went);
+    assert.ok(went.length > 6);
+  });
+}
+
+test("No role looks for masters by itself (T15)", () => {
+  const machines: HostedMachine<unknown, unknown, unknown, unknown, unknown, never, unknown>[] = roles.map(
+    ({ bench }) => bench().machine,
+  );
+  for (const machine of machines) {
+    const effects = machine.step({ type: "opened" }, { monoMs: 0, wallMs: 0 });
+    assert.deepEqual(only(effects, "connect").map(({ address, target }) => [address, target]), [["m1:1", PRIMARY]]);
+  }
+});

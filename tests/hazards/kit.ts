@@ -1,0 +1,356 @@
+/**
+ * A stage for one bad sequence: real machines on real hosts, with hand-held wires, disks and time. Nothing moves unless the
+ * test says so, and then one thing after the other in a fixed order. Disks outlive their nodes; a save, a read, a
+ * way of a wire, the agreement of the masters can be held back.
+ */
+import assert from "node:assert/strict";
+import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
+import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts";
+import { UnreachableError } from "../../core/errors.ts";
+import type { Conn } from "../../core/ids.ts";
+import type { Machine } from "../../core/machine.ts";
+import type { Body, Hello, Name, Role, WireError } from "../../core/messages.ts";
+import type { Clock } from "../../core/ports.ts";
+import { ClientMachine } from "../../roles/client/client.ts";
+import { Caller, Client } from "../../roles/client/library.ts";
+import { helloOf } from "../../roles/hello.ts";
+import { Host } from "../../roles/host.ts";
+import type { HostPorts } from "../../roles/host.ts";
+import { SoloConsensus } from "../../roles/master/consensus.ts";
+import { MasterMachine } from "../../roles/master/master.ts";
+import { firstImage } from "../../roles/master/metadata.ts";
+import { StorageMachine } from "../../roles/storage/storage.ts";
+import { HandConsensus, HandStore } from "./hands.ts";
+import { Wires } from "./wires.ts";
+
+/** Turns of the promise queue without any movement after which a stage stands still. */
+const IDLE_TURNS = 40;
+
+/** An event of a machine, as a test looks at it: `asked lock`, `failed vote`, `lost`, `saved`. */
+export interface Heard {
+  readonly what: string;
+  readonly conn: Conn | undefined;
+  readonly body: unknown;
+  readonly error: WireError | undefined;
+}
+
+/** A node's process. */
+export interface Actor<M> {
+  readonly name: string;
+  readonly machine: M;
+  /** All that its machine was told, oldest first. */
+  readonly heard: readonly Heard[];
+  /** Its store, for nodes that keep something. */
+  readonly store: HandStore<unknown, unknown, unknown>;
+  /** How it ended, once it has. */
+  ended: { readonly error?: WireError } | undefined;
+  /** Gives the machine an event. */
+  post(event: unknown): void;
+  terminate(): void;
+  /** Ends it as kill -9 and a power failure do: what wasn't flushed is lost, what was written still arrives. */
+  kill(): void;
+}
+
+/** What a process is made of, besides its machine. */
+export interface Part {
+  readonly hello: Hello;
+  readonly serves: readonly Role[];
+  readonly store?: HandStore<never, never, unknown>;
+  readonly output?: (output: never) => void;
+  readonly crash?: () => void;
+}
+
+/** The shape of a stage's cluster: storages s1, s2, ... have the indexes 2, 3, ... */
+export interface StageShape {
+  readonly storages?: number;
+  readonly replicas?: number;
+  readonly partitions?: number;
+  readonly clusterId?: string;
+}
+
+/** Everything that plays. */
+export class Stage {
+  readonly shape: Required<StageShape>;
+  readonly wires: Wires;
+  nowMs = 1_000;
+  wallMs: number = Date.UTC(2024, 4, 1);
+  #tasks: (() => void)[] = [];
+  #wakes = new Map<object, { readonly atMs: number; readonly wake: () => void }>();
+  #actors = new Map<string, Actor<unknown>>();
+  #databases = new Map<string, ReturnType<typeof memoryDatabase>>();
+  #metadata: ReturnType<typeof memoryMetadata>;
+  #consensus: HandConsensus | undefined;
+
+  constructor(shape: StageShape = {}) {
+    this.shape = { storages: 2, replicas: 1, partitions: 2, clusterId: "c-1", ...shape };
+    this.wires = new Wires((task) => this.#tasks.push(task));
+    this.#metadata = memoryMetadata(this.image);
+  }
+
+  /** Names of the storages. */
+  get names(): string[] {
+    return Array.from({ length: this.shape.storages }, (_, at) => `s${at + 1}`);
+  }
+
+  /** What `init` writes for this cluster. */
+  get image(): Uint8Array {
+    const { partitions, replicas, clusterId } = this.shape;
+    const storages = this.names.map((name) => ({
+      name,
+      role: "storage" as Role,
+      address: `${name}:1`,
+      diskId: `disk-${name}`,
+    }));
+    const master = { name: "m1", role: "master" as Role, address: "m1:1", diskId: "" };
+    return firstImage({ clusterId, cluster: "test", partitions, replicas, nodes: [master, ...storages] });
+  }
+
+  /** What a node of this cluster says of itself. */
+  hello(role: Role, more: Partial<Hello> = {}): Hello {
+    return { ...helloOf({ role, cluster: "test", clusterId: this.shape.clusterId }), ...more };
+  }
+
+  /** Starts master and storages, and lets them come to `running`. */
+  async open(): Promise<this> {
+    this.startMaster();
+    for (const name of this.names) this.startStorage(name);
+    await this.run();
+    assert.equal(this.master.machine.view.phase, "running");
+    return this;
+  }
+
+  get master(): Actor<MasterMachine> {
+    return this.actor("m1");
+  }
+
+  /** The masters' agreement, as the master that runs sees it. */
+  get consensus(): HandConsensus {
+    assert.ok(this.#consensus);
+    return this.#consensus;
+  }
+
+  storage(name: string): Actor<StorageMachine> {
+    return this.actor(name);
+  }
+
+  actor<M>(name: string): Actor<M> {
+    const actor = this.#actors.get(name);
+    assert.ok(actor, `${name} has been started`);
+    return actor as Actor<M>;
+  }
+
+  /** Starts the master on its disk, or on one with this image. */
+  startMaster(options: { image?: Uint8Array; lags?: boolean } = {}): Actor<MasterMachine> {
+    this.#metadata.crash(0);
+    if (options.image !== undefined) this.#metadata = memoryMetadata(options.image);
+    const disk = this.#metadata.open();
+    const consensus = new HandConsensus(new SoloConsensus(disk.state));
+    consensus.lags = options.lags ?? false;
+    this.#consensus = consensus;
+    const machine = new MasterMachine({ consensus, name: "m1", digest: sha256 });
+    const crash = (): void => this.#metadata.crash(0);
+    const serves = ["storage", "client", "admin"] as const;
+    return this.play("m1", machine, { hello: machine.hello(), serves, store: new HandStore(disk), crash });
+  }
+
+  /** Starts a storage on its disk, or on a new and empty one. */
+  startStorage(
+    name: string,
+    options: { newDisk?: string; masters?: readonly string[] } = {},
+  ): Actor<StorageMachine> {
+    if (options.newDisk !== undefined) this.#databases.set(name, this.#newDatabase(name, options.newDisk));
+    const database = this.disk(name);
+    database.crash(0);
+    const disk = database.open();
+    const machine = new StorageMachine({
+      state: disk.state,
+      masters: options.masters ?? ["m1:1"],
+      address: `${name}:1`,
+      digest: sha256,
+    });
+    const crash = (): void => database.crash(0);
+    const store = new HandStore(disk);
+    return this.play(name, machine, { hello: machine.hello(), serves: ["client"], store, crash });
+  }
+
+  /** A storage's disk. */
+  disk(name: string): ReturnType<typeof memoryDatabase> {
+    const known = this.#databases.get(name) ?? this.#newDatabase(name, `disk-${name}`);
+    this.#databases.set(name, known);
+    return known;
+  }
+
+  /** Starts a client; `connected` when the cluster has let it in. */
+  startClient(name: string): { client: Client; actor: Actor<ClientMachine>; connected: Promise<unknown> } {
+    const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
+    const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports });
+    const caller: Caller = new Caller((call) => actor.post(call));
+    const output = (output: never): void => caller.take(output);
+    const actor = this.play(name, machine, { hello: machine.hello(), serves: [], output });
+    const end = (): Promise<void> => {
+      caller.end(new UnreachableError("Cannot go on: this client is closed", { code: "lost" }));
+      return Promise.resolve(actor.terminate());
+    };
+    return { client: new Client(caller, end), actor, connected: caller.call("connect", {}) };
+  }
+
+  /** A client that is let in. */
+  async connect(name: string): Promise<Client> {
+    const { client, connected } = this.startClient(name);
+    await this.finish(connected);
+    return client;
+  }
+
+  /** Runs a machine on a host of this stage. */
+  play<M>(name: string, machine: M, part: Part): Actor<M> {
+    const heard: Heard[] = [];
+    const transport = this.wires.transport(name);
+    void transport.listen(`${name}:1`);
+    const ports = {
+      clock: this.#clock(),
+      transport,
+      store: part.store,
+      log: () => {},
+      output: part.output ?? (() => {}),
+      stopped: (error?: WireError) => {
+        actor.ended = error === undefined ? {} : { error };
+      },
+    } as unknown as HostPorts<never, never, never, never>;
+    const host = new Host(watched(machine as never, heard), ports, part);
+    const actor: Actor<M> = {
+      name,
+      machine,
+      heard,
+      store: part.store as never,
+      ended: undefined,
+      post: (event) => host.call(event as never),
+      terminate: () => host.terminate(),
+      kill: () => {
+        host.kill();
+        this.wires.end(name);
+        part.crash?.();
+      },
+    };
+    this.#actors.set(name, actor);
+    return actor;
+  }
+
+  /** Lets everything move that may, until nothing does. */
+  async run(): Promise<void> {
+    for (let idle = 0; idle < IDLE_TURNS;) {
+      if (this.#step()) idle = 0;
+      else {
+        idle += 1;
+        await Promise.resolve();
+      }
+    }
+  }
+
+  /** Lets things move, one after the other, until it has come to that. */
+  async until(reached: () => boolean): Promise<void> {
+    for (let idle = 0; !reached();) {
+      if (this.#step()) idle = 0;
+      else {
+        idle += 1;
+        assert.ok(idle < IDLE_TURNS, `nothing moves, and it hasn't come to that: ${reached}`);
+        await Promise.resolve();
+      }
+    }
+  }
+
+  /** Lets everything move, and gives what a promise comes to; it must be settled by then. */
+  async finish<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const note = (): void => {
+      isSettled = true;
+    };
+    promise.then(note, note);
+    await this.run();
+    assert.ok(isSettled, "the promise is settled when nothing moves any more");
+    return await promise;
+  }
+
+  /** Lets time go by: everything that is due on the way happens at its moment. */
+  async pass(ms: number): Promise<void> {
+    const endMs = this.nowMs + ms;
+    for (;;) {
+      await this.run();
+      const [first] = [...this.#wakes].filter(([, { atMs }]) => atMs <= endMs).sort(([, a], [, b]) =>
+        a.atMs - b.atMs
+      );
+      if (first === undefined) break;
+      this.#advance(Math.max(first[1].atMs, this.nowMs));
+      this.#wakes.delete(first[0]);
+      first[1].wake();
+    }
+    this.#advance(endMs);
+    await this.run();
+  }
+
+  #advance(toMs: number): void {
+    this.wallMs += toMs - this.nowMs;
+    this.nowMs = toMs;
+  }
+
+  #step(): boolean {
+    const task = this.#tasks.shift();
+    if (task === undefined) return this.wires.step();
+    task();
+    return true;
+  }
+
+  #clock(): Clock {
+    const clock: Clock = {
+      now: () => ({ monoMs: this.nowMs, wallMs: this.wallMs }),
+      soon: (task) => this.#tasks.push(task),
+      wakeAt: (atMs, wake) => {
+        if (atMs === undefined) this.#wakes.delete(clock);
+        else this.#wakes.set(clock, { atMs, wake });
+      },
+    };
+    return clock;
+  }
+
+  #newDatabase(name: string, diskId: string): ReturnType<typeof memoryDatabase> {
+    const { clusterId, partitions } = this.shape;
+    return memoryDatabase({ clusterId, cluster: "test", name, diskId, partitions }, sha256);
+  }
+}
+
+type Event = {
+  readonly type: string;
+  readonly conn?: Conn;
+  readonly name?: string;
+  readonly message?: { readonly name: string; readonly body: unknown };
+  readonly error?: WireError;
+};
+
+/** The machine, and a record of what it is told. */
+function watched(machine: Machine<Event, never>, heard: Heard[]): never {
+  const step: typeof machine.step = (event, now) => {
+    const name = event.message?.name ?? event.name;
+    const what = name === undefined ? event.type : `${event.type} ${name}`;
+    heard.push({ what, conn: event.conn, body: event.message?.body, error: event.error });
+    return machine.step(event, now);
+  };
+  return { step, due: () => machine.due() } as never;
+}
+
+/** What a node was asked or told by this name, oldest first. */
+export function bodiesOf<N extends Name>(actor: Actor<unknown>, name: N): Body<N>[] {
+  return actor.heard.flatMap(({ what, body }) =>
+    what === `asked ${name}` || what === `told ${name}` ? [body as Body<N>] : []
+  );
+}
+
+/** The place of the first (or, from `after` on, the next) such event; it must be there. */
+export function placeOf(actor: Actor<unknown>, what: string, after: number = 0): number {
+  const at = actor.heard.findIndex((one, place) => place >= after && one.what === what);
+  assert.ok(at >= 0, `${actor.name} heard: ${what}`);
+  return at;
+}
+
+/** Whether it was told so. */
+export function hasHeard(actor: Actor<unknown>, what: string): boolean {
+  return actor.heard.some((one) => one.what === what);
+}
