@@ -70,12 +70,13 @@ export async function connect(target: string, options: ConnectOptions = {}): Pro
     import("./adapters/tcp.ts"),
     import("./adapters/system.ts"),
   ]);
+  options.signal?.throwIfAborted();
   const ports = { digest: sha256, compression: zlibCompression, random: systemRandom() };
   const machine = new ClientMachine({ cluster, masters, name: options.name ?? "", ports });
   const ended = Promise.withResolvers<void>();
   const caller: Caller = new Caller((call) => host.call(call as never));
   const host = new Host(machine, {
-    clock: new SystemClock(),
+    clock: new SystemClock({ keepsProcess: true }), // a program that waits for us goes on running
     transport: new TcpTransport(),
     log: options.log ?? (() => {}),
     output: (output) => caller.take(output),

@@ -1,6 +1,6 @@
 /** How far a transfer is: one line that changes on a terminal, else a line now and then. */
+import type { CopyProgress } from "../roles/client/restoring.ts";
 import type { Output } from "./output.ts";
-import type { Progress } from "./transfer.ts";
 import { monoMs } from "./wait.ts";
 
 /** Pause between two lines. */
@@ -25,7 +25,7 @@ export class ProgressLine {
   }
 
   /** Called as often as one likes. */
-  update(progress: Progress): void {
+  update(progress: CopyProgress): void {
     if (monoMs() < this.#nextMs) return;
     this.#nextMs = monoMs() + this.#pauseMs;
     this.#output.progress(`${this.#verb} ${inWords(progress)}`);
@@ -33,6 +33,6 @@ export class ProgressLine {
 }
 
 /** A progress in words. */
-export function inWords({ transactions, objects, bytes }: Progress): string {
+export function inWords({ transactions, objects, bytes }: CopyProgress): string {
   return `${transactions} transactions, ${objects} objects, ${bytes} bytes`;
 }

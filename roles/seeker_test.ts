@@ -5,7 +5,7 @@ import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
 import type { Effect } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
 import type { HostedMachine } from "./host.ts";
-import { adminBench, Bench, clientBench, helloAs, LOST, only, storageBench, storageDisk } from "../tests/machines.ts";
+import { adminBench, type Bench, clientBench, helloAs, LOST, only, storageBench, storageDisk } from "../tests/machines.ts";
 import { PRIMARY, Seeker } from "./seeker.ts";
 
 const masters = ["m1:1", "m2:1", "m3:1"];

@@ -4,7 +4,9 @@ import { resolve } from "node:path";
 import { FileSink } from "../../adapters/file_io.ts";
 import { writeFileStorage } from "../../adapters/filestorage_writer.ts";
 import { writeZodbdump } from "../../adapters/zodbdump_writer.ts";
+import { ZERO_TID } from "../../core/ids.ts";
 import type { ByteSink, TransactionSource, WriteSummary } from "../../core/records.ts";
+import { recordsBetween } from "../../roles/client/restoring.ts";
 import { withClient } from "../client.ts";
 import type { CallClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -12,7 +14,6 @@ import { CliError } from "../exit.ts";
 import type { TextStream } from "../output.ts";
 import { ProgressLine } from "../progress.ts";
 import { resolveTarget } from "../target.ts";
-import { exportTransactions } from "../transfer.ts";
 
 type Format = "filestorage" | "zodbdump";
 type Flags = CommonFlags & { readonly format: Format; readonly force: boolean };
@@ -30,7 +31,8 @@ export default async function exportFile({ output, world }: Cli, flags: Flags, f
   }
   const line = new ProgressLine(output, "Exported");
   const summary = await withClient(target, world, async (client) => {
-    const source = exportTransactions(client, line.update.bind(line));
+    const { lastTid: upTo } = await client.call("sync", {});
+    const source = recordsBetween(client, { after: ZERO_TID, upTo }, line.update.bind(line));
     const magic = await magicOf(client);
     const write = (sink: ByteSink) => writeTo(format, source, sink, magic);
     return path === undefined ? await write(streamSink(world.stdout)) : await writeFile(path, write);

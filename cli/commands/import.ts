@@ -2,12 +2,12 @@
 import { resolve } from "node:path";
 import { openRecordFile } from "../../adapters/record_files.ts";
 import { hexOf } from "../../core/ids.ts";
+import { copyTransactionsFrom } from "../../roles/client/restoring.ts";
 import { withClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { nextCommand } from "../next.ts";
 import { inWords, ProgressLine } from "../progress.ts";
 import { resolveTarget } from "../target.ts";
-import { importTransactions } from "../transfer.ts";
 
 /** Imports a file. Its transactions keep their tids; nobody else is let in meanwhile. */
 export default async function importFile(
@@ -31,7 +31,7 @@ export default async function importFile(
     const done = await withClient(
       target,
       world,
-      (client) => importTransactions(client, reader, { origin, onProgress }),
+      (client) => copyTransactionsFrom(client, reader, { origin, onProgress }),
     );
     output.endProgress();
     const { tid, ...counts } = done;

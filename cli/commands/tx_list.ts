@@ -5,10 +5,10 @@ import { dateOfTid } from "../../core/tid.ts";
 import { withClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { printable } from "../hex_view.ts";
+import { newestTransactions } from "../newest.ts";
 import { table } from "../output.ts";
 import type { Style } from "../output.ts";
 import { resolveTarget } from "../target.ts";
-import { newestTransactions } from "../transfer.ts";
 
 /** Lists the newest transactions. */
 export default async function txList(

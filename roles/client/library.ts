@@ -345,7 +345,7 @@ export class Client {
 
   /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
   async *records(range: TidRange = {}): AsyncGenerator<TransactionRecord> {
-    yield* recordsBetween(this, range.after ?? ZERO_TID, range.upTo ?? await this.sync());
+    yield* recordsBetween(this, { after: range.after ?? ZERO_TID, upTo: range.upTo ?? await this.sync() });
   }
 
   /**

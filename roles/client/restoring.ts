@@ -20,6 +20,7 @@ export interface Calling {
 export interface CopyProgress {
   readonly transactions: number;
   readonly objects: number;
+  readonly bytes: number;
   /** The newest transaction of them; 0 before the first. */
   readonly tid: Tid;
 }
@@ -109,29 +110,38 @@ export async function restoring(client: Calling, origin: string): Promise<Restor
   return new Restoration(client);
 }
 
-/** Restores every transaction of a source, one after another. */
+const NOTHING: CopyProgress = { transactions: 0, objects: 0, bytes: 0, tid: ZERO_TID };
+
+function added(before: CopyProgress, { tid, records }: TransactionRecord): CopyProgress {
+  return {
+    transactions: before.transactions + 1,
+    objects: before.objects + records.length,
+    bytes: before.bytes + records.reduce((sum, { data }) => sum + (data?.length ?? 0), 0),
+    tid,
+  };
+}
+
+/**
+ * Restores every transaction of a source, one after another.
+ *
+ * @throws DatabaseError `denied` while other clients are connected, `tidTaken` when the database holds later transactions than
+ * the source begins with; the stage then ends with the client's connection
+ */
 export async function copyTransactionsFrom(
   client: Calling,
   source: TransactionSource,
   options: { readonly origin: string; readonly onProgress?: (progress: CopyProgress) => void },
 ): Promise<CopyProgress> {
   const stage = await restoring(client, options.origin);
-  let progress: CopyProgress = { transactions: 0, objects: 0, tid: ZERO_TID };
-  try {
-    for await (const { records, ...note } of source) {
-      stage.begin(note);
-      for (const { oid, data, from } of records) await stage.restore(oid, data, from);
-      await stage.commit();
-      progress = {
-        transactions: progress.transactions + 1,
-        objects: progress.objects + records.length,
-        tid: note.tid,
-      };
-      options.onProgress?.(progress);
-    }
-  } finally {
-    await stage[Symbol.asyncDispose]();
+  let progress = NOTHING;
+  for await (const transaction of source) {
+    stage.begin(transaction);
+    for (const { oid, data, from } of transaction.records) await stage.restore(oid, data, from);
+    await stage.commit();
+    progress = added(progress, transaction);
+    options.onProgress?.(progress);
   }
+  await stage[Symbol.asyncDispose]();
   return progress;
 }
 
@@ -145,7 +155,7 @@ export async function* transactionsBetween(
     const page = await client.call("transactions", { after: last, upTo, count: PAGE_TRANSACTIONS });
     yield* page;
     const end = page.at(-1);
-    if (end === undefined) return;
+    if (end === undefined || page.length < PAGE_TRANSACTIONS) return;
     last = end.tid;
   }
 }
@@ -157,13 +167,18 @@ export async function* transactionsBetween(
  */
 export async function* recordsBetween(
   client: Calling,
-  after: Tid,
-  upTo: Tid,
+  range: { readonly after: Tid; readonly upTo: Tid },
+  onProgress?: (progress: CopyProgress) => void,
 ): AsyncGenerator<TransactionRecord> {
-  for await (const info of transactionsBetween(client, after, upTo)) {
+  let progress = NOTHING;
+  for await (const info of transactionsBetween(client, range.after, range.upTo)) {
     const { tid, user, description, extension } = info;
     const records = await recordsOf(client, info);
-    yield { tid, status: info.status === "p" ? "p" : " ", user, description, extension, records };
+    const status = info.status === "p" ? "p" : " ";
+    const transaction: TransactionRecord = { tid, status, user, description, extension, records };
+    progress = added(progress, transaction);
+    onProgress?.(progress);
+    yield transaction;
   }
 }
 

@@ -15,7 +15,7 @@ export class Clients {
   #storages: Storages;
   #early = new Map<Conn, Hello>();
   #live = new Map<Conn, ClientPeer>();
-  #admins = new Set<Conn>();
+  #admins = new Map<Conn, string>(); // by name
   #next: number; // session to give
   #blockAsked = false;
   /** The client that imports. */
@@ -39,7 +39,12 @@ export class Clients {
 
   /** Connections that follow the cluster's table and nodes. */
   get followers(): Conn[] {
-    return [...this.#live.keys(), ...this.#admins];
+    return [...this.#live.keys(), ...this.#admins.keys()];
+  }
+
+  /** Names of the admins that are connected. */
+  get admins(): readonly string[] {
+    return [...this.#admins.values()];
   }
 
   at(conn: Conn): ClientPeer | undefined {
@@ -47,8 +52,8 @@ export class Clients {
   }
 
   /** An admin is let in in any phase: it watches. */
-  admit(conn: Conn): void {
-    this.#admins.add(conn);
+  admit(conn: Conn, name: string): void {
+    this.#admins.set(conn, name);
     this.#site.emit({ do: "accept", conn }, this.#welcome(conn, 0));
   }
 

@@ -28,7 +28,9 @@ test("MasterMachine keeps an early client waiting, and lets it in when the clust
   assert.deepEqual(early.flatMap(({ effects }) => effects), [], "neither an answer nor a refusal");
 
   const came = [1, 2].map((number) => bench.comes(storageHello(number)).effects);
-  const [, fenced] = came.map((effects) => bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf())));
+  const [, fenced] = came.map((effects) =>
+    bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf()))
+  );
   const [, effects] = asksOf(fenced!, "start").map((start) => bench.answered(start, {}));
 
   assert.deepEqual(only(effects!, "accept").map(({ conn }) => conn), early.map(({ conn }) => conn));
@@ -67,7 +69,9 @@ test("MasterMachine forgets an early client that goes away", () => {
   const { conn } = bench.comes(client);
   bench.lost(conn);
   const came = [1, 2].map((number) => bench.comes(storageHello(number)).effects);
-  const [, fenced] = came.map((effects) => bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf())));
+  const [, fenced] = came.map((effects) =>
+    bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf()))
+  );
   const effects = asksOf(fenced!, "start").flatMap((start) => bench.answered(start, {}));
   assert.deepEqual(only(effects, "accept"), []);
 });

@@ -97,7 +97,11 @@ const entry = (index: number) => ({ index, term: 1, entry: encodeEntry(opened(in
 const states: { what: string; state: MetadataState; rule: RegExp }[] = [
   { what: "that was never initialised", state: { snapshot: null, entries: [] }, rule: /initialised/ },
   { what: "whose log has a gap", state: { snapshot, entries: [entry(1), entry(3)] }, rule: /consecutive/ },
-  { what: "whose log doesn't fit its snapshot", state: { snapshot, entries: [entry(2)] }, rule: /consecutive/ },
+  {
+    what: "whose log doesn't fit its snapshot",
+    state: { snapshot, entries: [entry(2)] },
+    rule: /consecutive/,
+  },
 ];
 for (const { what, state, rule } of states) {
   test(`SoloConsensus doesn't start from a store ${what}`, () => {

@@ -149,7 +149,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "client":
         return this.#clients.identified(conn, hello);
       case "admin":
-        return this.#clients.admit(conn);
+        return this.#clients.admit(conn, hello.name);
       default: {
         const message = `Cannot serve a ${hello.role}: this cluster has one master`;
         return this.#site.emit({ do: "reject", conn, error: { code: "wrongRole", message } });
@@ -204,7 +204,12 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (message.name === "status") {
       const parts = { site: this.#site, storages: this.#storages, name: this.#name };
       const clients = this.#clients.live.length;
-      const report = reportOf({ ...parts, clients, waitingFor: this.#recovery.waitingFor });
+      const report = reportOf({
+        ...parts,
+        admins: this.#clients.admins,
+        clients,
+        waitingFor: this.#recovery.waitingFor,
+      });
       return this.#site.emit(answer(asker, "status", report));
     }
     if (message.name === "askTable") {

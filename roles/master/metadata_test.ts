@@ -61,7 +61,14 @@ test("firstImage() numbers the members, and deals the table to the storages amon
   assert.deepEqual(metadata.table.nodes(), [2, 3]);
   assert.deepEqual([metadata.table.partitions, metadata.table.replicas], [4, 1]);
   const { clusterId, cluster, epoch, oidMark, sessionMark, desired } = metadata;
-  assert.deepEqual([clusterId, cluster, epoch, oidMark, sessionMark, desired], ["c-1", "shop", 0, 0n, 0, "run"]);
+  assert.deepEqual([clusterId, cluster, epoch, oidMark, sessionMark, desired], [
+    "c-1",
+    "shop",
+    0,
+    0n,
+    0,
+    "run",
+  ]);
 });
 
 test("Metadata.storageOf() knows a storage by its disk, whatever it calls itself", () => {

@@ -48,7 +48,9 @@ test("MASTER_NEXT leads from every phase to the end (T18)", () => {
 
 test("A master's phase is written in one place, which asks the table (T18)", () => {
   const source = readFileSync(new URL("./site.ts", import.meta.url), "utf8");
-  const writes = source.split("\n").filter((line) => /#phase(: Phase)? = /.test(line)).map((line) => line.trim());
+  const writes = source.split("\n").filter((line) => /#phase(: Phase)? = /.test(line)).map((line) =>
+    line.trim()
+  );
   assert.deepEqual(writes, ['#phase: Phase = "recovering";', "this.#phase = movePhase(this.#phase, phase);"]);
 });
 
@@ -60,7 +62,9 @@ test("MasterMachine goes through its phases at start-up, each at its own event (
     return effects;
   };
   at("opened", bench.give({ type: "opened" }));
-  const [first, second] = [1, 2].map((number) => at(`s${number} comes`, bench.comes(storageHello(number)).effects));
+  const [first, second] = [1, 2].map((number) =>
+    at(`s${number} comes`, bench.comes(storageHello(number)).effects)
+  );
   at("s1 is fenced", bench.answered(asksOf(first!, "fence")[0]!, emptyReport(tableOf())));
   const starts = at("s2 is fenced", bench.answered(asksOf(second!, "fence")[0]!, emptyReport(tableOf())));
   asksOf(starts, "start").forEach((start, i) => at(`s${i + 1} serves`, bench.answered(start, {})));
@@ -80,7 +84,14 @@ test("MasterMachine doesn't change its phase for news of nodes, or for what peer
   const bench = masterBench({ storages: 3 });
   const [s1] = runMaster(bench, { storages: 3 });
   const { conn: client } = bench.comes(helloAs("client"));
-  const nodes = [{ index: asNode(2), name: "s1", role: "storage", address: "s1:1", state: "unknown", session: 9 }];
+  const nodes = [{
+    index: asNode(2),
+    name: "s1",
+    role: "storage",
+    address: "s1:1",
+    state: "unknown",
+    session: 9,
+  }];
   bench.told(s1!, "space", { low: true, freeBytes: 0 });
   for (const conn of [s1!, client]) {
     bench.told(conn, "nodes", { nodes });

@@ -9,16 +9,20 @@ export function reportOf(parts: {
   site: Site;
   storages: Storages;
   name: string;
+  /** Names of the admins that are connected. */
+  admins: readonly string[];
   clients: number;
   waitingFor: string;
 }): Answer<"status"> {
-  const { site, storages, name, clients, waitingFor } = parts;
+  const { site, storages, name, admins, clients, waitingFor } = parts;
   const { metadata, table } = site;
   const nodes = metadata.nodes.map((registered): NodeReport => {
     const { index, name: nodeName, role, address } = registered;
     const node = storages.all.find((one) => one.index === index);
     if (node) return storageReport(site, node);
-    const state = nodeName === name ? "running" : "unavailable";
+    const state = nodeName === name || (role === "admin" && admins.includes(nodeName))
+      ? "running"
+      : "unavailable";
     return { index, name: nodeName, role, address, state, cells: 0, readable: 0, problem: null };
   });
   for (const [strangerName, { address }] of storages.strangers) {

@@ -41,9 +41,36 @@ test("reportOf() shows a cluster that runs: table, last tid, clients, and each n
     waitingFor: "",
   });
   assert.deepEqual(nodes, [
-    { index: 1, name: "m1", role: "master", address: "m1:1", state: "running", cells: 0, readable: 0, problem: null },
-    { index: 2, name: "s1", role: "storage", address: "s1:1", state: "running", cells: 4, readable: 4, problem: null },
-    { index: 3, name: "s2", role: "storage", address: "s2:1", state: "running", cells: 4, readable: 4, problem: null },
+    {
+      index: 1,
+      name: "m1",
+      role: "master",
+      address: "m1:1",
+      state: "running",
+      cells: 0,
+      readable: 0,
+      problem: null,
+    },
+    {
+      index: 2,
+      name: "s1",
+      role: "storage",
+      address: "s1:1",
+      state: "running",
+      cells: 4,
+      readable: 4,
+      problem: null,
+    },
+    {
+      index: 3,
+      name: "s2",
+      role: "storage",
+      address: "s2:1",
+      state: "running",
+      cells: 4,
+      readable: 4,
+      problem: null,
+    },
   ]);
 });
 

@@ -59,7 +59,9 @@ test("Storages finds a storage by its connection, and connections by state", () 
 
 /** What clients were told of nodes: `s1 running`. */
 function newsOf(effects: readonly Effect[]): string[] {
-  return tellsOf(effects, "nodes").flatMap(({ body }) => body.nodes.map(({ name, state }) => `${name} ${state}`));
+  return tellsOf(effects, "nodes").flatMap(({ body }) =>
+    body.nodes.map(({ name, state }) => `${name} ${state}`)
+  );
 }
 
 /** A master that runs with s1, s2 and a client, and has lost s2. */
@@ -97,7 +99,9 @@ test("MasterMachine lets clients in at start-up only when every storage has answ
   const early = bench.comes(helloAs("client"));
   assert.deepEqual(early.effects, []);
   const came = [1, 2].map((number) => bench.comes(storageHello(number)).effects);
-  const [, fenced] = came.map((effects) => bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf())));
+  const [, fenced] = came.map((effects) =>
+    bench.answered(asksOf(effects, "fence")[0]!, emptyReport(tableOf()))
+  );
   const [first, second] = asksOf(fenced!, "start");
   assert.deepEqual(only(bench.answered(first!, {}), "accept"), []);
 
@@ -130,14 +134,20 @@ test("MasterMachine ends the first connection of a storage that connects again, 
   assert.deepEqual(only(effects, "accept").map((accept) => accept.conn), [conn]);
   const saves = only(effects, "save");
   const accept = effects.findIndex((effect) => effect.do === "accept");
-  assert.ok(saves.length > 0 && effects.indexOf(saves[0]!) < accept, "its cells are outdated before it is let in");
+  assert.ok(
+    saves.length > 0 && effects.indexOf(saves[0]!) < accept,
+    "its cells are outdated before it is let in",
+  );
 });
 
 test("MasterMachine gives up a storage that refuses what it must do, and says why in the report", () => {
   const bench = masterBench();
   bench.give({ type: "opened" });
   const came = bench.comes(storageHello(1));
-  const error = { code: "staleTable", message: "Cannot obey a primary with table 1.1, this storage has 1.9" } as const;
+  const error = {
+    code: "staleTable",
+    message: "Cannot obey a primary with table 1.1, this storage has 1.9",
+  } as const;
 
   const effects = bench.failed(asksOf(came.effects, "fence")[0]!, error);
 

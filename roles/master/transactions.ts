@@ -164,9 +164,10 @@ export class Transactions {
   /** A client gives a transaction up; it may be on these nodes. */
   abort(ttid: Ttid, nodes: readonly NodeIndex[]): void {
     if (this.#byTtid.has(ttid)) return;
-    this.#parked = this.#parked.filter(({ body }) => body.ttid !== ttid);
+    const parked = this.#parked.find(({ body }) => body.ttid === ttid);
+    if (parked) this.#parked = this.#parked.filter((request) => request !== parked);
     this.#refused.add(ttid);
-    this.#tellAbort(ttid, nodes);
+    this.#tellAbort(ttid, [...new Set([...nodes, ...parked?.body.sent ?? []])]);
   }
 
   /** A storage holds a transaction for too long: says whether it is accepted, and else refuses it for ever. */

@@ -99,6 +99,18 @@ export class Intake {
     this.#parked.clear();
   }
 
+  /** A transaction is given up: so is what waits here for it. */
+  abort(ttid: Ttid): void {
+    for (const request of this.#parked) {
+      const { body } = request.message;
+      if (!("ttid" in body) || body.ttid !== ttid) continue;
+      this.#parked.delete(request);
+      this.#patience.delete(request);
+      const message = `Cannot serve ${request.message.name}: transaction ${ttid} was aborted`;
+      this.#site.refuse(request.asker, { code: "aborted", message });
+    }
+  }
+
   /** Requests of a lost connection go with it. */
   disconnected(conn: Conn): void {
     for (const request of this.#parked) {

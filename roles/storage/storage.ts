@@ -8,7 +8,7 @@
  * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
 import { unreachable } from "../../core/errors.ts";
-import type { Conn } from "../../core/ids.ts";
+import type { Conn, Ttid } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, RESERVE_BYTES } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
@@ -122,7 +122,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         if (
           event.context.of === "settle" && event.message.name === "settle" && !event.message.body.accepted
         ) {
-          this.#transactions.abort(event.context.ttid);
+          this.#abort(event.context.ttid);
         } else if (event.message.name === "askTable") {
           this.#take(PartitionTable.ofImage(event.message.body.image));
         }
@@ -221,7 +221,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     if (conn !== this.#seeker.conn) {
       // A client may abort what is its own, and say nothing else.
       if (message.name === "abort" && this.#intake.owns(conn, message.body.ttid)) {
-        this.#transactions.abort(message.body.ttid);
+        this.#abort(message.body.ttid);
       }
       return;
     }
@@ -232,7 +232,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "unlock":
         return this.#transactions.unlock(message.body.ttid, message.body.tid);
       case "abort":
-        return this.#transactions.abort(message.body.ttid);
+        return this.#abort(message.body.ttid);
       case "sessionOpened":
         return this.#clients.opened(message.body.session);
       case "sessionEnded":
@@ -245,6 +245,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "shutdown":
         return this.#stop();
     }
+  }
+
+  /** A transaction is given up, with all that waits for it here. */
+  #abort(ttid: Ttid): void {
+    this.#intake.abort(ttid);
+    this.#transactions.abort(ttid);
   }
 
   /** A new epoch, or a new session in the same one: older primaries and all clients are void from here. */

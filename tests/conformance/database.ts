@@ -29,6 +29,7 @@ const oid1 = oidOf(1);
 export function testDatabase(name: string, make: MakeDatabase): void {
   testVisibility(name, make);
   testObjects(name, make);
+  testLinks(name, make);
   testEnds(name, make);
   testDatabaseMistakes(name, make);
   testDatabaseQueries(name, make);
@@ -145,7 +146,9 @@ function testObjects(name: string, make: MakeDatabase): void {
       "other",
     ]);
   });
+}
 
+function testLinks(name: string, make: MakeDatabase): void {
   testWith(`${name}: a link gives the data of the earlier revision`, make, async (kit) => {
     const db = await Driver.open(kit);
     await db.save(...commit(3, [[1, "old"], [2, "two"]]), ...commit(4, [[1, "new"], [2, null]]));

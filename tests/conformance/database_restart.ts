@@ -25,6 +25,8 @@ const oid1 = oidOf(1);
 /** The part of the suite about restarts. */
 export function testDatabaseRestart(name: string, make: MakeDatabase): void {
   testState(name, make);
+  testHeld(name, make);
+  testFinish(name, make);
   testDurability(name, make);
 }
 
@@ -45,7 +47,9 @@ function testState(name: string, make: MakeDatabase): void {
     const { epoch, image } = (await kit.open()).state;
     assert.deepEqual({ epoch, image }, { epoch: 2 ** 40, image: bytesOf("") });
   });
+}
 
+function testHeld(name: string, make: MakeDatabase): void {
   testWith(`${name}: voted transactions are held over a restart, others are gone`, make, async (kit) => {
     const db = await Driver.open(kit);
     await db.save(...commit(3, [[7, "seven"], [10, "ten"]]), ...commit(4, [[10, null]]));
@@ -102,7 +106,9 @@ function testState(name: string, make: MakeDatabase): void {
     assert.equal((await again.marks()).lastOid, oidOf(10));
     assert.equal(await again.text(7), "seven");
   });
+}
 
+function testFinish(name: string, make: MakeDatabase): void {
   testWith(`${name}: what is held can be finished after a restart, or given up`, make, async (kit) => {
     const db = await Driver.open(kit);
     await db.save(...commit(3, [[1, "old"]]));

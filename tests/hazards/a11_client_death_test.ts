@@ -57,10 +57,7 @@ test("A11: a client that dies before its finish leaves nothing, and no lock", as
 
 test("A11: a late store of a client whose session is over locks nothing", async () => {
   const stage = await new Stage().open();
-  const client = await stage.connect("c1");
-  const first = await stage.finish(client.begin());
-  first.store(oidAt(4), bytesOf("first")); // its connections to the storages are there from here on
-  await stage.finish(first.commit());
+  const client = await stage.warm("c1");
   stage.wires.hold("c1", "s1");
   const tx = await stage.finish(client.begin());
   tx.store(oidAt(6), bytesOf("late"));
@@ -133,10 +130,7 @@ test("A11: a storage that is being started hears of the clients that are let in 
 
 test("A11: a storage that is fenced again ends its connection to a client, and not the client's commit", async () => {
   const stage = await new Stage().open();
-  const client = await stage.connect("c1");
-  const first = await stage.finish(client.begin());
-  first.store(oidAt(4), bytesOf("first")); // its connections to the storages are there from here on
-  await stage.finish(first.commit());
+  const client = await stage.warm("c1");
   stage.wires.hold("c1", "s2");
   const tx = await stage.finish(client.begin());
   tx.store(oidAt(6), bytesOf("second"));

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
 import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts";
 import { UnreachableError } from "../../core/errors.ts";
-import type { Conn } from "../../core/ids.ts";
+import type { Conn, Oid } from "../../core/ids.ts";
 import type { Machine } from "../../core/machine.ts";
 import type { Body, Hello, Name, Role, WireError } from "../../core/messages.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -198,6 +198,17 @@ export class Stage {
   async connect(name: string): Promise<Client> {
     const { client, connected } = this.startClient(name);
     await this.finish(connected);
+    return client;
+  }
+
+  /** A client whose connections to all storages are there already. */
+  async warm(name: string): Promise<Client> {
+    const client = await this.connect(name);
+    const tx = await this.finish(client.begin());
+    for (let oid = 0n; oid < BigInt(this.shape.partitions); oid++) {
+      tx.store((1_000n * BigInt(this.shape.partitions) + oid) as Oid, new Uint8Array());
+    }
+    await this.finish(tx.commit());
     return client;
   }
 
