@@ -1,6 +1,14 @@
 /** SQLite keeps what every store promises, plain and when it answers late, and what only files have. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -207,6 +215,25 @@ test(
     const again = openDatabase(path);
     assert.equal(countRows(path, "data"), 2);
     assert.equal(countRows(path, "tobj") + countRows(path, "ttrans"), 0);
+    await again.close();
+  }),
+);
+
+test(
+  "openDatabase() copies the log of a process that died, so that nothing depends on it any more",
+  inFolder(async (folder) => {
+    const [path, left] = [join(folder, "s1.db"), join(folder, "left.db")];
+    createDatabase(path, IDENTITY);
+    const db = new Driver(openDatabase(path));
+    await db.save(...commit(1, [[1, "x".repeat(200_000)]]));
+    for (const suffix of ["", "-wal"]) copyFileSync(path + suffix, left + suffix);
+    await db.close();
+    assert.ok(statSync(`${left}-wal`).size > 200_000);
+
+    const again = openDatabase(left);
+
+    assert.ok(statSync(`${left}-wal`).size < 20_000);
+    assert.equal((await new Driver(again).text(1))?.length, 200_000);
     await again.close();
   }),
 );

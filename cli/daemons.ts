@@ -51,7 +51,7 @@ export function spawnProcess(config: ClusterConfig, group: ProcessConfig, world:
   const child = spawn(program, [...args, "run", group.name, "--json", "--cluster", config.folder], {
     cwd: config.folder,
     detached: true,
-    env: { ...world.env },
+    env: { ...world.env, DENO_NO_UPDATE_CHECK: "1" }, // a daemon talks to its cluster only
     stdio: ["ignore", log, log],
   });
   closeSync(log);

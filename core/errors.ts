@@ -1,4 +1,5 @@
 /** Every error a caller may meet, the table of wire codes behind them, and `invariant()` for our own mistakes. */
+import { hexOf } from "./ids.ts";
 import type { Oid, Tid, Ttid } from "./ids.ts";
 
 /** What a peer may answer instead of an answer: one code per cause. `remedy` is for the person who reads it. */
@@ -159,7 +160,7 @@ export class ConflictError extends DatabaseError {
     const first = conflicts[0];
     const what = first === undefined
       ? "objects changed"
-      : `object ${first.oid} changed at tid ${first.saved} after ${first.base}`;
+      : `object ${first.oid} changed at tid ${hexOf(first.saved)} after ${hexOf(first.base)}`;
     const more = conflicts.length > 1 ? ` and ${conflicts.length - 1} more did` : "";
     super("conflict", `Cannot commit: ${what}${more}; read again and retry`, options);
     this.conflicts = conflicts;

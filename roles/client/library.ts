@@ -3,7 +3,7 @@
  */
 import { AbortedError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
-import { ZERO_TID } from "../../core/ids.ts";
+import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import type { NodeInfo, TransactionInfo } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
@@ -410,7 +410,9 @@ export class Client {
     }
     const { lastTid, ageMs } = await this.#caller.call("sync", {}, options.withinMs);
     const bound = at instanceof Date ? min(tidOfDate(at.getTime()), lastTid) : at ?? lastTid;
-    if (bound > lastTid) throw new RangeError(`Cannot show tid ${bound}: the newest one is ${lastTid}`);
+    if (bound > lastTid) {
+      throw new RangeError(`Cannot show tid ${hexOf(bound)}: the newest one is ${hexOf(lastTid)}`);
+    }
     return { at: bound, ageMs };
   }
 }

@@ -6,7 +6,12 @@
 import { type DatabaseError, UnreachableError } from "../../core/errors.ts";
 import { partitionOf } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
-import { LOAD_MANY_MAX, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import {
+  LOAD_MANY_MAX,
+  PAGE_TRANSACTIONS,
+  RETRY_DELAY_MS_MAX,
+  RETRY_DELAY_MS_MIN,
+} from "../../core/limits.ts";
 import type { AnswerMessage, TransactionInfo, WireError } from "../../core/messages.ts";
 import type { LoadedRevision } from "./calls.ts";
 import type { Links } from "./links.ts";
@@ -105,10 +110,16 @@ export class Reads {
           else this.#take(read, context, unit, this.#site.open(revision));
         });
         break;
-      case "transactions":
-        read.transactions.push(...message.body.transactions);
+      case "transactions": {
+        // a partition that was asked for again elsewhere has two answers: the first one counts
+        const open = new Set(context.units.map((unit) => read.units[unit]));
+        const { partitions } = this.#site.view.table!;
+        read.transactions.push(
+          ...message.body.transactions.filter(({ tid }) => open.has(partitionOf(tid, partitions))),
+        );
         for (const unit of context.units) this.#close(read, unit, undefined);
         break;
+      }
     }
     if (read.open === 0) return this.#done(read);
     const left = context.units.filter((unit) => read.units[unit] !== undefined);
@@ -205,7 +216,8 @@ export class Reads {
         }
         case "transactions": {
           const partitions = units.map((unit) => read.units[unit]!);
-          const { after, upTo, count } = request;
+          const { after, upTo } = request;
+          const count = Math.min(request.count, PAGE_TRANSACTIONS);
           return this.#site.ask(conn, "transactions", { partitions, after, upTo, count, version }, options);
         }
       }
@@ -255,7 +267,8 @@ export class Reads {
     const { request, loaded, transactions } = read;
     if (request.name === "transactions") {
       transactions.sort((a, b) => (a.tid < b.tid ? -1 : 1));
-      this.#site.settle(read.call, transactions.slice(0, request.count));
+      // no storage says more than a page: behind it, only some have been heard
+      this.#site.settle(read.call, transactions.slice(0, Math.min(request.count, PAGE_TRANSACTIONS)));
     } else this.#site.settle(read.call, request.name === "loadMany" ? loaded : loaded[0]);
   }
 

@@ -81,6 +81,8 @@ test("MasterMachine tells clients of a storage only when that has answered that 
   const fenced = bench.answered(asksOf(came.effects, "fence")[0]!, emptyReport(tableOf()));
   assert.deepEqual(newsOf(fenced), []);
   const during = bench.comes(helloAs("client", { name: "second" }));
+  const [opened] = tellsOf(during.effects, "sessionOpened");
+  assert.ok(opened?.conns.includes(came.conn), "it will know this client when that hears of it");
   const [welcome] = tellsOf(during.effects, "welcome");
   assert.deepEqual(welcome?.body.nodes.map(({ name, state }) => [name, state]), [
     ["s1", "running"],

@@ -7,7 +7,7 @@
  * is published when each of its nodes has answered `lock`, or the outdating of that node's cells is held.
  */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { partitionOf, sessionOf } from "../../core/ids.ts";
+import { hexOf, partitionOf, sessionOf } from "../../core/ids.ts";
 import { LOCK_TIMEOUT_MS, OID_BLOCK } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
@@ -119,13 +119,15 @@ export class Transactions {
       });
     }
     if (explicit !== null && explicit <= this.#site.allocated) {
-      const message = `Cannot finish with tid ${explicit}: the last one is ${this.#site.allocated}`;
+      const message = `Cannot finish with tid ${hexOf(explicit)}: the last one is ${
+        hexOf(this.#site.allocated)
+      }`;
       return this.#site.refuse(asker, { code: "tidTaken", message });
     }
     if (explicit !== null && partitionOf(explicit, partitions) !== home) {
       return this.#site.refuse(asker, {
         code: "wrongPartition",
-        message: `Cannot finish with tid ${explicit}: its home isn't partition ${home}`,
+        message: `Cannot finish with tid ${hexOf(explicit)}: its home isn't partition ${home}`,
       });
     }
     this.#judge({ asker, body, heard: new Set() });

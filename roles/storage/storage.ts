@@ -289,7 +289,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#transactions.dropAll();
     this.#phase = moveStorage(this.#phase, "serving");
     this.#clients.start(body.sessions, body.sessionMark);
-    this.#site.log("info", "Serving", { epoch: body.epoch, lastTid: String(body.lastTid) });
+    this.#site.log("info", "Serving", { epoch: body.epoch, lastTid: hexOf(body.lastTid) });
     this.#site.emit(answer(asker, "start", {}));
     if (this.#site.low) this.#tellSpace();
   }

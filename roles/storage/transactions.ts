@@ -10,7 +10,7 @@ import { Deadlines } from "../../core/deadlines.ts";
 import { invariant } from "../../core/errors.ts";
 import { evidenceDigest } from "../../core/evidence.ts";
 import type { HeldObject } from "../../core/evidence.ts";
-import { sessionOf, ZERO_TID } from "../../core/ids.ts";
+import { hexOf, sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { LOCK_WAIT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
@@ -165,7 +165,9 @@ export class Transactions {
     held.state = "refused";
     held.request = undefined;
     held.saved = latest;
-    const message = `Cannot store object ${oid}: it changed at tid ${latest}, after ${held.base}`;
+    const message = `Cannot store object ${oid}: it changed at tid ${hexOf(latest)}, after ${
+      hexOf(held.base)
+    }`;
     const conflicts = [{ oid, base: held.base, saved: latest }];
     this.#site.refuse(request.asker, { code: "conflict", message, detail: { conflicts } });
     this.#tryVote(transaction);
@@ -174,6 +176,10 @@ export class Transactions {
   /** Takes a vote: waits for the stores before it, then promises. */
   vote(asker: Asker, body: Body<"vote">, now: Now): void {
     const transaction = this.#all.get(body.ttid) ?? this.#begin(body.ttid, 0, asker.conn, now);
+    if (transaction.vote) {
+      const message = `Cannot vote: a later vote of transaction ${body.ttid} replaces it`;
+      this.#site.refuse(transaction.vote.asker, { code: "aborted", message });
+    }
     transaction.vote = { asker, body };
     this.#tryVote(transaction);
   }
@@ -263,11 +269,17 @@ export class Transactions {
           this.#readLocks.delete(oid);
           this.#freed = true;
         }
-        ready.push(...this.#locks.release(oid, transaction.ttid));
+        if (!this.#holds(transaction.ttid, oid)) ready.push(...this.#locks.release(oid, transaction.ttid));
       }
       if (transaction.tid !== undefined) this.#freed = true;
     }
     for (const request of ready) this.#retry(request, now);
+  }
+
+  /** Whether a lock is that of a transaction that is here: it may have come again in the round in which it went. */
+  #holds(ttid: Ttid, oid: Oid): boolean {
+    const held = this.#all.get(ttid)?.objects.get(oid);
+    return held !== undefined && !held.lockless && held.state !== "waiting";
   }
 
   /** Deadlines: waits that are over, and transactions that have been here for too long (given back, to be settled). */

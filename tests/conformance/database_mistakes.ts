@@ -20,44 +20,50 @@ import {
 const ttid1 = ttidOf(1);
 const oid1 = oidOf(1);
 
+const held = [store(ttid1, oid1, "one"), vote(ttid1, null), {
+  op: "lock",
+  ttid: ttid1,
+  tid: tidAt(5),
+}] as const;
+const mistakes: { title: string; before: readonly DatabaseWrite[]; write: DatabaseWrite }[] = [
+  { title: "a lock of nothing", before: [], write: { op: "lock", ttid: ttid1, tid: tidAt(5) } },
+  { title: "a lock without a vote", before: held.slice(0, 1), write: held[2] },
+  {
+    title: "a lock after unvote",
+    before: [...held.slice(0, 2), { op: "unvote", ttid: ttid1 }],
+    write: held[2],
+  },
+  { title: "a lock under a second tid", before: held, write: { op: "lock", ttid: ttid1, tid: tidAt(6) } },
+  {
+    title: "an unlock without a lock",
+    before: held.slice(0, 2),
+    write: { op: "unlock", ttid: ttid1, tid: tidAt(5) },
+  },
+  {
+    title: "an unlock under another tid",
+    before: held,
+    write: { op: "unlock", ttid: ttid1, tid: tidAt(6) },
+  },
+  { title: "a vote after the lock", before: held, write: vote(ttid1, null) },
+  { title: "unvote after the lock", before: held, write: { op: "unvote", ttid: ttid1 } },
+  { title: "a store after the lock", before: held, write: store(ttid1, oidOf(2), "late") },
+  { title: "another store after the lock", before: held, write: store(ttid1, oid1, "late") },
+  { title: "unstore after the lock", before: held, write: { op: "unstore", ttid: ttid1, oid: oid1 } },
+  { title: "a store in a wrong partition", before: [], write: { ...held[0], oid: oidOf(2) } },
+  {
+    title: "a revision under a tid that it has already",
+    before: [...commit(5, [[1, "one"]]), ...held],
+    write: { op: "unlock", ttid: ttid1, tid: tidAt(5) },
+  },
+];
+
 /** The part of the suite about mistakes. */
 export function testDatabaseMistakes(name: string, make: MakeDatabase): void {
-  const held = [store(ttid1, oid1, "one"), vote(ttid1, null), {
-    op: "lock",
-    ttid: ttid1,
-    tid: tidAt(5),
-  }] as const;
-  const mistakes: { title: string; before: readonly DatabaseWrite[]; write: DatabaseWrite }[] = [
-    { title: "a lock of nothing", before: [], write: { op: "lock", ttid: ttid1, tid: tidAt(5) } },
-    { title: "a lock without a vote", before: held.slice(0, 1), write: held[2] },
-    {
-      title: "a lock after unvote",
-      before: [...held.slice(0, 2), { op: "unvote", ttid: ttid1 }],
-      write: held[2],
-    },
-    { title: "a lock under a second tid", before: held, write: { op: "lock", ttid: ttid1, tid: tidAt(6) } },
-    {
-      title: "an unlock without a lock",
-      before: held.slice(0, 2),
-      write: { op: "unlock", ttid: ttid1, tid: tidAt(5) },
-    },
-    {
-      title: "an unlock under another tid",
-      before: held,
-      write: { op: "unlock", ttid: ttid1, tid: tidAt(6) },
-    },
-    { title: "a vote after the lock", before: held, write: vote(ttid1, null) },
-    { title: "unvote after the lock", before: held, write: { op: "unvote", ttid: ttid1 } },
-    { title: "a store after the lock", before: held, write: store(ttid1, oidOf(2), "late") },
-    { title: "another store after the lock", before: held, write: store(ttid1, oid1, "late") },
-    { title: "unstore after the lock", before: held, write: { op: "unstore", ttid: ttid1, oid: oid1 } },
-    { title: "a store in a wrong partition", before: [], write: { ...held[0], oid: oidOf(2) } },
-    {
-      title: "a revision under a tid that it has already",
-      before: [...commit(5, [[1, "one"]]), ...held],
-      write: { op: "unlock", ttid: ttid1, tid: tidAt(5) },
-    },
-  ];
+  testMistakes(name, make);
+  testValues(name, make);
+}
+
+function testMistakes(name: string, make: MakeDatabase): void {
   for (const { title, before, write } of mistakes) {
     testWith(
       `${name}: apply() throws at ${title}, does nothing of the round, and ends there (C1)`,
@@ -81,7 +87,9 @@ export function testDatabaseMistakes(name: string, make: MakeDatabase): void {
       },
     );
   }
+}
 
+function testValues(name: string, make: MakeDatabase): void {
   testWith(`${name}: a database isn't used after close()`, make, async (kit) => {
     const db = await Driver.open(kit);
     await db.save(...commit(1, [[1, "one"]]));

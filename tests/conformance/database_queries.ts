@@ -29,9 +29,11 @@ const ttid1 = ttidOf(1);
 /** The part of the suite about queries. */
 export function testDatabaseQueries(name: string, make: MakeDatabase): void {
   testLoads(name, make);
+  testLoadMany(name, make);
   testMarks(name, make);
   testTransactions(name, make);
   testDigest(name, make);
+  testDigestDifferences(name, make);
 }
 
 function testLoads(name: string, make: MakeDatabase): void {
@@ -69,7 +71,9 @@ function testLoads(name: string, make: MakeDatabase): void {
     assert.deepEqual(await db.loadExact(1, 15), { read: "loadExact", known: true, revision: null });
     assert.deepEqual(await db.loadExact(2, 10), { read: "loadExact", known: false, revision: null });
   });
+}
 
+function testLoadMany(name: string, make: MakeDatabase): void {
   testWith(
     `${name}: loadMany answers in the order of the question, until it has enough bytes`,
     make,
@@ -204,31 +208,8 @@ function testTransactions(name: string, make: MakeDatabase): void {
 }
 
 function testDigest(name: string, make: MakeDatabase): void {
-  const history = (
-    change: (writes: DatabaseWrite[]) => DatabaseWrite[] = (writes) => writes,
-  ): DatabaseWrite[] => {
-    const first = store(ttidOf(1), oidOf(3), "three");
-    const undo = store(ttidOf(2), oidOf(3), null, { link: tidAt(3) });
-    return change([...committed(3, [first, store(ttidOf(1), oidOf(0), null)]), ...committed(6, [undo])]);
-  };
-  const title3 = (note: Note | null) => changed(({ op, ttid }) => op === "vote" && ttid === ttid1, { note });
-  const stored = (ttid: Ttid, oid: number, more: object) =>
-    changed((write) => write.op === "store" && write.ttid === ttid && write.oid === oidOf(oid), more);
-  const digests = async (writes: readonly DatabaseWrite[], upTo = MAX_TID) => {
-    const kit = make(IDENTITY);
-    try {
-      const db = await Driver.open(kit);
-      await db.save(...writes);
-      const all = [];
-      for (let partition = 0; partition < PARTITIONS; partition++) all.push(await db.digest(partition, upTo));
-      return all;
-    } finally {
-      await kit.end();
-    }
-  };
-
   testWith(`${name}: digest is the same for the same rows, however they came`, make, async (kit) => {
-    const expected = await digests(history());
+    const expected = await digestsAfter(make, history());
     assert.deepEqual(expected.map(({ count }) => count), [5, 0, 0]);
     const db = await Driver.open(kit);
     const writes = history();
@@ -244,6 +225,26 @@ function testDigest(name: string, make: MakeDatabase): void {
     assert.deepEqual(await db.digest(0), expected[0]);
   });
 
+  testWith(
+    `${name}: digest ends where it is told, and covers as many rows as there are`,
+    make,
+    async (kit) => {
+      const db = await Driver.open(kit);
+      const upTo3 = history().slice(0, 5);
+      assert.deepEqual(await digestsAfter(make, history(), tidAt(5)), await digestsAfter(make, upTo3));
+      for (let tid = 1; tid <= 1_000; tid++) await db.saveLazily(...commit(3 * tid, [[3, `value ${tid}`]]));
+      const [all, less] = [await db.digest(0), await db.digest(0, tidAt(2_999))];
+      assert.deepEqual([all.count, less.count], [2_000, 1_998]);
+      assert.notDeepEqual(all.digest, less.digest);
+      assert.equal(all.digest.length, 32);
+    },
+  );
+}
+
+function testDigestDifferences(name: string, make: MakeDatabase): void {
+  const title3 = (note: Note | null) => changed(({ op, ttid }) => op === "vote" && ttid === ttid1, { note });
+  const stored = (ttid: Ttid, oid: number, more: object) =>
+    changed((write) => write.op === "store" && write.ttid === ttid && write.oid === oidOf(oid), more);
   const differences = [
     { title: "data", change: stored(ttid1, 3, { stored: dataOf("other") }) },
     { title: "an object", change: stored(ttid1, 0, { oid: oidOf(6) }) },
@@ -257,26 +258,34 @@ function testDigest(name: string, make: MakeDatabase): void {
   for (const { title, change } of differences) {
     testWith(`${name}: digest differs by ${title}`, make, async (kit) => {
       await kit.open();
-      const [expected] = await digests(history());
-      const [other] = await digests(history(change));
+      const [expected] = await digestsAfter(make, history());
+      const [other] = await digestsAfter(make, history(change));
       assert.notDeepEqual(other?.digest, expected?.digest);
     });
   }
+}
 
-  testWith(
-    `${name}: digest ends where it is told, and covers as many rows as there are`,
-    make,
-    async (kit) => {
-      const db = await Driver.open(kit);
-      const upTo3 = history().slice(0, 5);
-      assert.deepEqual(await digests(history(), tidAt(5)), await digests(upTo3));
-      for (let tid = 1; tid <= 1_000; tid++) await db.saveLazily(...commit(3 * tid, [[3, `value ${tid}`]]));
-      const [all, less] = [await db.digest(0), await db.digest(0, tidAt(2_999))];
-      assert.deepEqual([all.count, less.count], [2_000, 1_998]);
-      assert.notDeepEqual(all.digest, less.digest);
-      assert.equal(all.digest.length, 32);
-    },
-  );
+/** Two transactions of partition 0: an object and a deletion, then an undo. */
+function history(
+  change: (writes: DatabaseWrite[]) => DatabaseWrite[] = (writes) => writes,
+): DatabaseWrite[] {
+  const first = store(ttidOf(1), oidOf(3), "three");
+  const undo = store(ttidOf(2), oidOf(3), null, { link: tidAt(3) });
+  return change([...committed(3, [first, store(ttidOf(1), oidOf(0), null)]), ...committed(6, [undo])]);
+}
+
+/** Digests of all partitions after some writes. */
+async function digestsAfter(make: MakeDatabase, writes: readonly DatabaseWrite[], upTo = MAX_TID) {
+  const kit = make(IDENTITY);
+  try {
+    const db = await Driver.open(kit);
+    await db.save(...writes);
+    const all = [];
+    for (let partition = 0; partition < PARTITIONS; partition++) all.push(await db.digest(partition, upTo));
+    return all;
+  } finally {
+    await kit.end();
+  }
 }
 
 /** Changes some writes of a history. */

@@ -16,6 +16,9 @@ export type MakeMetadata = (image: Uint8Array | null) => MetadataKit;
 
 const first = Uint8Array.of(1, 2, 3);
 const snapshot0 = { index: 0, term: 0, image: first };
+const taken2 = { index: 2, term: 1, image: Uint8Array.of(2) };
+const snapshot2 = { op: "snapshot", ...taken2 } as const;
+const nothing = new Uint8Array(0);
 
 function entry(index: number, term = 1): LogEntry {
   return { index, term, entry: new TextEncoder().encode(`entry ${index} of term ${term}`) };
@@ -50,12 +53,11 @@ async function stateAfter(
 /** Runs the whole suite against the stores that `make` gives places to. */
 export function testMetadata(name: string, make: MakeMetadata): void {
   testLog(name, make);
+  testMetadataMistakes(name, make);
   testLife(name, make);
 }
 
 function testLog(name: string, make: MakeMetadata): void {
-  const snapshot2 = { op: "snapshot", index: 2, term: 1, image: Uint8Array.of(2) } as const;
-  const { op: _, ...taken2 } = snapshot2;
   const cases: { title: string; rounds: readonly (readonly MetadataWrite[])[]; state: MetadataState }[] = [
     { title: "nothing", rounds: [[], [append()]], state: { snapshot: snapshot0, entries: [] } },
     {
@@ -90,8 +92,8 @@ function testLog(name: string, make: MakeMetadata): void {
     },
     {
       title: "an empty entry and an empty image",
-      rounds: [[append({ index: 1, term: 1, entry: new Uint8Array(0) })]],
-      state: { snapshot: snapshot0, entries: [{ index: 1, term: 1, entry: new Uint8Array(0) }] },
+      rounds: [[{ ...snapshot2, image: nothing }, append({ index: 3, term: 1, entry: nothing })]],
+      state: { snapshot: { ...taken2, image: nothing }, entries: [{ index: 3, term: 1, entry: nothing }] },
     },
   ];
   for (const { title, rounds, state } of cases) {
@@ -99,7 +101,9 @@ function testLog(name: string, make: MakeMetadata): void {
       assert.deepEqual(await stateAfter(kit, rounds), state);
     });
   }
+}
 
+function testMetadataMistakes(name: string, make: MakeMetadata): void {
   const mistakes: { title: string; write: MetadataWrite }[] = [
     { title: "a gap", write: append(entry(7)) },
     { title: "entries out of order", write: append(entry(4), entry(6)) },

@@ -1,0 +1,242 @@
+/**
+ * Logs of nodes: one JSON object a line in a file of bounded size, or readable lines on stderr.
+ *
+ * Each log writes by itself, because a process may hold several nodes and LogTape has one configuration for all of
+ * it, which belongs to the program. What is logged reaches LogTape's category `neo` as well: a program that has
+ * configured LogTape finds us there.
+ *
+ * @module
+ */
+import { compareLogLevel, getLogger, type LogRecord, type Sink } from "@logtape/logtape";
+import { Buffer } from "node:buffer";
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import process from "node:process";
+import { hexOf } from "../core/ids.ts";
+import { type Later, later as systemLater } from "./system.ts";
+
+/** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
+export const LOG_FILE_BYTES_MAX = 32 * 1024 * 1024;
+/** Lines that are gathered before they are written together. */
+export const LOG_BATCH_BYTES_MAX = 64 * 1024;
+/** A line is in the file after this time at most; warnings and errors are at once. */
+export const LOG_FLUSH_MS = 200;
+/** One line; what is longer is cut and says so. */
+export const LOG_LINE_BYTES_MAX = 16 * 1024;
+
+/** How much somebody should care. */
+export type Level = "debug" | "info" | "warning" | "error";
+
+/**
+ * Facts beside a text. Ids are shown as 16 hexadecimal digits, bytes by their number, errors by their message; a name
+ * that each line has (`time`, `level`, `node`, `role`, `text`) gets `_` behind it.
+ */
+export type Facts = { readonly [name: string]: unknown };
+
+/** Takes what happened; never throws, whatever the facts are and however the disk is. */
+export interface Log {
+  (level: Level, text: string, facts?: Facts): void;
+  /** Writes what was gathered. */
+  flush(): void;
+  /** Flushes and ends; what is logged afterwards is dropped. */
+  close(): void;
+}
+
+/** Where and how a node logs. */
+export interface LogOptions {
+  /** Absent: readable lines on stderr. */
+  readonly file?: string;
+  readonly node: string;
+  readonly role: string;
+  /** The lowest level that is kept. */
+  readonly level: Level;
+  /** The timer of `LOG_FLUSH_MS`. */
+  readonly later?: Later;
+  /** In place of `LOG_FILE_BYTES_MAX`. */
+  readonly fileBytesMax?: number;
+}
+
+/** Lines on their way to a descriptor, gathered. A disk that is full costs lines, which are counted, not the node. */
+class LineSink {
+  readonly #path: string | undefined;
+  readonly #later: Later;
+  readonly #fileBytesMax: number;
+  #descriptor: number;
+  #fileBytes: number;
+  #lines: string[] = [];
+  #gathered = 0;
+  #lost = 0;
+  /** The last write ended within a line. */
+  #torn = false;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(path: string | undefined, later: Later, fileBytesMax: number) {
+    this.#path = path;
+    this.#later = later;
+    this.#fileBytesMax = fileBytesMax;
+    this.#descriptor = path === undefined ? process.stderr.fd : openSync(path, "a");
+    this.#fileBytes = path === undefined ? 0 : fstatSync(this.#descriptor).size;
+  }
+
+  write(line: string, urgent: boolean): void {
+    this.#lines.push(line);
+    this.#gathered += line.length;
+    if (urgent || this.#path === undefined || this.#gathered >= LOG_BATCH_BYTES_MAX) this.flush();
+    else this.#cancelTimer ??= this.#later(LOG_FLUSH_MS, () => this.flush());
+  }
+
+  flush(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#lines.length === 0) return;
+    const count = this.#lines.length;
+    const loss = Buffer.from((this.#torn ? "\n" : "") + this.#lossLine());
+    const bytes = Buffer.concat([loss, Buffer.from(this.#lines.join(""))]);
+    this.#lines = [];
+    this.#gathered = 0;
+    let done = 0;
+    try {
+      this.#rotate(bytes.length);
+      while (done < bytes.length) done += writeSync(this.#descriptor, bytes, done);
+      this.#lost = 0;
+    } catch {
+      // Nowhere to say it now: the next batch that can be written does.
+      const unwritten = bytes.subarray(done).filter((byte) => byte === NEWLINE).length;
+      this.#lost = (done < loss.length ? this.#lost : 0) + Math.min(count, unwritten);
+    }
+    this.#fileBytes += done;
+    if (done > 0) this.#torn = bytes[done - 1] !== NEWLINE;
+  }
+
+  close(): void {
+    this.flush();
+    if (this.#path !== undefined) closeSync(this.#descriptor);
+  }
+
+  #lossLine(): string {
+    if (this.#lost === 0) return "";
+    const text = `${this.#lost} lines before this one couldn't be written`;
+    return this.#path === undefined ? `${text}\n` : `${JSON.stringify({ level: "error", text })}\n`;
+  }
+
+  #rotate(moreBytes: number): void {
+    if (this.#path === undefined || this.#fileBytes === 0) return;
+    if (this.#fileBytes + moreBytes <= this.#fileBytesMax) return;
+    renameSync(this.#path, `${this.#path}.1`);
+    const fresh = openSync(this.#path, "a");
+    closeSync(this.#descriptor);
+    this.#descriptor = fresh;
+    this.#fileBytes = 0;
+  }
+}
+
+const NEWLINE = 10;
+
+/** Logs that are open: what they have gathered is written when the process ends, however it does. */
+const open = new Set<Log>();
+/** Deno has no "exit" after an error that nobody catches. */
+const LAST_EVENTS = ["exit", "uncaughtExceptionMonitor"] as const;
+
+function flushAll(): void {
+  for (const log of open) log.flush();
+}
+
+/**
+ * Opens the log of a node.
+ *
+ * @throws the system's error when the file can't be opened
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { mkdtempSync, readFileSync } from "node:fs";
+ * import { tmpdir } from "node:os";
+ * import { join } from "node:path";
+ * import { makeLog } from "./log.ts";
+ * const file = join(mkdtempSync(join(tmpdir(), "neo-")), "s1.log");
+ * const log = makeLog({ file, node: "s1", role: "storage", level: "info" });
+ * log("info", "it listens", { port: 9101 });
+ * log.close();
+ * const { node, text, port } = JSON.parse(readFileSync(file, "utf8"));
+ * assert.deepEqual({ node, text, port }, { node: "s1", text: "it listens", port: 9101 });
+ * ```
+ */
+export function makeLog(options: LogOptions): Log {
+  const { file, node, role, level: lowest } = options;
+  const lines = new LineSink(file, options.later ?? systemLater, options.fileBytesMax ?? LOG_FILE_BYTES_MAX);
+  const format = file === undefined ? readableLine : jsonLine;
+  const sink: Sink = (record) => lines.write(format(record), compareLogLevel(record.level, "warning") >= 0);
+  const shared = getLogger(["neo", role]);
+  const say = (level: Level, text: string, facts: Facts = {}) => {
+    if (compareLogLevel(level, lowest) < 0 || !open.has(log)) return;
+    const properties = { ...ours(facts), node, role };
+    const record = { level, message: [text], rawMessage: text, timestamp: Date.now(), properties };
+    sink({ category: shared.category, ...record });
+    shared.emit(record);
+  };
+  const close = () => {
+    if (!open.delete(log)) return;
+    if (open.size === 0) { for (const event of LAST_EVENTS) process.off(event, flushAll); }
+    lines.close();
+  };
+  const log: Log = Object.assign(say, { flush: () => lines.flush(), close });
+  if (open.size === 0) { for (const event of LAST_EVENTS) process.on(event, flushAll); }
+  open.add(log);
+  return log;
+}
+
+const RESERVED = new Set(["time", "level", "node", "role", "text"]);
+
+/** Facts whose names don't hide who speaks: `node` becomes `node_`. */
+function ours(facts: Facts): Facts {
+  if (!Object.keys(facts).some((name) => RESERVED.has(name))) return facts;
+  const named = Object.entries(facts).map(([name, value]) => [RESERVED.has(name) ? `${name}_` : name, value]);
+  return Object.fromEntries(named);
+}
+
+/** `time`, `level`, `node`, `role`, `text`, then the facts. */
+function jsonLine({ level, message, timestamp, properties }: LogRecord): string {
+  const { node, role, ...facts } = properties;
+  const first = { time: new Date(timestamp).toISOString(), level, node, role, text: String(message[0]) };
+  const line = printed({ ...first, ...facts });
+  if (line.length <= LOG_LINE_BYTES_MAX) return `${line}\n`;
+  return `${printed({ ...first, text: first.text.slice(0, CUT_LENGTH), cut: line.slice(0, CUT_LENGTH) })}\n`;
+}
+
+/** Leaves room for what JSON escapes. */
+const CUT_LENGTH = LOG_LINE_BYTES_MAX / 8;
+
+/** For a terminal: nothing that came from elsewhere can move its cursor or begin a line. */
+function readableLine({ level, message, timestamp, properties }: LogRecord): string {
+  const { node, role, ...facts } = properties;
+  const words = Object.entries(facts).map(([name, value]) => `${name}=${plainValue(value)}`);
+  const date = new Date(timestamp).toISOString().replace("T", " ").replace("Z", "");
+  const text = [date, level.padEnd(7), `${role} ${node}:`, message[0], ...words].join(" ");
+  return `${text.slice(0, LOG_LINE_BYTES_MAX).replace(CONTROLS, escaped)}\n`;
+}
+
+const CONTROLS = /[\p{Cc}\u2028\u2029]/gu;
+
+function escaped(control: string): string {
+  return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function plainValue(value: unknown): string {
+  if (typeof value === "string") return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
+  return printed(value) ?? "undefined";
+}
+
+/** JSON, as far as the value lets itself be printed. */
+function printed(value: unknown): string {
+  try {
+    return JSON.stringify(value, showValue);
+  } catch (error) {
+    return JSON.stringify({ unprintable: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function showValue(_name: string, value: unknown): unknown {
+  if (typeof value === "bigint") return hexOf(value);
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (value instanceof Error) return value.message;
+  if (value instanceof Map || value instanceof Set) return [...value];
+  return value;
+}
