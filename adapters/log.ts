@@ -9,7 +9,7 @@
  */
 import { compareLogLevel, getLogger, type LogRecord, type Sink } from "@logtape/logtape";
 import { Buffer } from "node:buffer";
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import process from "node:process";
 import { hexOf } from "../core/ids.ts";
 import { type Later, later as systemLater } from "./system.ts";
@@ -121,7 +121,8 @@ class LineSink {
   #rotate(moreBytes: number): void {
     if (this.#path === undefined || this.#fileBytes === 0) return;
     if (this.#fileBytes + moreBytes <= this.#fileBytesMax) return;
-    renameSync(this.#path, `${this.#path}.1`);
+    // It may have been moved away by somebody, or by an earlier attempt that then found no place for a fresh one.
+    if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.1`);
     const fresh = openSync(this.#path, "a");
     closeSync(this.#descriptor);
     this.#descriptor = fresh;

@@ -1,7 +1,7 @@
 import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -172,18 +172,29 @@ test("makeLog() survives a file that can't be written, and then tells how much w
   withFolder(({ open, lines, file }) => {
     const log = open({ fileBytesMax: 1_000 });
     log("error", "x".repeat(900));
-    // Nothing to rename: the file can't be changed for another one, as little as on a disk that is full.
-    rmSync(file);
+    // A folder stands where the older file belongs: rotation fails, as writing does on a disk that is full.
+    mkdirSync(`${file}.1`);
     log("error", "y".repeat(900));
     log("info", "z".repeat(900));
     log("error", "z".repeat(900));
-    writeFileSync(file, "");
+    assert.equal(lines().length, 1);
+    rmdirSync(`${file}.1`);
     log("error", "back");
 
     assert.deepEqual(lines().map(({ text }) => text), [
       "3 lines before this one couldn't be written",
       "back",
     ]);
+  }));
+
+test("makeLog() goes on in a fresh file when somebody took its own away", () =>
+  withFolder(({ open, lines, file }) => {
+    const log = open({ fileBytesMax: 1_000 });
+    log("error", "x".repeat(900));
+    rmSync(file);
+    log("error", "y".repeat(900));
+    assert.equal(lines().length, 1);
+    assert.equal(existsSync(`${file}.1`), false);
   }));
 
 test("makeLog() throws when its file can't be opened", () =>

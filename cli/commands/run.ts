@@ -31,6 +31,8 @@ class Run {
   readonly #group: ProcessConfig;
   readonly #open: { readonly node: NodeConfig; readonly running: RunningNode }[] = [];
   #ending = false;
+  /** A node that was up couldn't go on: its pid file stays, so that `status` shows a crash. */
+  #crashed = false;
   #leave: (exitCode: number) => void = () => {};
 
   constructor(cli: Cli, config: ClusterConfig, group: ProcessConfig) {
@@ -50,7 +52,7 @@ class Run {
       return await Promise.race([atOnce, this.#inOrder()]);
     } finally {
       unlisten();
-      for (const node of this.#group.nodes) removePidFile(node);
+      if (!this.#crashed) for (const node of this.#group.nodes) removePidFile(node);
     }
   }
 
@@ -70,6 +72,7 @@ class Run {
     ));
     const failed = results.find(({ error }) => error !== undefined);
     if (failed === undefined) return exitCodes.ok;
+    this.#crashed = true;
     throw new CliError("failed", `Cannot go on as ${failed.node.role} ${failed.node.name}: ${failed.error}`);
   }
 

@@ -249,7 +249,9 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     };
     switch (call.name) {
       case "newOids":
-        return this.#site.ask(conn, "newOids", { count: Math.max(call.request.count, OID_BATCH) }, options);
+        return this.#site.ask(conn, "newOids", {
+          count: Math.max(call.request.count - this.#oids.length, OID_BATCH),
+        }, options);
       case "stage":
         return this.#site.ask(conn, "stage", call.request, options);
       case "status":
@@ -289,6 +291,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         if (call.name !== "newOids") return;
         const { first, count } = message.body;
         for (let i = 0n; i < BigInt(count); i++) this.#oids.push((first + i) as Oid);
+        // one answer grants a block at most
+        if (this.#oids.length < call.request.count) return this.#askPrimary(call, this.#untilOf(call));
         return this.#settle(id, this.#oids.splice(0, call.request.count));
       }
       default:

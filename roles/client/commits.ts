@@ -203,7 +203,8 @@ export class Commits {
     }
     const { commit, items } = running;
     running.ttid = ttidOf(view.session, ++this.#counter);
-    const first = items[0]?.oid ?? (BigInt(running.ttid) as Oid);
+    // a partition that it writes, if there is one
+    const first = commit.writes[0]?.oid ?? items[0]?.oid ?? (BigInt(running.ttid) as Oid);
     running.home = partitionOf(commit.restoreTid ?? first, view.table!.partitions);
     running.step = "voting";
     this.#spread(running);

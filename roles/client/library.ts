@@ -147,10 +147,10 @@ export class Transaction extends Snapshot {
   #checks = new Map<Oid, Tid>();
   #note: TransactionNote = {};
   #state: "open" | "committing" | "committed" | "aborted" = "open";
-  readonly #ageMs: number;
+  readonly #ageMs: number | undefined;
 
-  /** Made by `Client.begin()`. */
-  constructor(caller: Caller, begin: { at: Tid; ageMs: number }) {
+  /** Made by `Client.begin()`. `ageMs`: the primary's time, which is its lock priority; undefined: that of its commit. */
+  constructor(caller: Caller, begin: { at: Tid; ageMs: number | undefined }) {
     super(caller, begin.at);
     this.#ageMs = begin.ageMs;
   }
@@ -230,7 +230,6 @@ export class Transaction extends Snapshot {
    */
   async commit(options: CallOptions = {}): Promise<Tid> {
     this.#mustBeOpen("commit");
-    this.#state = "committing";
     const commit: Commit = {
       writes: [...this.#writes.values()],
       checks: [...this.#checks].flatMap(([oid, base]) => (this.#writes.has(oid) ? [] : [{ oid, base }])),
@@ -238,8 +237,9 @@ export class Transaction extends Snapshot {
       description: bytesOf("description", this.#note.description),
       extension: bytesOf("extension", this.#note.extension),
       status: " ",
-      ageMs: this.#ageMs,
+      ...(this.#ageMs === undefined ? {} : { ageMs: this.#ageMs }),
     };
+    this.#state = "committing";
     try {
       const { tid } = await this.caller.call("commit", commit, options.withinMs);
       this.#state = "committed";
@@ -401,12 +401,12 @@ export class Client {
     return this.#close();
   }
 
-  async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number }> {
+  async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number | undefined }> {
     const { at } = options;
     if (options.sync === false) {
       const { lastTid } = await this.view();
       const bound = at instanceof Date ? tidOfDate(at.getTime()) : at ?? lastTid;
-      if (bound <= lastTid) return { at: bound, ageMs: 0 };
+      if (bound <= lastTid) return { at: bound, ageMs: undefined };
     }
     const { lastTid, ageMs } = await this.#caller.call("sync", {}, options.withinMs);
     const bound = at instanceof Date ? min(tidOfDate(at.getTime()), lastTid) : at ?? lastTid;

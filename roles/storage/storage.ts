@@ -8,6 +8,7 @@
  * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
 import { unreachable } from "../../core/errors.ts";
+import { hexOf } from "../../core/ids.ts";
 import type { Conn, Ttid } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, RESERVE_BYTES } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";

@@ -115,8 +115,14 @@ export class Stage {
     this.startMaster();
     for (const name of this.names) this.startStorage(name);
     await this.run();
-    assert.equal(this.master.machine.view.phase, "running");
+    assert.equal(this.master.machine.view.phase, "running", this.problems);
     return this;
+  }
+
+  /** Why nodes have ended by themselves, for the messages of assertions; undefined: none has. */
+  get problems(): string | undefined {
+    const all = [...this.#actors.values()].filter(({ ended }) => ended?.error);
+    return all.map(({ name, ended }) => `${name}: ${ended?.error?.message}`).join("; ") || undefined;
   }
 
   get master(): Actor<MasterMachine> {
@@ -277,7 +283,7 @@ export class Stage {
     };
     promise.then(note, note);
     await this.run();
-    assert.ok(isSettled, "the promise is settled when nothing moves any more");
+    assert.ok(isSettled, this.problems ?? "the promise is settled when nothing moves any more");
     return await promise;
   }
 

@@ -51,6 +51,8 @@ export function breachesOf(history: History, copies: readonly Copy[], partitions
   checkTransactions(history, transactions, revisions, all);
   checkBases(history, transactions, revisions, all);
   checkReads(history, revisions, all);
+  checkPages(history, transactions, all);
+  checkFeeds(history, transactions, all);
   checkOrder(history, all);
   checkGrants(history, transactions, all);
   return all;
@@ -91,7 +93,7 @@ function revisionsOf(holder: Copy, oid: Oid): StoredText[] {
     const answer = holder.read({ read: "load", oid, at });
     if (answer.read !== "load" || answer.revision === null) return found.reverse();
     const { tid, stored } = answer.revision;
-    found.push({ tid, text: stored === null ? null : decoder.decode(stored.data) });
+    found.push({ tid, text: stored === null ? null : decoder.decode(stored.data).trimEnd() });
     at = toTid(tid - 1n);
   }
 }
@@ -212,6 +214,45 @@ function checkReads(
       all.push(`${what} with next ${read.next}: it is ${list[place + 1]?.tid}`);
     }
   }
+}
+
+/** Each page has the transactions of its range, ascending, as many as fit. */
+function checkPages(history: History, stored: ReadonlyMap<Tid, StoredTransaction>, all: string[]): void {
+  const tids = sorted(stored);
+  for (const { client, after, upTo, count, tids: found } of history.pages) {
+    const expected = tids.filter((tid) => after < tid && tid <= upTo).slice(0, count);
+    if (expected.join() === found.join()) continue;
+    all.push(
+      `${client} was told of [${found}] after ${after} up to ${upTo}, ${count} at most: it is [${expected}]`,
+    );
+  }
+}
+
+/** A client hears of each transaction once, in order, with all its objects, from the beginning of its session on. */
+function checkFeeds(history: History, stored: ReadonlyMap<Tid, StoredTransaction>, all: string[]): void {
+  const tids = sorted(stored);
+  const places = new Map(tids.map((tid, place) => [tid, place]));
+  for (const { client, entries } of history.feeds) {
+    entries.forEach(({ tid, oids }, i) => {
+      const before = entries[i - 1]?.tid;
+      if (before !== undefined && tid <= before) {
+        return all.push(`${client} heard of tid ${tid} after ${before}`);
+      }
+      if (oids === null) return;
+      const place = places.get(tid);
+      if (place === undefined) return all.push(`${client} heard of tid ${tid}, which no transaction has`);
+      if (before !== undefined && tids[place - 1] !== before) {
+        all.push(`${client} heard of tid ${tid} after ${before}, but not of ${tids[place - 1]} between them`);
+      }
+      const written = stored.get(tid)!.oids;
+      if (oids.toSorted().join() === written.toSorted().join()) return;
+      all.push(`${client} heard that tid ${tid} wrote [${oids}]: it is [${written}]`);
+    });
+  }
+}
+
+function sorted(stored: ReadonlyMap<Tid, StoredTransaction>): Tid[] {
+  return [...stored.keys()].sort((a, b) => (a < b ? -1 : 1));
 }
 
 /** What was acknowledged before something began has a lower tid. */

@@ -3,7 +3,7 @@
  * may fail, and may answer late.
  */
 import type { MemoryDisk, MemoryStore } from "../../adapters/memory.ts";
-import { LAZY_FLUSH_MS } from "../../core/limits.ts";
+import { LAZY_FLUSH_MS, RESERVE_BYTES } from "../../core/limits.ts";
 import type { Store } from "../../core/ports.ts";
 import type { SimRandom } from "./random.ts";
 import type { Border } from "./transport.ts";
@@ -94,6 +94,11 @@ export class SimDisk<W, Q, A, S> {
   /** The store of the process that runs, for checkers. */
   get store(): MemoryStore<W, Q, A, S> | undefined {
     return this.#store;
+  }
+
+  /** What is free is too little, or enough again. */
+  fill(isFull: boolean): void {
+    this.#disk.freeBytes = isFull ? RESERVE_BYTES - 1 : 2 * RESERVE_BYTES;
   }
 
   /** Opens the store for a process. */

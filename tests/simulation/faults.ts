@@ -13,7 +13,11 @@ export const faultKinds = [
   "restartAll",
   "lostWrites",
   "failedSave",
+  "diskFull",
   "stopStorage",
+  "stopMaster",
+  "stopClient",
+  "hangClient",
   "reset",
   "halfOpen",
   "partition",
@@ -118,7 +122,7 @@ export class Faults {
       random.between(1, 200),
       random.between(1, 200),
       random.between(200, 4_000),
-      random.between(4_000, 25_000),
+      random.between(4_000, random.chance(0.9) ? 25_000 : 100_000),
     ]);
     world.after(downMs, () => node.start());
   }
@@ -156,7 +160,15 @@ export class Faults {
       case "failedSave":
         return this.#ports.random.pick(this.#ports.nodes.filter((node) => node.hasDisk)).failDisk();
       case "stopStorage":
-        return this.#stop(this.#pick("storage"));
+        return this.#stop(kind, this.#pick("storage"));
+      case "stopMaster":
+        return this.#stop(kind, this.#pick("master"));
+      case "stopClient":
+        return this.#stop(kind, this.#pick("client"));
+      case "hangClient":
+        return this.#pick("client")?.hang(() => this.#count(kind, true));
+      case "diskFull":
+        return this.#fill(this.#pick("storage"));
       case "reset":
       case "halfOpen":
         return this.#breakLink(kind);
@@ -223,10 +235,19 @@ export class Faults {
     if (lost > 0) this.#count("lostWrites", hitsWork);
   }
 
-  #stop(node: AnyNode | undefined): void {
+  #stop(kind: FaultKind, node: AnyNode | undefined): void {
     if (node === undefined) return;
-    this.#count("stopStorage", this.#hitsWork(node));
+    this.#count(kind, this.#hitsWork(node));
     node.terminate();
+  }
+
+  /** A disk has no room for a while. */
+  #fill(node: AnyNode | undefined): void {
+    if (node === undefined) return;
+    const { random, world } = this.#ports;
+    this.#count("diskFull", this.#hitsWork(node));
+    node.fillDisk(true);
+    world.after(random.between(200, 15_000), () => node.fillDisk(false));
   }
 
   /** One connection is reset, or goes silent: one on which something is on its way, if there is any. */

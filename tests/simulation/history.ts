@@ -37,6 +37,21 @@ export interface ReadRecord {
   readonly text: string | null;
 }
 
+/** A page of an iteration over all transactions. */
+export interface PageRecord {
+  readonly client: string;
+  readonly after: Tid;
+  readonly upTo: Tid;
+  readonly count: number;
+  readonly tids: readonly Tid[];
+}
+
+/** What one client process heard: each published transaction, or, `oids` null, where a session began. */
+export interface FeedRecord {
+  readonly client: string;
+  readonly entries: { readonly tid: Tid; readonly oids: readonly Oid[] | null }[];
+}
+
 /** Ids that a client was given. */
 export interface GrantRecord {
   readonly client: string;
@@ -49,6 +64,8 @@ export interface GrantRecord {
 export class History {
   readonly transactions: TransactionRecord[] = [];
   readonly reads: ReadRecord[] = [];
+  readonly pages: PageRecord[] = [];
+  readonly feeds: FeedRecord[] = [];
   readonly grants: GrantRecord[] = [];
   /** Acknowledged transactions, in the order of their acknowledgement. */
   readonly acknowledged: TransactionRecord[] = [];
@@ -57,12 +74,6 @@ export class History {
   /** Newer revisions that refusals named. */
   readonly conflicts: { readonly client: string; readonly oid: Oid; readonly saved: Tid }[] = [];
   #open = new Set<TransactionRecord>();
-  #highest = 0n as Tid;
-
-  /** The highest tid that any client was told. */
-  get highestTid(): Tid {
-    return this.#highest;
-  }
 
   /** Commits that wait for their answer; of one client, or all. */
   inFlight(client?: string): number {
@@ -115,11 +126,6 @@ export class History {
     transaction.tid = answer.tid;
     transaction.ttid = answer.ttid;
     this.acknowledged.push(transaction);
-    this.heard(answer.tid);
-  }
-
-  heard(tid: Tid): void {
-    if (tid > this.#highest) this.#highest = tid;
   }
 
   /** Says that a promise was broken. */

@@ -55,12 +55,23 @@ export const mutants: readonly MutantCase[] = [
     mutate: ({ network }) => (network.lossRate = 0.01),
     noticed: /can't commit|wait for ever|still hold|read|had been acknowledged/,
   },
+  {
+    breaks: "an invalidation isn't sent",
+    mutate: ({ master }) => (master.bend = without("tell invalidate", 10)),
+    noticed: /heard of tid/,
+  },
 ];
 
 /** Nothing is flushed, whatever the host asks for. */
 function lie<W, Q, A, S>(disk: SimDisk<W, Q, A, S>): void {
   disk.lazyMs = Infinity;
   disk.bend = (round) => ({ ...round, durable: false });
+}
+
+/** Each `every`th effect with that label is left out. */
+function without<E extends Effect>(label: string, every: number): (effects: E[]) => E[] {
+  let count = 0;
+  return (effects) => effects.filter((effect) => labelOf(effect) !== label || ++count % every > 0);
 }
 
 /** Effects with that label aren't flushed. */

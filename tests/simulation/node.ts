@@ -99,6 +99,8 @@ export type AnyNode = Pick<
   | "trap"
   | "disarm"
   | "failDisk"
+  | "fillDisk"
+  | "hang"
   | "hasDisk"
 >;
 
@@ -106,6 +108,10 @@ class Process implements Owner {
   gone = false;
   pausedUntilMs = 0;
   trap: { plan: Trap; armed: boolean; left: number } | undefined;
+  /** Told when the next finish isn't sent. */
+  hangs: (() => void) | undefined;
+  /** Transactions of which nothing is sent any more. */
+  readonly hung = new Set<unknown>();
   /** Why its machine threw. */
   failure: { message: string; stack?: string; isDisk: boolean } | undefined;
   /** What its machine gave as the reason to stop. */
@@ -239,12 +245,24 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
 
   disarm(): void {
     if (this.#process !== undefined) this.#process.trap = undefined;
+    if (this.#process !== undefined) this.#process.hangs = undefined;
     if (this.plan.disk) this.plan.disk.mood.failNext = false;
   }
 
   /** Lets the next write fail. */
   failDisk(): void {
     if (this.plan.disk) this.plan.disk.mood.failNext = true;
+  }
+
+  /** Lets the disk be full, or have room again. */
+  fillDisk(isFull: boolean): void {
+    this.#around.trace.line(this.name, isFull ? "disk is full" : "disk has room");
+    this.plan.disk?.fill(isFull);
+  }
+
+  /** A program hangs: the next finish isn't sent, nor anything else about its transaction. */
+  hang(hung: () => void): void {
+    if (this.#process !== undefined) this.#process.hangs = hung;
   }
 
   #leave(process: Process): void {
@@ -279,7 +297,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     return {
       due: () => machine.due(),
       step: (event, now) => {
-        const effects = this.bend(machine.step(event, now));
+        const effects = this.bend(machine.step(event, now)).filter((effect) => this.#isSent(process, effect));
         trace.step(this.name, event as { readonly type: string }, effects);
         for (const effect of effects) {
           if (effect.do === "stop") process.stop = effect;
@@ -290,6 +308,20 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
         return effects;
       },
     };
+  }
+
+  /** False for what a program that hangs doesn't send. */
+  #isSent(process: Process, effect: Effect<C, W, Q, R, O>): boolean {
+    if (effect.do !== "ask" && effect.do !== "tell") return true;
+    const { name, body } = effect.message;
+    if (name !== "finish" && name !== "outcome" && name !== "abort") return true;
+    if (name === "finish" && process.hangs) {
+      this.#around.trace.line(this.name, `hangs before finish ${body.ttid}`);
+      process.hangs();
+      process.hangs = undefined;
+      process.hung.add(body.ttid);
+    }
+    return !process.hung.has(body.ttid);
   }
 
   #log(process: Process, level: string, text: string, facts?: { readonly [name: string]: unknown }): void {

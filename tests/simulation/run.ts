@@ -179,7 +179,10 @@ class Run {
     network.heal();
     this.#isEnding = true;
     for (const client of clients) client.begin = () => {};
-    for (const node of nodes) node.start();
+    for (const node of nodes) {
+      node.start();
+      if (node.role === "storage") node.fillDisk(false);
+    }
     const isIdle = () => clients.every(({ session }) => session?.running === 0);
     this.#until(isIdle, HEALTHY_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
   }

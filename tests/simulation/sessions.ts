@@ -3,9 +3,8 @@
  * out. No promises: a worker goes on when the world says so.
  */
 import type { DatabaseError } from "../../core/errors.ts";
-import type { Tid } from "../../core/ids.ts";
 import type { CallName, Calls, ClientCall, ClientOutput } from "../../roles/client/calls.ts";
-import type { History } from "./history.ts";
+import type { FeedRecord, History } from "./history.ts";
 import type { SimRandom } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -52,10 +51,12 @@ export class Session {
   #nextCall = 1;
   #isOver = false;
   #running = 0;
-  #published = 0n as Tid;
+  readonly #feed: FeedRecord;
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
+    this.#feed = { client: ports.client, entries: [] };
+    ports.history.feeds.push(this.#feed);
   }
 
   /** Workers that haven't ended. */
@@ -79,7 +80,10 @@ export class Session {
   /** What the machine puts out. */
   take(output: ClientOutput): void {
     if (this.#isOver) return;
-    if (output.type === "published") return this.#publish(output.tid);
+    if (output.type === "published") {
+      this.#feed.entries.push(output);
+      return;
+    }
     const worker = this.#calls.get(output.call);
     if (worker === undefined) {
       return this.#ports.history.breach(
@@ -93,15 +97,6 @@ export class Session {
     // Promises resolve after the round, and a program may be slow to look.
     const delayMs = this.#ports.random.chance(0.7) ? 0 : this.#ports.random.between(0, 20);
     this.#ports.world.after(delayMs, () => this.#resume(worker, outcome));
-  }
-
-  #publish(tid: Tid): void {
-    const { history, client } = this.#ports;
-    if (tid <= this.#published) {
-      history.breach(`${client}: tid ${tid} was published after ${this.#published}`);
-    }
-    this.#published = tid;
-    history.heard(tid);
   }
 
   #resume(worker: Worker, value: unknown): void {

@@ -154,8 +154,14 @@ function noteRead(job: Job, at: Tid, oid: Oid, revision: LoadedRevision | undefi
   job.history.reads.push({ client: job.client, atMs: job.world.nowMs, at, oid, tid, next, text });
 }
 
+/** A text as data: filled up with spaces, now and then to more than a connection takes at once. */
+function dataOf(text: string, random: SimRandom): Uint8Array {
+  const length = random.chance(0.02) ? random.int(10_000, 100_000) : text.length;
+  return encoder.encode(text.padEnd(length));
+}
+
 function textOf(revision: LoadedRevision | undefined): string | null {
-  return revision?.data ? decoder.decode(revision.data) : null;
+  return revision?.data ? decoder.decode(revision.data).trimEnd() : null;
 }
 
 /** Raises both objects of a pair together, or only looks at them; nobody may ever see them apart. */
@@ -231,10 +237,10 @@ export function* makerWorker(job: Job): Worker {
   while (!job.ends()) {
     yield* rest(job);
     const acknowledged = history.acknowledged.length;
-    const granted = yield* call("newOids", { count: random.int(1, 5) }, LOAD_MS);
+    const granted = yield* call("newOids", { count: random.chance(0.05) ? 300 : random.int(1, 5) }, LOAD_MS);
     if (!granted.ok) continue;
-    const oids = [...granted.result];
-    history.grants.push({ client, oids, acknowledged });
+    history.grants.push({ client, oids: granted.result, acknowledged });
+    const oids = granted.result.slice(0, 5);
     if (random.chance(0.1)) oids.push(toOid(100_000 + history.transactions.length * 20_011));
     const made = yield* commit(job, oids.map((oid) => ({ oid, base: ZERO_TID })));
     if (made.tid === undefined) continue;
@@ -270,6 +276,26 @@ export function* pastWorker(job: Job): Worker {
   }
 }
 
+/** Looks at the cluster, and at the list of all transactions, page by page. */
+export function* listWorker(job: Job): Worker {
+  const { random, history, client } = job;
+  while (!job.ends()) {
+    yield* rest(job);
+    if (random.chance(0.3)) yield* call("status", {}, LOAD_MS);
+    const begun = yield* sync(job);
+    if (begun === undefined) continue;
+    const count = random.int(1, 20);
+    for (let after = ZERO_TID, isMore = true; isMore && !job.ends();) {
+      const outcome = yield* call("transactions", { after, upTo: begun.at, count }, LOAD_MS);
+      if (!outcome.ok) break;
+      const tids = outcome.result.map(({ tid }) => tid);
+      history.pages.push({ client, after, upTo: begun.at, count, tids });
+      isMore = tids.length === count && random.chance(0.8);
+      after = tids.at(-1) ?? after;
+    }
+  }
+}
+
 /** Pauses between transactions: mostly short, so that many are on their way at once. */
 function rest(job: Job): Worker {
   return wait(job.random.chance(0.6) ? job.random.between(0, 100) : job.random.between(100, 3_000));
@@ -285,4 +311,5 @@ export const workers = [
   largeWorker,
   makerWorker,
   pastWorker,
+  listWorker,
 ];

@@ -1,0 +1,372 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sha256, zlibCompression } from "../../adapters/system.ts";
+import { toOid, toTtid } from "../../core/ids.ts";
+import type { Conn, Oid, Tid } from "../../core/ids.ts";
+import { LOAD_MANY_MAX, PAGE_TRANSACTIONS, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import type { Answer, Body, TransactionInfo, WireError } from "../../core/messages.ts";
+import {
+  asksOf,
+  asNode,
+  asPartition,
+  asTid,
+  clientBench,
+  follow,
+  helloAs,
+  LOST,
+  only,
+  storageHello,
+  tableOf,
+  welcomeOf,
+} from "../../tests/machines.ts";
+import type { BenchShape } from "../../tests/machines.ts";
+import type { CallName, Calls, LoadedRevision } from "./calls.ts";
+
+type Revision = Answer<"load">["revision"];
+
+function revisionOf(text: string, tid: number, more: Partial<Revision> = {}): Revision {
+  const data = new TextEncoder().encode(text);
+  return { tid: asTid(tid), next: null, compression: 0, checksum: sha256(data), data, link: null, ...more };
+}
+
+type Bench = ReturnType<typeof clientBench>;
+type Effects = ReturnType<Bench["give"]>;
+type Ask = Extract<Effects[number], { do: "ask" }>;
+
+/** A client, and storages that answer by hand. */
+class Hand {
+  readonly bench = clientBench();
+  readonly primary: Conn;
+  /** Questions that wait, oldest first, by storage. */
+  readonly asks: { readonly node: number; readonly ask: Ask }[] = [];
+  /** How calls ended: a result, or the error's code. */
+  readonly ends = new Map<number, unknown>();
+  readonly #nodes = new Map<Conn, number>();
+  #calls = 0;
+
+  constructor(shape: BenchShape = {}, welcome: Partial<Body<"welcome">> = {}) {
+    this.primary = follow(this.bench, welcomeOf({ table: tableOf(shape), lastTid: asTid(100), ...welcome }));
+  }
+
+  call<N extends CallName>(name: N, request: Calls[N]["request"], withinMs: number = 60_000): number {
+    const call = ++this.#calls;
+    this.takes(this.bench.give({ type: "call", call, name, request, withinMs } as never));
+    return call;
+  }
+
+  /** Connects what is wanted, keeps what is asked, notes what ends. */
+  takes(effects: Effects): void {
+    for (const ask of only(effects, "ask")) {
+      const node = this.#nodes.get(ask.conn);
+      if (node !== undefined) this.asks.push({ node, ask });
+    }
+    for (const { output } of only(effects, "output")) {
+      if (output.type === "settled") this.ends.set(output.call, output.result);
+      else if (output.type === "failed") this.ends.set(output.call, output.error.code);
+    }
+    for (const { target, address } of only(effects, "connect")) {
+      const number = Number(/\d+/.exec(address)![0]);
+      const reached = this.bench.reached(target, storageHello(number));
+      this.#nodes.set(reached.conn, number + 1);
+      this.takes(reached.effects);
+    }
+  }
+
+  /** The oldest question, taken. */
+  next(): { node: number; ask: Ask } {
+    const next = this.asks.shift();
+    assert.ok(next, "somebody is asked");
+    return next;
+  }
+
+  answers(ask: Ask, body: unknown): void {
+    this.takes(this.bench.answered(ask, body as never));
+  }
+
+  fails(ask: Ask, error: WireError = LOST): void {
+    this.takes(this.bench.failed(ask, error));
+  }
+
+  passes(ms: number): void {
+    this.takes(this.bench.pass(ms));
+  }
+}
+
+const textOf = (found: unknown): string => new TextDecoder().decode((found as LoadedRevision).data!);
+const timedOut: WireError = { code: "timedOut", message: "Cannot wait longer for the answer to load" };
+
+test("Reads.load asks one readable copy with the snapshot and the table version, and gives what it says", () => {
+  const hand = new Hand();
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  const { ask } = hand.next();
+  assert.deepEqual(ask.message, { name: "load", body: { oid: 2n, at: 50n, version: 1 } });
+  assert.deepEqual(hand.asks, []);
+
+  hand.answers(ask, { revision: revisionOf("hello", 40, { next: asTid(60), link: asTid(9) }) });
+
+  const found = hand.ends.get(call) as LoadedRevision;
+  assert.deepEqual([textOf(found), found.tid, found.next, found.link], ["hello", 40n, 60n, 9n]);
+  assert.equal(hand.bench.machine.due(), undefined, "nothing is left to wait for (T10)");
+});
+
+test("Reads takes a revision's end beyond the client's last tid for open: that transaction isn't published here", () => {
+  const hand = new Hand();
+  const call = hand.call("load", { oid: toOid(2), at: asTid(100) });
+  hand.answers(hand.next().ask, { revision: revisionOf("hello", 40, { next: asTid(101) }) });
+  assert.equal((hand.ends.get(call) as LoadedRevision).next, null);
+});
+
+const nothings: { code: "oidUnknown" | "noSuchRevision" }[] = [{ code: "oidUnknown" }, { code: "noSuchRevision" }];
+for (const { code } of nothings) {
+  test(`Reads.load gives undefined for ${code}, and asks nobody else`, () => {
+    const hand = new Hand();
+    const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+    hand.fails(hand.next().ask, { code, message: "Cannot load object 2" });
+    assert.ok(hand.ends.has(call));
+    assert.equal(hand.ends.get(call), undefined);
+    assert.deepEqual(hand.asks, []);
+  });
+}
+
+test("Reads gives compressed data as it was before", () => {
+  const hand = new Hand();
+  const plain = new Uint8Array(5_000).fill(7);
+  const data = zlibCompression.compress(1, plain);
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  hand.answers(hand.next().ask, { revision: revisionOf("", 40, { compression: 1, data, checksum: sha256(data) }) });
+  assert.deepEqual((hand.ends.get(call) as LoadedRevision).data, plain);
+});
+
+const failures: { what: string; error: WireError }[] = [
+  { what: "is lost", error: LOST },
+  { what: "doesn't answer in time", error: timedOut },
+  { what: "has a disk that fails", error: { code: "ioError", message: "Cannot read" } },
+  { what: "isn't readable there any more", error: { code: "notReadable", message: "Cannot read partition 2" } },
+];
+for (const { what, error } of failures) {
+  test(`Reads asks another copy when the first ${what}`, () => {
+    const hand = new Hand();
+    const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+    const first = hand.next();
+    hand.fails(first.ask, error);
+
+    const second = hand.next();
+    assert.notEqual(second.node, first.node);
+    hand.answers(second.ask, { revision: revisionOf("hello", 40) });
+
+    assert.equal(textOf(hand.ends.get(call)), "hello");
+  });
+}
+
+test("Reads asks another copy when the data doesn't fit its checksum", () => {
+  const hand = new Hand();
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  const first = hand.next();
+  hand.answers(first.ask, { revision: { ...revisionOf("hello", 40), data: new TextEncoder().encode("hullo") } });
+  assert.equal(hand.ends.has(call), false);
+
+  const second = hand.next();
+  assert.notEqual(second.node, first.node);
+  hand.answers(second.ask, { revision: revisionOf("hello", 40) });
+
+  assert.equal(textOf(hand.ends.get(call)), "hello");
+});
+
+test("Reads starts over with a pause that grows when every copy has failed, and gives up at its deadline (T10)", () => {
+  const hand = new Hand({ storages: 1, replicas: 0 });
+  const startMs = hand.bench.now.monoMs;
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) }, 5_000);
+  const pauses: number[] = [];
+  while (!hand.ends.has(call)) {
+    hand.fails(hand.next().ask, timedOut);
+    const pauseMs = hand.bench.machine.due()! - hand.bench.now.monoMs;
+    pauses.push(pauseMs);
+    hand.passes(pauseMs - 1);
+    assert.equal(hand.asks.length, 0);
+    hand.passes(1);
+  }
+
+  assert.equal(hand.ends.get(call), "timedOut");
+  assert.equal(hand.bench.now.monoMs, startMs + 5_000);
+  assert.equal(pauses[0], RETRY_DELAY_MS_MIN);
+  assert.ok(pauses[3]! > pauses[0]!);
+});
+
+test("Reads asks storages that run and have a readable cell, and no others", () => {
+  const hand = new Hand();
+  hand.bench.told(hand.primary, "nodes", {
+    nodes: [{ index: asNode(2), name: "s1", role: "storage", address: "s1:1", state: "pending", session: 5 }],
+  });
+  hand.call("load", { oid: toOid(2), at: asTid(50) });
+  assert.equal(hand.next().node, 3);
+
+  const next = tableOf();
+  const cells = [{ partition: asPartition(1), node: asNode(3), state: "outOfDate", since: 2 }];
+  next.apply(2, cells);
+  const body = { generation: 1, base: 1, version: 2, cells, digest: next.digest(sha256), epoch: 1 };
+  hand.bench.told(hand.primary, "tableChange", body);
+  hand.call("load", { oid: toOid(1), at: asTid(50) });
+  assert.deepEqual(hand.asks, [], "s1 doesn't run, s2 isn't readable there");
+
+  hand.takes(hand.bench.told(hand.primary, "nodes", {
+    nodes: [{ index: asNode(2), name: "s1", role: "storage", address: "s1:1", state: "running", session: 5 }],
+  }));
+  const { node, ask } = hand.next();
+  assert.equal(node, 2, "at once when the news comes");
+  assert.deepEqual(ask.message, { name: "load", body: { oid: 1n, at: 50n, version: 2 } });
+});
+
+test("Reads prefers a storage that is connected, then one that hasn't failed", () => {
+  const hand = new Hand();
+  hand.call("load", { oid: toOid(1), at: asTid(50) });
+  const first = hand.next();
+  for (const oid of [2, 3, 4]) {
+    hand.call("load", { oid: toOid(oid), at: asTid(50) });
+    assert.equal(hand.next().node, first.node, "the other one isn't connected");
+  }
+  hand.fails(first.ask, timedOut);
+  const second = hand.next();
+  assert.notEqual(second.node, first.node);
+  hand.call("load", { oid: toOid(5), at: asTid(50) });
+  assert.equal(hand.next().node, second.node);
+});
+
+test("Reads.loadMany sends one message a storage and gives the objects in the order of its oids", () => {
+  const hand = new Hand({ replicas: 0 });
+  const oids = [5, 2, 9, 4].map(toOid);
+  const call = hand.call("loadMany", { oids, at: asTid(50) });
+  const asked = [hand.next(), hand.next()];
+  assert.deepEqual(hand.asks, []);
+  for (const { ask } of asked) {
+    assert.ok(ask.message.name === "loadMany");
+    const objects = ask.message.body.oids.map((oid) => ({
+      oid,
+      known: oid !== 9n,
+      revision: oid === 9n ? null : revisionOf(`object ${oid}`, 40),
+    }));
+    hand.answers(ask, { objects });
+  }
+
+  const found = hand.ends.get(call) as (LoadedRevision | undefined)[];
+
+  assert.deepEqual(found.map((one) => one && textOf(one)), ["object 5", "object 2", undefined, "object 4"]);
+});
+
+test("Reads.loadMany goes on at the same storage with what a cut answer left out", () => {
+  const hand = new Hand({ storages: 1, replicas: 0 });
+  const oids = Array.from({ length: LOAD_MANY_MAX + 500 }, (_, at) => toOid(at));
+  const call = hand.call("loadMany", { oids, at: asTid(50) });
+  const sizes: number[] = [];
+  while (!hand.ends.has(call)) {
+    const { ask } = hand.next();
+    assert.ok(ask.message.name === "loadMany");
+    const asked: readonly Oid[] = ask.message.body.oids;
+    sizes.push(asked.length);
+    const objects = asked.slice(0, 700).map((oid) => ({ oid, known: true, revision: revisionOf(String(oid), 40) }));
+    hand.answers(ask, { objects });
+  }
+  const found = hand.ends.get(call) as LoadedRevision[];
+
+  assert.deepEqual(found.map((one) => Number(textOf(one))), oids.map(Number));
+  assert.deepEqual(sizes.toSorted((a, b) => b - a), [1_000, 500, 300]);
+});
+
+test("Reads.loadMany of nothing is done at once", () => {
+  const hand = new Hand();
+  const call = hand.call("loadMany", { oids: [], at: asTid(50) });
+  assert.deepEqual(hand.ends.get(call), []);
+});
+
+const info = (tid: number): TransactionInfo => ({
+  tid: asTid(tid),
+  ttid: toTtid(1),
+  status: " ",
+  user: new Uint8Array(),
+  description: new Uint8Array(),
+  extension: new Uint8Array(),
+  oids: [],
+});
+
+/** Transactions of partitions, as a storage would answer that has tids 1 to `last`. */
+function pageOf(ask: Ask, last: number): { transactions: TransactionInfo[] } {
+  assert.ok(ask.message.name === "transactions");
+  const { partitions, after, upTo, count } = ask.message.body;
+  const all = Array.from({ length: last }, (_, at) => at + 1)
+    .filter((tid) => (partitions as readonly number[]).includes(tid % 4) && tid > Number(after) && tid <= Number(upTo));
+  return { transactions: all.slice(0, count).map(info) };
+}
+
+const tidsOf = (found: unknown): number[] => (found as TransactionInfo[]).map(({ tid }) => Number(tid));
+const range = { after: asTid(0), upTo: asTid(90) as Tid };
+
+test("Reads.transactions asks each partition once, one message a storage, and gives them in tid order", () => {
+  const hand = new Hand({ replicas: 0 });
+  const call = hand.call("transactions", { ...range, count: 50 });
+  const asked = [hand.next(), hand.next()];
+  for (const { ask } of asked.reverse()) hand.answers(ask, pageOf(ask, 90));
+  assert.deepEqual(tidsOf(hand.ends.get(call)), Array.from({ length: 50 }, (_, at) => at + 1));
+});
+
+test("Reads.transactions names none twice when it starts over while an answer is on its way", () => {
+  const hand = new Hand({ replicas: 0 });
+  const call = hand.call("transactions", { ...range, count: 50 });
+  const [first, second] = [hand.next(), hand.next()];
+  hand.fails(first.ask, timedOut);
+  hand.passes(hand.bench.machine.due()! - hand.bench.now.monoMs);
+  const again = hand.asks.splice(0);
+  assert.deepEqual(again.map(({ node }) => node).sort(), [first.node, second.node].sort());
+
+  hand.answers(second.ask, pageOf(second.ask, 20));
+  for (const { ask } of again.sort((a, b) => b.node - a.node)) hand.answers(ask, pageOf(ask, 20));
+
+  assert.deepEqual(tidsOf(hand.ends.get(call)), Array.from({ length: 20 }, (_, at) => at + 1));
+});
+
+test("Reads.transactions gives a page at most, because behind it some storages haven't said all", () => {
+  const hand = new Hand({ replicas: 0 });
+  const call = hand.call("transactions", { after: asTid(0), upTo: asTid(5_000), count: 1_000 });
+  const asked = [hand.next(), hand.next()];
+  for (const { ask, node } of asked) {
+    // one storage has all the transactions of the beginning
+    assert.ok(ask.message.name === "transactions" && ask.message.body.count <= PAGE_TRANSACTIONS);
+    const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) => (tid % 2 === 0) === (node === 2));
+    const some = node === 2 ? all : all.filter((tid) => tid > 400);
+    hand.answers(ask, { transactions: some.slice(0, ask.message.body.count).map(info) });
+  }
+  const tids = tidsOf(hand.ends.get(call));
+  const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) => tid % 2 === 0 || tid > 400);
+  assert.deepEqual(tids, all.slice(0, tids.length), "no gap");
+  assert.equal(tids.length, PAGE_TRANSACTIONS);
+});
+
+test("Reads ends a read with the error of a storage that no other storage would answer better", () => {
+  const hand = new Hand();
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  hand.fails(hand.next().ask, { code: "denied", message: "Cannot serve load" });
+  assert.equal(hand.ends.get(call), "denied");
+});
+
+test("Reads goes on without a primary, from what is known", () => {
+  const hand = new Hand();
+  hand.takes(hand.bench.lost(hand.primary, { target: "primary" }));
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  hand.answers(hand.next().ask, { revision: revisionOf("hello", 40) });
+  assert.equal(textOf(hand.ends.get(call)), "hello");
+});
+
+test("Reads of an ended session are asked again under the next one", () => {
+  const hand = new Hand();
+  const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
+  const { ask } = hand.next();
+  hand.takes(hand.bench.lost(hand.primary, { target: "primary" }));
+  const { conn } = hand.bench.reached("primary", helloAs("master"));
+  hand.takes(hand.bench.told(conn, "welcome", welcomeOf({ epoch: 2, session: 9, lastTid: asTid(100) })));
+  hand.fails(ask, { code: "sessionEnded", message: "Cannot serve", detail: { session: 1 } });
+
+  while (!hand.ends.has(call)) {
+    if (hand.asks.length === 0) hand.passes(hand.bench.machine.due()! - hand.bench.now.monoMs);
+    else hand.answers(hand.next().ask, { revision: revisionOf("hello", 40) });
+  }
+
+  assert.equal(textOf(hand.ends.get(call)), "hello");
+});
