@@ -1,11 +1,7 @@
 /** Bytes of files for readers and writers of record files: read in blocks by descriptor, written through a buffer. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { FILE_BLOCK_BYTES, FILE_READ_BYTES_MAX } from "../core/limits.ts";
 import { type ByteSink, FileFormatError } from "../core/records.ts";
-
-/** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */
-export const FILE_BLOCK_BYTES = 256 * 1024;
-/** What one system call may be asked for, below the 2^31 that some refuse. */
-const READ_BYTES_MAX = 2 ** 30;
 
 /** Bytes that can be read at any position. */
 export interface ByteSource {
@@ -27,7 +23,7 @@ export function fileSource(path: string): ByteSource {
   const byteLength = fstatSync(descriptor).size;
   const read = (position: number, target: Uint8Array) => {
     for (let done = 0; done < target.length;) {
-      const wanted = Math.min(target.length - done, READ_BYTES_MAX);
+      const wanted = Math.min(target.length - done, FILE_READ_BYTES_MAX);
       const got = readSync(descriptor, target, done, wanted, position + done);
       if (got === 0) {
         const place = { file: path, byte: position + done };

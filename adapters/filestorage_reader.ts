@@ -1,5 +1,6 @@
 /** Reads a `Data.fs` (layout: `filestorage.ts`) transaction by transaction. */
 import { hexOf, ID_MAX, type Oid, type Tid, toOid, toTid, ZERO_TID } from "../core/ids.ts";
+import { LINK_BLOCK_BYTES } from "../core/limits.ts";
 import {
   FileFormatError,
   type ObjectRecord,
@@ -16,8 +17,6 @@ import {
 } from "./filestorage.ts";
 import { findTransaction, isFramed } from "./filestorage_salvage.ts";
 
-/** Back pointers lead anywhere: they have a block of their own, so that the sequential one stays in place. */
-const LINK_BLOCK_BYTES = 4096;
 const SALVAGE = "import it with --salvage to take what is whole";
 
 interface Header {

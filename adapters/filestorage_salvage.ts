@@ -1,9 +1,9 @@
 /** Finds the way on in a damaged `Data.fs`: where does the next whole transaction begin? */
 import { ID_MAX, type Tid } from "../core/ids.ts";
+import { SALVAGE_BLOCK_BYTES } from "../core/limits.ts";
 import type { BlockReader } from "./file_io.ts";
 import { NUMBER_BYTES, RECORD_HEADER_BYTES, TRANSACTION_HEADER_BYTES } from "./filestorage.ts";
 
-const SCAN_BYTES = 64 * 1024;
 const TRANSACTION_BYTES_MIN = TRANSACTION_HEADER_BYTES + NUMBER_BYTES;
 
 /**
@@ -21,7 +21,7 @@ export function isFramed(blocks: BlockReader, fileBytes: number, position: numbe
 /** The first position from `position` on where a transaction newer than `last` seems to begin; else the file's end. */
 export function findTransaction(blocks: BlockReader, fileBytes: number, position: number, last: Tid): number {
   for (let at = position; at + TRANSACTION_BYTES_MIN <= fileBytes;) {
-    const block = blocks.copy(at, Math.min(SCAN_BYTES, fileBytes - at));
+    const block = blocks.copy(at, Math.min(SALVAGE_BLOCK_BYTES, fileBytes - at));
     const starts = block.length - TRANSACTION_HEADER_BYTES + 1;
     for (let offset = 0; offset < starts; offset++) {
       // The cheap test first: no length reaches 2^48 bytes, and only two statuses are taken.

@@ -12,16 +12,8 @@ import { Buffer } from "node:buffer";
 import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import process from "node:process";
 import { hexOf } from "../core/ids.ts";
+import { LOG_BATCH_BYTES_MAX, LOG_FILE_BYTES_MAX, LOG_FLUSH_MS, LOG_LINE_BYTES_MAX } from "../core/limits.ts";
 import { type Later, later as systemLater } from "./system.ts";
-
-/** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
-export const LOG_FILE_BYTES_MAX = 32 * 1024 * 1024;
-/** Lines that are gathered before they are written together. */
-export const LOG_BATCH_BYTES_MAX = 64 * 1024;
-/** A line is in the file after this time at most; warnings and errors are at once. */
-export const LOG_FLUSH_MS = 200;
-/** One line; what is longer is cut and says so. */
-export const LOG_LINE_BYTES_MAX = 16 * 1024;
 
 /** How much somebody should care. */
 export type Level = "debug" | "info" | "warning" | "error";
@@ -31,6 +23,9 @@ export type Level = "debug" | "info" | "warning" | "error";
  * that each line has (`time`, `level`, `node`, `role`, `text`) gets `_` behind it.
  */
 export type Facts = { readonly [name: string]: unknown };
+
+/** Takes what happened. */
+export type LogLine = (level: Level, text: string, facts?: Facts) => void;
 
 /** Takes what happened; never throws, whatever the facts are and however the disk is. */
 export interface Log {
@@ -137,6 +132,28 @@ const open = new Set<Log>();
 /** Deno has no "exit" after an error that nobody catches. */
 const LAST_EVENTS = ["exit", "uncaughtExceptionMonitor"] as const;
 
+/** Nodes of one process may share a file: it is one sink then, so that one of them doesn't turn it over under the others. */
+const sinks = new Map<LineSink, { readonly file: string | undefined; users: number }>();
+
+function sinkOf({ file, later, fileBytesMax }: LogOptions): LineSink {
+  for (const [lines, shared] of sinks) {
+    if (file === undefined || shared.file !== file) continue;
+    shared.users += 1;
+    return lines;
+  }
+  const lines = new LineSink(file, later ?? systemLater, fileBytesMax ?? LOG_FILE_BYTES_MAX);
+  sinks.set(lines, { file, users: 1 });
+  return lines;
+}
+
+function leave(lines: LineSink): void {
+  const shared = sinks.get(lines)!;
+  shared.users -= 1;
+  if (shared.users > 0) return lines.flush();
+  sinks.delete(lines);
+  lines.close();
+}
+
 function flushAll(): void {
   for (const log of open) log.flush();
 }
@@ -162,7 +179,7 @@ function flushAll(): void {
  */
 export function makeLog(options: LogOptions): Log {
   const { file, node, role, level: lowest } = options;
-  const lines = new LineSink(file, options.later ?? systemLater, options.fileBytesMax ?? LOG_FILE_BYTES_MAX);
+  const lines = sinkOf(options);
   const format = file === undefined ? readableLine : jsonLine;
   const sink: Sink = (record) => lines.write(format(record), compareLogLevel(record.level, "warning") >= 0);
   const shared = getLogger(["neo", role]);
@@ -176,7 +193,7 @@ export function makeLog(options: LogOptions): Log {
   const close = () => {
     if (!open.delete(log)) return;
     if (open.size === 0) { for (const event of LAST_EVENTS) process.off(event, flushAll); }
-    lines.close();
+    leave(lines);
   };
   const log: Log = Object.assign(say, { flush: () => lines.flush(), close });
   if (open.size === 0) { for (const event of LAST_EVENTS) process.on(event, flushAll); }

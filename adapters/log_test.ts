@@ -6,15 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { LOG_BATCH_BYTES_MAX, LOG_FLUSH_MS, LOG_LINE_BYTES_MAX } from "../core/limits.ts";
 import { ManualTimers } from "../tests/conformance/transport_probe.ts";
-import {
-  type Log,
-  LOG_BATCH_BYTES_MAX,
-  LOG_FLUSH_MS,
-  LOG_LINE_BYTES_MAX,
-  type LogOptions,
-  makeLog,
-} from "./log.ts";
+import { type Log, type LogOptions, makeLog } from "./log.ts";
 
 interface Kit {
   readonly file: string;

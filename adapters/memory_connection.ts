@@ -1,13 +1,13 @@
 /** Connections within this process: two sides and their queues, with windows and orderly ends as sockets have. */
 import type { Conn } from "../core/ids.ts";
-import { SOCKET_BYTES_MAX, WRITE_TIMEOUT_MS } from "../core/limits.ts";
+import {
+  MEMORY_READ_BYTES_MAX,
+  MEMORY_WINDOW_BYTES,
+  SOCKET_BYTES_MAX,
+  WRITE_TIMEOUT_MS,
+} from "../core/limits.ts";
 import type { TransportEvent } from "../core/ports.ts";
 import type { Later } from "./system.ts";
-
-/** Bytes on their way to a reader that doesn't take them; what is more waits at the writer. */
-export const MEMORY_WINDOW_BYTES = 256 * 1024;
-/** The most that one event brings, as with a socket. */
-const READ_BYTES_MAX = 64 * 1024;
 
 /** What a side needs from its network and its owner. */
 export interface EndContext {
@@ -134,7 +134,7 @@ export class End {
     if (peer === undefined) return;
     if (peer.isClosed) this.#output.clear();
     while (this.#output.length > 0 && peer.#input.length < MEMORY_WINDOW_BYTES) {
-      const room = Math.min(MEMORY_WINDOW_BYTES - peer.#input.length, READ_BYTES_MAX);
+      const room = Math.min(MEMORY_WINDOW_BYTES - peer.#input.length, MEMORY_READ_BYTES_MAX);
       peer.#input.push(this.#output.take(room));
       this.#context.post(() => peer.#deliver());
     }
@@ -156,7 +156,7 @@ export class End {
   /** Gives the owner what has come, in order; what it asks for meanwhile counts at once. */
   #deliver(): void {
     while (this.#reading && this.#input.length > 0) {
-      const bytes = this.#input.take(READ_BYTES_MAX);
+      const bytes = this.#input.take(MEMORY_READ_BYTES_MAX);
       if (this.#peer !== undefined) this.#peer.#pump();
       if (this.isOpen) this.#context.emit({ type: "bytes", conn: this.conn, bytes });
     }

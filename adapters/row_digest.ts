@@ -3,11 +3,10 @@
  * different databases can be compared.
  */
 import type { Oid, Tid } from "../core/ids.ts";
+import { DIGEST_FOLD_BYTES } from "../core/limits.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type { Digest } from "../core/ports.ts";
 
-/** Rows are digested together until they reach this size. */
-const FOLD_BYTES = 64 * 1024;
 const TRANSACTION_TAG = 1;
 const REVISION_TAG = 2;
 const HAS_DATA = 1;
@@ -91,7 +90,7 @@ export class RowDigest {
       this.#bytes += part.length;
     }
     this.#count++;
-    if (this.#bytes < FOLD_BYTES) return;
+    if (this.#bytes < DIGEST_FOLD_BYTES) return;
     this.#parts = [this.#digest(...this.#parts)];
     this.#bytes = 0;
   }

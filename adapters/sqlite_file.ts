@@ -6,7 +6,12 @@ import { closeSync, openSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { invariant } from "../core/errors.ts";
-import { LAZY_FLUSH_MS } from "../core/limits.ts";
+import {
+  LAZY_FLUSH_MS,
+  SQLITE_CACHE_KIB,
+  SQLITE_CHECKPOINT_PAGES,
+  SQLITE_LOG_BYTES_MAX,
+} from "../core/limits.ts";
 import { failureOf, openFailureOf } from "./sqlite_errors.ts";
 import { type Parameter, Statements } from "./sqlite_statements.ts";
 import { StoreOpenError } from "./store_errors.ts";
@@ -32,13 +37,6 @@ export interface FileOptions {
   readonly later?: Later;
 }
 
-/** Pages of the file that are kept in memory. */
-const CACHE_KIB = 32 * 1024;
-/** Pages in the log after which it is copied to the main file. */
-const CHECKPOINT_PAGES = 4_000;
-/** What a log keeps of the disk after it was copied. */
-const LOG_BYTES_MAX = 64 * 1024 * 1024;
-
 /** How a file of ours is used; a foreign one isn't touched. */
 const SETTINGS = [
   "journal_mode = WAL",
@@ -46,9 +44,9 @@ const SETTINGS = [
   "fullfsync = ON",
   "temp_store = MEMORY",
   "trusted_schema = OFF",
-  `cache_size = -${CACHE_KIB}`,
-  `wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
-  `journal_size_limit = ${LOG_BYTES_MAX}`,
+  `cache_size = -${SQLITE_CACHE_KIB}`,
+  `wal_autocheckpoint = ${SQLITE_CHECKPOINT_PAGES}`,
+  `journal_size_limit = ${SQLITE_LOG_BYTES_MAX}`,
 ];
 
 /** Changes a row for certain: SQLite writes, and so flushes, no page that stays the same. */

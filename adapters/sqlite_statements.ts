@@ -1,13 +1,9 @@
 /** Statements of one SQLite connection: each text is prepared once, and values are bound, never part of a text. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { SQLITE_STATEMENT_ROWS_MAX, SQLITE_VARIABLES_MAX } from "../core/limits.ts";
 
 /** What a parameter may be. Texts of users go as bytes: some runtimes cut a text at its first zero character. */
 export type Parameter = bigint | number | string | Uint8Array | null;
-
-/** SQLite's own bound for one statement. */
-const VARIABLES_MAX = 32_766;
-/** Rows beyond which a statement with more of them isn't faster. A power of two: few shapes are prepared. */
-const STATEMENT_ROWS_MAX = 64;
 
 /** Empty bytes that have an address: Node 22 takes others for null. */
 const EMPTY = new Uint8Array(1).subarray(0, 0);
@@ -48,9 +44,9 @@ export class Statements {
   /** Inserts rows, many with one statement. */
   insertAll(table: string, columns: readonly string[], rows: readonly (readonly Parameter[])[]): void {
     this.added += rows.length;
-    let size = STATEMENT_ROWS_MAX;
+    let size = SQLITE_STATEMENT_ROWS_MAX;
     for (let done = 0; done < rows.length; done += size) {
-      while (size > rows.length - done || size * columns.length > VARIABLES_MAX) size /= 2;
+      while (size > rows.length - done || size * columns.length > SQLITE_VARIABLES_MAX) size /= 2;
       this.run(this.#insertion(table, columns, size), ...rows.slice(done, done + size).flat());
     }
   }

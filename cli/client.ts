@@ -1,5 +1,6 @@
 /** A client of a cluster, for one command. */
 import process from "node:process";
+import { CLI_CONNECT_MS } from "../core/limits.ts";
 import { connect } from "../mod.ts";
 import type { CallName, Calls } from "../roles/client/calls.ts";
 import { processesOf } from "./config.ts";
@@ -9,9 +10,6 @@ import { CliError } from "./exit.ts";
 import { Interrupt } from "./interrupt.ts";
 import { quoted } from "./next.ts";
 import type { Target } from "./target.ts";
-
-/** How long a command waits until the cluster lets it in. */
-const CONNECT_WITHIN_MS = 15_000;
 
 /** What commands need of a client; tests have their own. */
 export interface CallClient {
@@ -59,7 +57,7 @@ async function connected<T>(
   interrupt: Interrupt,
   work: (client: CallClient) => Promise<T>,
 ): Promise<T> {
-  const options = { withinMs: CONNECT_WITHIN_MS, name: `neo-cli-${process.pid}` };
+  const options = { withinMs: CLI_CONNECT_MS, name: `neo-cli-${process.pid}` };
   const stopped = interrupt.first.then(() => Promise.reject(interrupted()));
   const client = await Promise.race([connect(target.uri, options), stopped]);
   void interrupt.first.then(() => client.close());

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
+import { KILL_WAIT_MS, LOG_LINES_SHOWN } from "../core/limits.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import type { World } from "./context.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
@@ -9,11 +10,6 @@ import { lastLines, logFileOf } from "./log_tail.ts";
 import { isRunning, processStateOf, signalProcess } from "./pid_file.ts";
 import type { PidFile } from "./pid_file.ts";
 import { until } from "./wait.ts";
-
-/** Lines of its log that are shown of a process that failed. */
-export const LOG_LINES_SHOWN = 20;
-/** Time for a process to be gone after SIGKILL. */
-const KILL_WAIT_MS = 5_000;
 
 /** A process that was begun just now. */
 export interface Spawned {
@@ -38,6 +34,9 @@ export function runningPidOf(
   return options.listens === true && listening < group.nodes.length ? undefined : files[0];
 }
 
+/** Tells a process where its nodes log; without it they log on stderr, for people. */
+export const LOG_FILE_VARIABLE = "NEO_LOG_FILE";
+
 /** Begins a process that outlives this one and its terminal. What it prints goes to its log. */
 export function spawnProcess(config: ClusterConfig, group: ProcessConfig, world: World): Spawned {
   const [program, ...args] = world.self;
@@ -51,7 +50,8 @@ export function spawnProcess(config: ClusterConfig, group: ProcessConfig, world:
   const child = spawn(program, [...args, "run", group.name, "--json", "--cluster", config.folder], {
     cwd: config.folder,
     detached: true,
-    env: { ...world.env, DENO_NO_UPDATE_CHECK: "1" }, // a daemon talks to its cluster only
+    // a daemon talks to its cluster only
+    env: { ...world.env, DENO_NO_UPDATE_CHECK: "1", [LOG_FILE_VARIABLE]: path },
     stdio: ["ignore", log, log],
   });
   closeSync(log);

@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { LogLine } from "../adapters/log.ts";
 import { systemRandom } from "../adapters/system.ts";
 import { processesOf, uriOf } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
-import type { Log } from "./log.ts";
 import { openNode } from "./nodes.ts";
 import type { RunningNode } from "./nodes.ts";
 import type { Plan } from "./plan.ts";
@@ -34,7 +34,7 @@ export class EmbeddedCluster {
   }
 
   /** Makes the folder with its databases and runs all nodes. */
-  static async open(name: string, plan: Plan, log: Log): Promise<EmbeddedCluster> {
+  static async open(name: string, plan: Plan, log: LogLine): Promise<EmbeddedCluster> {
     const parent = mkdtempSync(join(tmpdir(), "neo-"));
     const nodes: RunningNode[] = [];
     try {

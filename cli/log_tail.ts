@@ -2,11 +2,9 @@
 import { Buffer } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { LOG_TAIL_BYTES_MAX } from "../core/limits.ts";
 import type { ClusterConfig } from "./config.ts";
 import { systemCodeOf } from "./exit.ts";
-
-/** Bytes of a log in which its last lines are looked for. */
-const TAIL_BYTES_MAX = 64 * 1024;
 
 /** Where a process of the cluster logs. */
 export function logFileOf(config: ClusterConfig, processName: string): string {
@@ -24,7 +22,7 @@ export function lastLines(path: string, count: number, start = 0): string[] {
   }
   try {
     const { size } = fstatSync(descriptor);
-    const tail = Buffer.alloc(Math.min(Math.max(size - start, 0), TAIL_BYTES_MAX));
+    const tail = Buffer.alloc(Math.min(Math.max(size - start, 0), LOG_TAIL_BYTES_MAX));
     const length = readSync(descriptor, tail, 0, tail.length, size - tail.length);
     const lines = tail.toString("utf8", 0, length).split("\n").filter((line) => line !== "");
     return lines.slice(-count);

@@ -1,5 +1,6 @@
 /** Opens the nodes of a cluster: gives each role its adapters, and a host that runs it. */
 import { join } from "node:path";
+import type { LogLine } from "../adapters/log.ts";
 import { openDatabase } from "../adapters/sqlite.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
 import { later, sha256, SystemClock } from "../adapters/system.ts";
@@ -18,7 +19,6 @@ import type { PeersOptions } from "../roles/peer.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
-import type { Log } from "./log.ts";
 
 /** A node that listens. */
 export interface RunningNode {
@@ -32,7 +32,7 @@ export interface RunningNode {
 
 /** What a node needs besides its configuration. */
 export interface OpenOptions {
-  readonly log: Log;
+  readonly log: LogLine;
 }
 
 /** Where a master or a storage keeps what it must not lose. */
@@ -65,7 +65,7 @@ export async function openNode(
 interface Opening {
   readonly node: NodeConfig;
   readonly cluster: ClusterConfig;
-  readonly log: Log;
+  readonly log: LogLine;
 }
 
 async function openMaster(opening: Opening): Promise<RunningNode> {

@@ -1,11 +1,8 @@
 /** How far a transfer is: one line that changes on a terminal, else a line now and then. */
+import { PROGRESS_PLAIN_MS, PROGRESS_TERMINAL_MS } from "../core/limits.ts";
 import type { CopyProgress } from "../roles/client/restoring.ts";
 import type { Output } from "./output.ts";
 import { monoMs } from "./wait.ts";
-
-/** Pause between two lines. */
-const TERMINAL_MS = 200;
-const PLAIN_MS = 10_000;
 
 /** Shows a progress on stderr. */
 export class ProgressLine {
@@ -21,7 +18,7 @@ export class ProgressLine {
   }
 
   get #pauseMs(): number {
-    return this.#output.isErrorTerminal ? TERMINAL_MS : PLAIN_MS;
+    return this.#output.isErrorTerminal ? PROGRESS_TERMINAL_MS : PROGRESS_PLAIN_MS;
   }
 
   /** Called as often as one likes. */

@@ -1,5 +1,6 @@
 /** Starting processes, and knowing when they are there. */
 import { UnreachableError } from "../core/errors.ts";
+import { PROCESS_START_MS } from "../core/limits.ts";
 import { askStatus } from "./ask.ts";
 import type { ClusterStatus } from "./ask.ts";
 import { processesOf, uriOf } from "./config.ts";
@@ -9,9 +10,6 @@ import { runningPidOf, spawnProcess } from "./daemons.ts";
 import type { Spawned } from "./daemons.ts";
 import { CliError } from "./exit.ts";
 import { monoMs, until } from "./wait.ts";
-
-/** Time for a process that was begun to say so. */
-const KNOWN_WITHIN_MS = 10_000;
 
 /** What starting has come to. */
 export interface StartResult {
@@ -97,7 +95,7 @@ class Watch {
   async untilKnown(): Promise<void> {
     const isKnown = ({ process, outcome }: Spawned) =>
       outcome() !== undefined || runningPidOf(process) !== undefined;
-    await until(() => this.#spawned.every(isKnown), KNOWN_WITHIN_MS);
+    await until(() => this.#spawned.every(isKnown), PROCESS_START_MS);
   }
 
   #leftMs(): number {

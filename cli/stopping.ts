@@ -1,5 +1,6 @@
 /** Stopping processes: in order if they can, by force if they must. */
 import { DatabaseError } from "../core/errors.ts";
+import { STOP_GRACE_MS, TERM_WAIT_MS_MIN } from "../core/limits.ts";
 import { askStop } from "./ask.ts";
 import { processesOf, uriOf } from "./config.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
@@ -7,11 +8,6 @@ import type { Cli } from "./context.ts";
 import { allGone, endProcesses, runningPidOf } from "./daemons.ts";
 import { clearPidFile } from "./pid_file.ts";
 import { monoMs } from "./wait.ts";
-
-/** Time to end by itself for what its primary has told to. */
-const GRACE_MS = 1_000;
-/** Time to end after SIGTERM, even if the time of `--wait` is over. */
-const TERM_WAIT_MS_MIN = 2_000;
 
 /**
  * Stops the processes of this list that run: the whole cluster through its primary, which lets commits end first; some
@@ -31,7 +27,9 @@ export async function stopProcesses(
   if (files.length > 0) {
     cli.output.note(`Stopping ${running.map(({ name }) => name).join(", ")}`);
     const isWhole = groups.length === processesOf(config).length;
-    if (isWhole && await stopThroughPrimary(cli, config, running, withinMs)) await allGone(files, GRACE_MS);
+    if (isWhole && await stopThroughPrimary(cli, config, running, withinMs)) {
+      await allGone(files, STOP_GRACE_MS);
+    }
     const killed = await endProcesses(files, Math.max(TERM_WAIT_MS_MIN, endMs - monoMs()));
     for (const { name, pid } of killed) {
       cli.output.warn(

@@ -1,8 +1,6 @@
 /** Waiting for what sends no event, such as the end of a process that isn't our child. */
 import { SystemClock } from "../adapters/system.ts";
-
-/** Pause between two looks. */
-const LOOK_MS = 50;
+import { PROCESS_LOOK_MS } from "../core/limits.ts";
 
 /** Milliseconds that only grow. */
 export function monoMs(): number {
@@ -26,6 +24,6 @@ export async function until(condition: () => boolean, withinMs: number): Promise
     if (condition()) return true;
     const leftMs = endMs - monoMs();
     if (leftMs <= 0) return false;
-    await pause(Math.min(LOOK_MS, leftMs));
+    await pause(Math.min(PROCESS_LOOK_MS, leftMs));
   }
 }

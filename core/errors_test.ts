@@ -5,8 +5,8 @@ import {
   ConflictError,
   DatabaseError,
   errorCodes,
-  InvariantError,
   invariant,
+  InvariantError,
   LockTimeoutError,
   MalformedError,
   OutcomePendingError,
@@ -45,13 +45,15 @@ const classes = [
   {
     error: new ConflictError([conflict]),
     code: "conflict",
-    message: "Cannot commit: object 7 changed at tid 5 after 3; read again and retry",
+    message:
+      "Cannot commit: object 7 changed at tid 0000000000000005 after 0000000000000003; read again and retry",
     facts: { conflicts: [conflict] },
   },
   {
     error: new ConflictError([conflict, conflict, conflict]),
     code: "conflict",
-    message: "Cannot commit: object 7 changed at tid 5 after 3 and 2 more did; read again and retry",
+    message:
+      "Cannot commit: object 7 changed at tid 0000000000000005 after 0000000000000003 and 2 more did; read again and retry",
     facts: { conflicts: [conflict, conflict, conflict] },
   },
   {
@@ -75,7 +77,12 @@ const classes = [
     message: "Cannot x: y",
     facts: {},
   },
-  { error: new RefusedError("wrongRole", "Cannot x: y"), code: "wrongRole", message: "Cannot x: y", facts: {} },
+  {
+    error: new RefusedError("wrongRole", "Cannot x: y"),
+    code: "wrongRole",
+    message: "Cannot x: y",
+    facts: {},
+  },
 ];
 for (const { error, code, message, facts } of classes) {
   test(`${error.name} with code ${code} is a DatabaseError with its facts as fields: ${message}`, () => {

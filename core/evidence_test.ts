@@ -6,7 +6,12 @@ import { evidenceDigest } from "./evidence.ts";
 import type { HeldObject } from "./evidence.ts";
 import { toOid, toTid } from "./ids.ts";
 
-const object: HeldObject = { oid: toOid(5n), base: toTid(3n), mode: "store", checksum: sha256(Uint8Array.of(1)) };
+const object: HeldObject = {
+  oid: toOid(5n),
+  base: toTid(3n),
+  mode: "store",
+  checksum: sha256(Uint8Array.of(1)),
+};
 const other: HeldObject = { oid: toOid(6n), base: toTid(0n), mode: "check", checksum: null };
 
 test("evidenceDigest() doesn't depend on the order in which objects were stored", () => {

@@ -27,7 +27,10 @@ for (const { name, gate, least } of gates) {
     assert.equal(gate(Number(least)), least);
 
     for (const wrong of [least - 1n, ID_MAX + 1n, -ID_MAX]) {
-      assert.throws(() => gate(wrong), { name: "RangeError", message: /^Cannot use -?\d+ as a.*: expected \d to 9223372036854775807$/ });
+      assert.throws(() => gate(wrong), {
+        name: "RangeError",
+        message: /^Cannot use -?\d+ as a.*: expected \d to 9223372036854775807$/,
+      });
     }
     assert.throws(() => gate(1.5), RangeError);
   });

@@ -111,3 +111,58 @@ export const LOG_ENTRIES_MAX = 1_000;
 export const LACKS_ATTEMPTS_MAX = 3;
 /** How long a client asks for the outcome of a commit whose own time is over. */
 export const OUTCOME_WAIT_MS = 10_000;
+
+// Adapters
+/** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */
+export const FILE_BLOCK_BYTES = 256 * KIB;
+/** What one system call may be asked for, below the 2^31 that some refuse. */
+export const FILE_READ_BYTES_MAX = 2 ** 30;
+/** Back pointers lead anywhere: they have a block of their own, so that the sequential one stays in place. */
+export const LINK_BLOCK_BYTES = 4096;
+/** Bytes that salvaging looks through at once. */
+export const SALVAGE_BLOCK_BYTES = 64 * KIB;
+/** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
+export const LOG_FILE_BYTES_MAX = 32 * MIB;
+/** Lines that are gathered before they are written together. */
+export const LOG_BATCH_BYTES_MAX = 64 * KIB;
+/** A line is in the file after this time at most; warnings and errors are at once. */
+export const LOG_FLUSH_MS = 200;
+/** One line; what is longer is cut and says so. */
+export const LOG_LINE_BYTES_MAX = 16 * KIB;
+/** Bytes on their way to a reader that doesn't take them; what is more waits at the writer. */
+export const MEMORY_WINDOW_BYTES = 256 * KIB;
+/** The most that one event brings, as with a socket. */
+export const MEMORY_READ_BYTES_MAX = 64 * KIB;
+/** Rows are digested together until they reach this size. */
+export const DIGEST_FOLD_BYTES = 64 * KIB;
+/** Memory for pages of a database file. */
+export const SQLITE_CACHE_KIB = 32 * 1024;
+/** Pages in the log after which it is copied to the main file. */
+export const SQLITE_CHECKPOINT_PAGES = 4_000;
+/** What a log keeps of the disk after it was copied. */
+export const SQLITE_LOG_BYTES_MAX = 64 * MIB;
+/** SQLite's own bound for one statement. */
+export const SQLITE_VARIABLES_MAX = 32_766;
+/** Rows beyond which a statement with more of them isn't faster. A power of two: few shapes are prepared. */
+export const SQLITE_STATEMENT_ROWS_MAX = 64;
+
+// Command line
+/** How long a command waits until the cluster lets it in. */
+export const CLI_CONNECT_MS = 15_000;
+/** Lines of its log that are shown of a process that failed. */
+export const LOG_LINES_SHOWN = 20;
+/** Time for a process to be gone after SIGKILL. */
+export const KILL_WAIT_MS = 5_000;
+/** Bytes of a log in which its last lines are looked for. */
+export const LOG_TAIL_BYTES_MAX = 64 * KIB;
+/** Pause between two lines of progress, on a terminal and elsewhere. */
+export const PROGRESS_TERMINAL_MS = 200;
+export const PROGRESS_PLAIN_MS = 10_000;
+/** Time for a process that was begun to say so. */
+export const PROCESS_START_MS = 10_000;
+/** Time to end by itself for what its primary has told to. */
+export const STOP_GRACE_MS = 1_000;
+/** Time to end after SIGTERM, even if the time of `--wait` is over. */
+export const TERM_WAIT_MS_MIN = 2_000;
+/** Pause between two looks at a process that isn't our child. */
+export const PROCESS_LOOK_MS = 50;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { asNode } from "../tests/machines.ts";
 import { StorageNode } from "../roles/master/storages.ts";
+import { asNode } from "../tests/machines.ts";
 import { moveNode, nodeStates } from "./node_states.ts";
 import type { NodeState } from "./node_states.ts";
 
@@ -31,7 +31,13 @@ for (const from of nodeStates) {
 }
 
 test("StorageNode.become() obeys the table: what is forgotten doesn't come back (T1)", () => {
-  const node = new StorageNode({ index: asNode(2), name: "s1", role: "storage", address: "s1:1", diskId: "d" });
+  const node = new StorageNode({
+    index: asNode(2),
+    name: "s1",
+    role: "storage",
+    address: "s1:1",
+    diskId: "d",
+  });
   for (const state of ["pending", "running", "unavailable", "unknown"] as const) {
     node.become(state);
     assert.equal(node.info().state, state);

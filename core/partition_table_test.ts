@@ -189,7 +189,11 @@ for (const { partitions, replicas, storages, each } of deals) {
     assert.deepEqual(nodes.map((node) => table.cellsOf(node).length), nodes.map(() => each));
     for (let p = 0; p < partitions; p++) {
       const row = table.cells(asPartition(p));
-      assert.equal(new Set(row.map(({ node }) => node)).size, replicas + 1, "copies stand on different nodes");
+      assert.equal(
+        new Set(row.map(({ node }) => node)).size,
+        replicas + 1,
+        "copies stand on different nodes",
+      );
     }
     assert.equal(table.partitionOf(toOid(partitions + 1)), 1);
   });

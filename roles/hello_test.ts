@@ -41,8 +41,18 @@ const mismatches: readonly Mismatch[] = [
     code: "wrongCluster",
     names: ["c-1", "c-2"],
   },
-  { what: "a role that isn't served", theirs: { role: "admin" }, code: "wrongRole", names: ["master", "admin"] },
-  { what: "a role that doesn't exist", theirs: { role: "boss" }, code: "wrongRole", names: ["master", "boss"] },
+  {
+    what: "a role that isn't served",
+    theirs: { role: "admin" },
+    code: "wrongRole",
+    names: ["master", "admin"],
+  },
+  {
+    what: "a role that doesn't exist",
+    theirs: { role: "boss" },
+    code: "wrongRole",
+    names: ["master", "boss"],
+  },
 ];
 for (const { what, theirs: wrong, code, names } of mismatches) {
   test(`mismatchOf() refuses ${what} as ${code}, and names both sides (T16)`, () => {
@@ -72,6 +82,12 @@ test("mismatchOf() doesn't ask for a role where we went to the peer ourselves (T
 
 test("helloOf() fills in what a node doesn't say", () => {
   const hello = helloOf({ role: "storage", name: "s1" });
-  assert.deepEqual([hello.magic, hello.role, hello.name, hello.clusterId, hello.session], [MAGIC, "storage", "s1", "", 0]);
+  assert.deepEqual([hello.magic, hello.role, hello.name, hello.clusterId, hello.session], [
+    MAGIC,
+    "storage",
+    "s1",
+    "",
+    0,
+  ]);
   assert.ok(hello.patienceMs > 0);
 });

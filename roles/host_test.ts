@@ -244,7 +244,14 @@ test("Host that waits for a save steps nothing and lets nothing out until it is 
   await settled();
   stage.clock.run();
 
-  assert.deepEqual(stage.takeNotes(), ["step saved", "output x", "step save b", "step told", "apply b", "step saved"]);
+  assert.deepEqual(stage.takeNotes(), [
+    "step saved",
+    "output x",
+    "step save b",
+    "step told",
+    "apply b",
+    "step saved",
+  ]);
   assert.equal(stage.transport.takeWrites(conn).length, 1);
 });
 
@@ -345,7 +352,9 @@ test("Host takes a bounded number of events into one round", () => {
   stage.call(...Array.from({ length: ROUND_EVENTS_MAX + 1 }, (_, at) => String(at)));
   stage.clock.run();
 
-  const rounds = stage.notes.filter((line) => line.startsWith("apply")).map((line) => line.split(" ").length - 1);
+  const rounds = stage.notes.filter((line) => line.startsWith("apply")).map((line) =>
+    line.split(" ").length - 1
+  );
   assert.deepEqual(rounds, [ROUND_EVENTS_MAX, 1]);
 });
 

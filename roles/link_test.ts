@@ -62,7 +62,10 @@ test("Link.nextWrite() lets a heartbeat overtake the chunks of one large message
   const urgent = parcel("liveness", 1, 7);
   link.queue(urgent);
 
-  assert.ok(first.length <= SOCKET_BYTES_MAX + CHUNK_BYTES_MAX, `${first.length} bytes are handed over at once`);
+  assert.ok(
+    first.length <= SOCKET_BYTES_MAX + CHUNK_BYTES_MAX,
+    `${first.length} bytes are handed over at once`,
+  );
   assert.deepEqual(link.nextWrite(), urgent.frames[0]);
   assert.ok(link.nextWrite()!.length > CHUNK_BYTES_MAX, "then the rest goes on");
 });
@@ -92,7 +95,11 @@ test("Link.queue() says when more waits than one peer may have waiting", () => {
 });
 
 test("parcelOf() cuts a message into frames within the limit, all under its request id (T19)", () => {
-  const { frames, bytes } = parcelOf(new Uint8Array(3 * FRAME_BYTES_MAX), { lane: "bulk", id: 9, kind: "answer" });
+  const { frames, bytes } = parcelOf(new Uint8Array(3 * FRAME_BYTES_MAX), {
+    lane: "bulk",
+    id: 9,
+    kind: "answer",
+  });
 
   assert.equal(frames.length, (3 * FRAME_BYTES_MAX) / CHUNK_BYTES_MAX);
   assert.equal(bytes, frames.reduce((sum, frame) => sum + frame.length, 0));
@@ -106,7 +113,11 @@ test("Link.nextPacket() gives a message that came in chunks once, as if it had c
   const link = linkOf();
   link.widen();
   const image = new Uint8Array(2 * FRAME_BYTES_MAX).map((_, at) => at % 251);
-  const { frames } = parcelOf(encodeTell("table", { image, epoch: 4 }), { lane: "bulk", id: 0, kind: "tell" });
+  const { frames } = parcelOf(encodeTell("table", { image, epoch: 4 }), {
+    lane: "bulk",
+    id: 0,
+    kind: "tell",
+  });
   for (const frame of frames) {
     assert.equal(link.nextPacket(), undefined);
     link.receive(frame);
@@ -124,7 +135,8 @@ test("Link.nextPacket() joins two messages whose chunks come by turns (T19)", ()
   link.widen();
   const image = (mark: number) => new Uint8Array(2 * FRAME_BYTES_MAX).fill(mark);
   const frames = [3, 4].map((id) =>
-    parcelOf(encodeTell("table", { image: image(id), epoch: id }), { lane: "bulk", id, kind: "answer" }).frames
+    parcelOf(encodeTell("table", { image: image(id), epoch: id }), { lane: "bulk", id, kind: "answer" })
+      .frames
   );
   const seen: number[] = [];
   for (let at = 0; at < frames[0]!.length; at++) {
@@ -160,7 +172,10 @@ function sources(): { path: string; text: string }[] {
   return ["core", "roles", "adapters", "cli"].flatMap((folder) =>
     readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts") && !name.endsWith("_test.ts"))
-      .map((name) => ({ path: `${folder}/${name}`, text: readFileSync(new URL(`${folder}/${name}`, root), "utf8") }))
+      .map((name) => ({
+        path: `${folder}/${name}`,
+        text: readFileSync(new URL(`${folder}/${name}`, root), "utf8"),
+      }))
   );
 }
 

@@ -103,7 +103,10 @@ const beforeHello: { what: string; bytes: Uint8Array }[] = [
   { what: "a request", bytes: bytesOfPackets(question(1)) },
   { what: "a notification", bytes: bytesOfPackets(news) },
   { what: "an answer", bytes: bytesOfPackets(pong(1)) },
-  { what: "a heartbeat", bytes: bytesOfPackets({ kind: "ask", id: 1, withinMs: 1, message: { name: "ping", body: {} } }) },
+  {
+    what: "a heartbeat",
+    bytes: bytesOfPackets({ kind: "ask", id: 1, withinMs: 1, message: { name: "ping", body: {} } }),
+  },
   { what: "text of another protocol", bytes: new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n") },
   { what: "a frame that is larger than a hello may be", bytes: Uint8Array.of(0, 0, HELLO_BYTES_MAX >> 8, 1) },
   { what: "an empty frame", bytes: Uint8Array.of(0, 0, 0, 0) },
@@ -122,14 +125,24 @@ for (const { what, bytes } of beforeHello) {
 }
 
 const refused: { what: string; hello: Hello; code: string; names: RegExp }[] = [
-  { what: "of another cluster", hello: { ...client, cluster: "bank" }, code: "wrongCluster", names: /"test".*"bank"/ },
+  {
+    what: "of another cluster",
+    hello: { ...client, cluster: "bank" },
+    code: "wrongCluster",
+    names: /"test".*"bank"/,
+  },
   {
     what: "of another version",
     hello: { ...client, versionMin: 8, versionMax: 9 },
     code: "wrongVersion",
     names: /1 to 1.*8 to 9/,
   },
-  { what: "of a role that isn't served", hello: helloAs("admin"), code: "wrongRole", names: /storage.*client.*admin/ },
+  {
+    what: "of a role that isn't served",
+    hello: helloAs("admin"),
+    code: "wrongRole",
+    names: /storage.*client.*admin/,
+  },
 ];
 for (const { what, hello, code, names } of refused) {
   test(`Peers tells a peer ${what} both sides' values as ${code}, then closes (T16)`, () => {
@@ -237,7 +250,12 @@ test("Peers gives each answer to the asker of its request, in whatever order the
   const events = hand.packets(conn, answer(2), news, { kind: "error", id: 1, error: goodbye });
 
   assert.deepEqual(events, [
-    { type: "answered", conn, context: "second", message: { name: "askTable", body: { image: Uint8Array.of(2) } } },
+    {
+      type: "answered",
+      conn,
+      context: "second",
+      message: { name: "askTable", body: { image: Uint8Array.of(2) } },
+    },
     { type: "told", conn, message: { name: "phase", body: { phase: "running", epoch: 1 } } },
     { type: "failed", conn, context: "first", name: "askTable", error: goodbye },
   ]);
@@ -263,7 +281,11 @@ test("Peers ends a question once: at its deadline, and a later answer is nobody'
 
   assert.ok(event?.type === "failed" && event.context === "mine");
   assert.equal(event.error.code, "timedOut");
-  const late: Packet = { kind: "answer", id: 1, message: { name: "askTable", body: { image: Uint8Array.of() } } };
+  const late: Packet = {
+    kind: "answer",
+    id: 1,
+    message: { name: "askTable", body: { image: Uint8Array.of() } },
+  };
   assert.deepEqual(hand.packets(conn, late), []);
   assert.deepEqual(hand.transport.calls, [], "the connection stays");
 });
@@ -331,7 +353,12 @@ for (const { what, packets, code } of misuses) {
 test("Peers takes a bounded number of requests at once from one peer", () => {
   const hand = new Hand();
   const conn = hand.open();
-  const sync = (id: number): Packet => ({ kind: "ask", id, withinMs: 1, message: { name: "sync", body: {} } });
+  const sync = (id: number): Packet => ({
+    kind: "ask",
+    id,
+    withinMs: 1,
+    message: { name: "sync", body: {} },
+  });
   for (let id = 1; id <= REQUESTS_IN_FLIGHT_MAX; id++) {
     assert.deepEqual(types(hand.packets(conn, sync(id))), ["asked"]);
   }
@@ -462,7 +489,14 @@ test("Peers lets a heartbeat and a commit overtake the bulk that waits for a soc
   hand.packets(conn, question(7));
   hand.transport.full.add(conn);
   const data = new Uint8Array(3 * FRAME_BYTES_MAX);
-  const revision = { tid: ZERO_TID, next: null, compression: 0, checksum: data.subarray(0, 32), data, link: null };
+  const revision = {
+    tid: ZERO_TID,
+    next: null,
+    compression: 0,
+    checksum: data.subarray(0, 32),
+    data,
+    link: null,
+  };
   hand.does({ do: "answer", conn, id: 7, message: { name: "load", body: { revision } } });
   hand.does(tell(conn, "phase", { phase: "running", epoch: 1 }));
   hand.packets(conn, { kind: "ask", id: 9, withinMs: 1, message: { name: "ping", body: {} } });
@@ -526,7 +560,9 @@ test("Peers encodes a notification once for all its receivers", () => {
 test("Peers makes one write of all that a round says to a peer in one lane", () => {
   const hand = new Hand();
   const conn = hand.open();
-  for (let i = 0; i < 5; i++) hand.peers.perform(tell(conn, "phase", { phase: "running", epoch: i }), hand.nowMs);
+  for (let i = 0; i < 5; i++) {
+    hand.peers.perform(tell(conn, "phase", { phase: "running", epoch: i }), hand.nowMs);
+  }
   assert.deepEqual(hand.transport.takeWrites(conn), []);
 
   hand.peers.send(hand.nowMs);
@@ -539,16 +575,27 @@ test("Peers carries a large value in chunks, as one answer to one request (T19)"
   const hand = new Hand();
   const conn = hand.open();
   const data = new Uint8Array(5 * FRAME_BYTES_MAX).map((_, at) => at % 253);
-  const revision = { tid: ZERO_TID, next: null, compression: 0, checksum: new Uint8Array(32), data, link: null };
+  const revision = {
+    tid: ZERO_TID,
+    next: null,
+    compression: 0,
+    checksum: new Uint8Array(32),
+    data,
+    link: null,
+  };
   const store: Packet = {
     kind: "answer",
     id: 1,
     message: { name: "load", body: { revision } },
   };
-  hand.does(ask(conn, "load", { oid: toOid(1n), at: ZERO_TID, version: 1 }, { context: "big", withinMs: 9_000 }));
+  hand.does(
+    ask(conn, "load", { oid: toOid(1n), at: ZERO_TID, version: 1 }, { context: "big", withinMs: 9_000 }),
+  );
   const bytes = bytesOfPackets(store);
   const events: PeerEvent<string>[] = [];
-  for (let at = 0; at < bytes.length; at += 100_000) events.push(...hand.hears(conn, bytes.subarray(at, at + 100_000)));
+  for (let at = 0; at < bytes.length; at += 100_000) {
+    events.push(...hand.hears(conn, bytes.subarray(at, at + 100_000)));
+  }
 
   assert.deepEqual(types(events), ["answered"]);
   const [event] = events;

@@ -4,8 +4,17 @@ import type { Conn } from "../core/ids.ts";
 import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
 import type { Effect } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
+import {
+  adminBench,
+  type Bench,
+  clientBench,
+  helloAs,
+  LOST,
+  only,
+  storageBench,
+  storageDisk,
+} from "../tests/machines.ts";
 import type { HostedMachine } from "./host.ts";
-import { adminBench, type Bench, clientBench, helloAs, LOST, only, storageBench, storageDisk } from "../tests/machines.ts";
 import { PRIMARY, Seeker } from "./seeker.ts";
 
 const masters = ["m1:1", "m2:1", "m3:1"];
@@ -40,7 +49,13 @@ class Search {
   identified(conn: number): void {
     const hello = helloAs("master");
     this.#take(
-      this.seeker.identified({ type: "identified", conn: conn as Conn, hello, incoming: false, target: PRIMARY }),
+      this.seeker.identified({
+        type: "identified",
+        conn: conn as Conn,
+        hello,
+        incoming: false,
+        target: PRIMARY,
+      }),
     );
   }
 
@@ -156,6 +171,9 @@ test("No role looks for masters by itself (T15)", () => {
   );
   for (const machine of machines) {
     const effects = machine.step({ type: "opened" }, { monoMs: 0, wallMs: 0 });
-    assert.deepEqual(only(effects, "connect").map(({ address, target }) => [address, target]), [["m1:1", PRIMARY]]);
+    assert.deepEqual(only(effects, "connect").map(({ address, target }) => [address, target]), [[
+      "m1:1",
+      PRIMARY,
+    ]]);
   }
 });

@@ -10,7 +10,10 @@ const conn = 1 as Conn;
 
 function viewOf(): View {
   const view = new View(sha256);
-  assert.equal(view.welcome(welcomeOf({ epoch: 5, lastTid: asTid(100), truncations: 1, session: 7 })), undefined);
+  assert.equal(
+    view.welcome(welcomeOf({ epoch: 5, lastTid: asTid(100), truncations: 1, session: 7 })),
+    undefined,
+  );
   return view;
 }
 
@@ -101,7 +104,10 @@ test("View.told() takes whole tables, nodes and phases, each by its own message 
   const node = { ...view.nodes.get(asNode(2))!, state: "unavailable" };
 
   tell(view, "nodes", { nodes: [node] });
-  assert.deepEqual([view.nodes.get(asNode(2))?.state, view.nodes.get(asNode(3))?.state], ["unavailable", "running"]);
+  assert.deepEqual([view.nodes.get(asNode(2))?.state, view.nodes.get(asNode(3))?.state], [
+    "unavailable",
+    "running",
+  ]);
   assert.equal(view.phase, "running");
 
   tell(view, "phase", { phase: "stopping", epoch: 5 });

@@ -23,8 +23,8 @@ import { helloOf } from "../roles/hello.ts";
 import type { HostedMachine } from "../roles/host.ts";
 import { SoloConsensus } from "../roles/master/consensus.ts";
 import { MasterMachine } from "../roles/master/master.ts";
-import type { Grace } from "../roles/master/recovery.ts";
 import { firstImage } from "../roles/master/metadata.ts";
+import type { Grace } from "../roles/master/recovery.ts";
 import { PRIMARY } from "../roles/seeker.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 
@@ -178,7 +178,8 @@ export function errorsOf(effects: readonly Effect[]): WireError[] {
 }
 
 /** The bench of a machine, its own types kept. */
-export type BenchOf<M> = M extends HostedMachine<infer C, infer W, infer Q, infer R, infer A, infer E, infer O>
+export type BenchOf<M> = M extends
+  HostedMachine<infer C, infer W, infer Q, infer R, infer A, infer E, infer O>
   ? Bench<C, W, Q, R, A, E, O> & { readonly machine: M }
   : never;
 

@@ -1,10 +1,10 @@
 /** `neo demo`: a whole cluster in this process, with a tour. */
+import { makeLog } from "../../adapters/log.ts";
 import { connect } from "../../mod.ts";
 import type { Cli } from "../context.ts";
 import { EmbeddedCluster } from "../embedded.ts";
 import { CliError, exitCodes } from "../exit.ts";
 import { Interrupt } from "../interrupt.ts";
-import { jsonLines } from "../log.ts";
 import { planCluster } from "../plan.ts";
 import { tour } from "../tour.ts";
 import type { Pages, TourResult } from "../tour.ts";
@@ -37,16 +37,13 @@ export default async function demo(cli: Cli, flags: Flags): Promise<number> {
   }
 }
 
-async function openCluster({ output, world }: Cli): Promise<EmbeddedCluster> {
+async function openCluster({ output }: Cli): Promise<EmbeddedCluster> {
   const nothing = { name: NAME, masters: undefined, storages: 2, replicas: 1, single: true };
-  const log = jsonLines(world.stderr, {});
   output.note("Making a cluster: 1 master, 2 storages with a copy of everything each, 1 admin, on SQLite");
   return await EmbeddedCluster.open(
     NAME,
     planCluster({ ...nothing, partitions: PARTITIONS }),
-    (level, text, facts) => {
-      if (level === "error") log(level, text, facts);
-    },
+    makeLog({ node: NAME, role: "demo", level: "error" }),
   );
 }
 

@@ -1,11 +1,11 @@
 /** `neo run`: the nodes of one process, in the foreground. `neo start` begins exactly this, apart from the terminal. */
 import process from "node:process";
+import { makeLog } from "../../adapters/log.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig, NodeConfig, ProcessConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
-import { runningPidOf } from "../daemons.ts";
+import { LOG_FILE_VARIABLE, runningPidOf } from "../daemons.ts";
 import { CliError, exitCodes } from "../exit.ts";
-import { jsonLines } from "../log.ts";
 import { openNode } from "../nodes.ts";
 import type { RunningNode } from "../nodes.ts";
 import { removePidFile, writePidFile } from "../pid_file.ts";
@@ -52,7 +52,7 @@ class Run {
       return await Promise.race([atOnce, this.#inOrder()]);
     } finally {
       unlisten();
-      if (!this.#crashed) for (const node of this.#group.nodes) removePidFile(node);
+      if (!this.#crashed) { for (const node of this.#group.nodes) removePidFile(node); }
     }
   }
 
@@ -77,7 +77,8 @@ class Run {
   }
 
   async #openNode(node: NodeConfig): Promise<void> {
-    const log = jsonLines(this.#cli.world.stderr, { node: node.name });
+    const file = this.#cli.world.env[LOG_FILE_VARIABLE];
+    const log = makeLog({ ...(file ? { file } : {}), node: node.name, role: node.role, level: "info" });
     const running = await openNode(node, this.#config, { log });
     this.#open.push({ node, running });
     writePidFile(node, { address: running.address, listens: true }, VERSION);

@@ -4,7 +4,16 @@ import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts"
 import { toOid, ZERO_TID } from "../../core/ids.ts";
 import type { Conn } from "../../core/ids.ts";
 import type { WireError } from "../../core/messages.ts";
-import { asNode, clientBench, follow, helloAs, LOST, only, storageHello, welcomeOf } from "../../tests/machines.ts";
+import {
+  asNode,
+  clientBench,
+  follow,
+  helloAs,
+  LOST,
+  only,
+  storageHello,
+  welcomeOf,
+} from "../../tests/machines.ts";
 import { View } from "../view.ts";
 import { Links } from "./links.ts";
 import { Site } from "./site.ts";
@@ -119,7 +128,10 @@ test("Links ends everything with its session, and knows nothing of connections o
   assert.notEqual(next?.target, early!.target);
   hand.identified(8, early!.target, storageHello(2));
   assert.deepEqual(only(hand.site.taken(), "reject").map(({ conn }) => conn), [8]);
-  assert.equal(hand.links.lost({ type: "lost", conn: 8 as Conn, error: LOST, target: early!.target }), undefined);
+  assert.equal(
+    hand.links.lost({ type: "lost", conn: 8 as Conn, error: LOST, target: early!.target }),
+    undefined,
+  );
   assert.deepEqual(hand.calls, ["a 7", "b The client's session is over"], "c waits for its own");
 });
 
@@ -127,14 +139,22 @@ test("ClientMachine says what waited for a connection in the very step that make
   const bench = clientBench();
   follow(bench);
   const calls = [1, 2].map((call) =>
-    bench.give({ type: "call", call, name: "load", request: { oid: toOid(2), at: ZERO_TID }, withinMs: 9_000 })
+    bench.give({
+      type: "call",
+      call,
+      name: "load",
+      request: { oid: toOid(2), at: ZERO_TID },
+      withinMs: 9_000,
+    })
   );
   const connects = only(calls.flat(), "connect");
   assert.deepEqual(calls.map((effects) => effects.length), [1, 0], "two calls want one connection");
 
   const { conn, effects } = bench.reached(connects[0]!.target, storageHello(1));
 
-  const said = effects.map((effect) => effect.do === "ask" ? `${effect.do} ${effect.message.name}` : effect.do);
+  const said = effects.map((effect) =>
+    effect.do === "ask" ? `${effect.do} ${effect.message.name}` : effect.do
+  );
   assert.deepEqual(said, ["accept", "ask load", "ask load"]);
   assert.ok(only(effects, "ask").every((ask) => ask.conn === conn));
 });

@@ -6,7 +6,6 @@ import type { Conn, Oid, Tid } from "../../core/ids.ts";
 import { LOAD_MANY_MAX, PAGE_TRANSACTIONS, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { Answer, Body, TransactionInfo, WireError } from "../../core/messages.ts";
 import {
-  asksOf,
   asNode,
   asPartition,
   asTid,
@@ -116,7 +115,9 @@ test("Reads takes a revision's end beyond the client's last tid for open: that t
   assert.equal((hand.ends.get(call) as LoadedRevision).next, null);
 });
 
-const nothings: { code: "oidUnknown" | "noSuchRevision" }[] = [{ code: "oidUnknown" }, { code: "noSuchRevision" }];
+const nothings: { code: "oidUnknown" | "noSuchRevision" }[] = [{ code: "oidUnknown" }, {
+  code: "noSuchRevision",
+}];
 for (const { code } of nothings) {
   test(`Reads.load gives undefined for ${code}, and asks nobody else`, () => {
     const hand = new Hand();
@@ -133,7 +134,9 @@ test("Reads gives compressed data as it was before", () => {
   const plain = new Uint8Array(5_000).fill(7);
   const data = zlibCompression.compress(1, plain);
   const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
-  hand.answers(hand.next().ask, { revision: revisionOf("", 40, { compression: 1, data, checksum: sha256(data) }) });
+  hand.answers(hand.next().ask, {
+    revision: revisionOf("", 40, { compression: 1, data, checksum: sha256(data) }),
+  });
   assert.deepEqual((hand.ends.get(call) as LoadedRevision).data, plain);
 });
 
@@ -141,7 +144,10 @@ const failures: { what: string; error: WireError }[] = [
   { what: "is lost", error: LOST },
   { what: "doesn't answer in time", error: timedOut },
   { what: "has a disk that fails", error: { code: "ioError", message: "Cannot read" } },
-  { what: "isn't readable there any more", error: { code: "notReadable", message: "Cannot read partition 2" } },
+  {
+    what: "isn't readable there any more",
+    error: { code: "notReadable", message: "Cannot read partition 2" },
+  },
 ];
 for (const { what, error } of failures) {
   test(`Reads asks another copy when the first ${what}`, () => {
@@ -162,7 +168,9 @@ test("Reads asks another copy when the data doesn't fit its checksum", () => {
   const hand = new Hand();
   const call = hand.call("load", { oid: toOid(2), at: asTid(50) });
   const first = hand.next();
-  hand.answers(first.ask, { revision: { ...revisionOf("hello", 40), data: new TextEncoder().encode("hullo") } });
+  hand.answers(first.ask, {
+    revision: { ...revisionOf("hello", 40), data: new TextEncoder().encode("hullo") },
+  });
   assert.equal(hand.ends.has(call), false);
 
   const second = hand.next();
@@ -262,7 +270,11 @@ test("Reads.loadMany goes on at the same storage with what a cut answer left out
     assert.ok(ask.message.name === "loadMany");
     const asked: readonly Oid[] = ask.message.body.oids;
     sizes.push(asked.length);
-    const objects = asked.slice(0, 700).map((oid) => ({ oid, known: true, revision: revisionOf(String(oid), 40) }));
+    const objects = asked.slice(0, 700).map((oid) => ({
+      oid,
+      known: true,
+      revision: revisionOf(String(oid), 40),
+    }));
     hand.answers(ask, { objects });
   }
   const found = hand.ends.get(call) as LoadedRevision[];
@@ -292,7 +304,9 @@ function pageOf(ask: Ask, last: number): { transactions: TransactionInfo[] } {
   assert.ok(ask.message.name === "transactions");
   const { partitions, after, upTo, count } = ask.message.body;
   const all = Array.from({ length: last }, (_, at) => at + 1)
-    .filter((tid) => (partitions as readonly number[]).includes(tid % 4) && tid > Number(after) && tid <= Number(upTo));
+    .filter((tid) =>
+      (partitions as readonly number[]).includes(tid % 4) && tid > Number(after) && tid <= Number(upTo)
+    );
   return { transactions: all.slice(0, count).map(info) };
 }
 
@@ -329,7 +343,9 @@ test("Reads.transactions gives a page at most, because behind it some storages h
   for (const { ask, node } of asked) {
     // one storage has all the transactions of the beginning
     assert.ok(ask.message.name === "transactions" && ask.message.body.count <= PAGE_TRANSACTIONS);
-    const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) => (tid % 2 === 0) === (node === 2));
+    const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) =>
+      (tid % 2 === 0) === (node === 2)
+    );
     const some = node === 2 ? all : all.filter((tid) => tid > 400);
     hand.answers(ask, { transactions: some.slice(0, ask.message.body.count).map(info) });
   }

@@ -268,7 +268,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     } else if (own && isOlder(table, own)) {
       const versions =
         `${table.generation}.${table.version}, this storage has ${own.generation}.${own.version}`;
-      error = { code: "staleTable", message: `Cannot obey a primary with table ${versions}` };
+      error = { code: "staleTable", message: `Cannot obey this primary: it has table ${versions}` };
     }
     if (error) {
       this.#site.log("error", error.message);

@@ -24,7 +24,9 @@ test("A11: a client that dies at once behind its finish is committed on every co
   const stage = await new Stage().open();
   const survivor = await stage.connect("c2");
   await beginCommit(stage);
-  await stage.until(() => hasHeard(stage.actor("c1"), "answered vote") && stage.wires.waiting("c1", "m1") > 0);
+  await stage.until(() =>
+    hasHeard(stage.actor("c1"), "answered vote") && stage.wires.waiting("c1", "m1") > 0
+  );
   assert.ok(!hasHeard(stage.master, "asked finish"));
   stage.actor("c1").kill();
   stage.wires.deliver("c1", "m1"); // the finish and the end of the connection, in one round
@@ -43,7 +45,9 @@ test("A11: a client that dies at once behind its finish is committed on every co
 test("A11: a client that dies before its finish leaves nothing, and no lock", async () => {
   const stage = await new Stage().open();
   await beginCommit(stage);
-  await stage.until(() => hasHeard(stage.actor("c1"), "answered vote") && stage.wires.waiting("c1", "m1") > 0);
+  await stage.until(() =>
+    hasHeard(stage.actor("c1"), "answered vote") && stage.wires.waiting("c1", "m1") > 0
+  );
   stage.wires.lose("c1", "m1");
   stage.actor("c1").kill();
   await stage.run();

@@ -9,7 +9,17 @@ import type { ClientSession, Ttid } from "../../core/ids.ts";
 import { ttidOf } from "../../core/ids.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import { bytesOf, finishOf, oidAt, Puppet, puppetClient, serving, storeOf, ttidAt, voteOf } from "./puppet.ts";
+import {
+  bytesOf,
+  finishOf,
+  oidAt,
+  Puppet,
+  puppetClient,
+  serving,
+  storeOf,
+  ttidAt,
+  voteOf,
+} from "./puppet.ts";
 
 /** A client in the test's hand that voted for an object on both storages, and then hangs. */
 async function hangingClient(stage: Stage): Promise<{ finish: () => ReturnType<Puppet["ask"]>; ttid: Ttid }> {
@@ -138,4 +148,3 @@ test("A12: a finish that is given up while it waits leaves no locks in the way o
   const ttids = new Set(bodiesOf(stage.storage("s1"), "vote").map(({ ttid }) => ttid));
   assert.equal(ttids.size, 3, "what warmed the client up, and two attempts");
 });
-

@@ -7,13 +7,26 @@ import { test } from "node:test";
 import type { Evidence } from "../../core/messages.ts";
 import { bodiesOf, hasHeard, placeOf, Stage } from "./kit.ts";
 import type { Actor } from "./kit.ts";
-import { bytesOf, oidAt, Puppet, puppetClient, PuppetPrimary, serving, storeOf, ttidAt, voteOf } from "./puppet.ts";
+import {
+  bytesOf,
+  oidAt,
+  Puppet,
+  puppetClient,
+  PuppetPrimary,
+  serving,
+  storeOf,
+  ttidAt,
+  voteOf,
+} from "./puppet.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 
 /** Ten stores of one transaction. */
 function tenStores(session: number = 1): ReturnType<typeof storeOf>[] {
-  return Array.from({ length: 10 }, (_, oid) => storeOf({ ttid: ttidAt(session, 1), oid, text: `object ${oid}` }));
+  return Array.from(
+    { length: 10 },
+    (_, oid) => storeOf({ ttid: ttidAt(session, 1), oid, text: `object ${oid}` }),
+  );
 }
 
 test("A13: five stores, a broken connection, five more: the vote is refused with what is there", async () => {
@@ -108,10 +121,17 @@ test("A13: a connection that breaks and is back within one round keeps its locks
 test("A13: a client stores again what a storage lacks, and only then votes", async () => {
   const stage = new Stage({ storages: 1, replicas: 0, partitions: 2 });
   stage.startMaster();
-  const storage = new Puppet(stage, "s1", stage.hello("storage", { name: "s1", diskId: "disk-s1", address: "s1:1" }));
+  const storage = new Puppet(
+    stage,
+    "s1",
+    stage.hello("storage", { name: "s1", diskId: "disk-s1", address: "s1:1" }),
+  );
   const { table } = new PuppetPrimary(stage, "m9");
   const { generation, version } = table;
-  storage.auto.set("fence", () => ({ generation, version, votes: [], locks: [], lastTids: [], lastOid: null }));
+  storage.auto.set(
+    "fence",
+    () => ({ generation, version, votes: [], locks: [], lastTids: [], lastOid: null }),
+  );
   for (const name of ["start", "lock"] as const) storage.auto.set(name, () => ({}));
   storage.auto.set("store", () => ({ lockless: false }));
   await storage.dial("m1:1");
@@ -126,7 +146,10 @@ test("A13: a client stores again what a storage lacks, and only then votes", asy
   const second = storage.question("vote");
   const behind = placeOf(storage.actor, "asked vote") + 1;
   assert.ok(placeOf(storage.actor, "asked store", behind) < placeOf(storage.actor, "asked vote", behind));
-  assert.deepEqual(new Set(bodiesOf(storage.actor, "store").slice(2).map(({ oid }) => oid)), new Set([4n, 5n]));
+  assert.deepEqual(
+    new Set(bodiesOf(storage.actor, "store").slice(2).map(({ oid }) => oid)),
+    new Set([4n, 5n]),
+  );
   const cells = [0, 1].map((partition) => ({ partition, since: 1, locked: true }));
   storage.answer(second, "vote", { evidence: { node: 2, session: 1, cells } as unknown as Evidence });
   assert.ok(await stage.finish(commit) > 0n);
@@ -144,5 +167,8 @@ test("A13: a commit whose connection to one copy breaks between its stores is wh
   assert.ok(await stage.finish(commit) > 0n);
   assert.equal(stage.master.machine.view.table, "0: 2U 3O");
   const s1: Actor<unknown> = stage.storage("s1");
-  assert.ok(hasHeard(s1, "asked lock") && bodiesOf(stage.storage("s2"), "lock").length === 1, "s2 only the first one");
+  assert.ok(
+    hasHeard(s1, "asked lock") && bodiesOf(stage.storage("s2"), "lock").length === 1,
+    "s2 only the first one",
+  );
 });

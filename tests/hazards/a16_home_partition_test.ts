@@ -110,7 +110,8 @@ test("A16: a given tid that isn't of its home is refused", async () => {
   await stage.run();
   assert.ok(staged.answer);
   const store = storeOf({ ttid: ttidAt(session, 1), oid: 4 });
-  const finish = (tid: bigint) => puppet.ask(conn, "finish", finishOf([store], [], { explicit: tid as Tid, sent: [] }));
+  const finish = (tid: bigint) =>
+    puppet.ask(conn, "finish", finishOf([store], [], { explicit: tid as Tid, sent: [] }));
   const [odd, even] = [finish(lastTid + 101n), finish(lastTid + 102n)];
   await stage.run();
   assert.equal(odd.error?.code, "wrongPartition");

@@ -7,21 +7,19 @@ import type { Entry, Metadata } from "../../roles/master/metadata.ts";
 export class HandStore<W, Q, A> implements Store<W, Q, A> {
   /** Rounds wait: they aren't done, and nothing that follows from them may be heard of. */
   holdsSaves = false;
+  /** Reads wait; or they are done at once, and their answers wait. */
   holdsReads = false;
+  holdsAnswers = false;
   /** The next rounds fail with it. */
   failure: Error | undefined;
   /** What was done, in order: `save vote, flushed`, `read latest`. */
   readonly log: string[] = [];
+  /** What waits, oldest first: a test may take one out and let it go on later. */
+  readonly waiting: (() => void)[] = [];
   readonly #inner: Store<W, Q, A>;
-  #waiting: (() => void)[] = [];
 
   constructor(inner: Store<W, Q, A>) {
     this.#inner = inner;
-  }
-
-  /** Rounds and reads that wait. */
-  get waiting(): number {
-    return this.#waiting.length;
   }
 
   apply(writes: readonly W[], options: { readonly durable: boolean }): void | Promise<void> {
@@ -32,7 +30,7 @@ export class HandStore<W, Q, A> implements Store<W, Q, A> {
       this.log.push(`save ${ops}${options.durable ? ", flushed" : ""}`);
     };
     if (!this.holdsSaves) return act();
-    return new Promise((resolve) => this.#waiting.push(() => resolve(act())));
+    return new Promise((resolve) => this.waiting.push(() => resolve(act())));
   }
 
   read(query: Q): A | Promise<A> {
@@ -40,8 +38,12 @@ export class HandStore<W, Q, A> implements Store<W, Q, A> {
       this.log.push(`read ${(query as { readonly read: string }).read}`);
       return this.#inner.read(query) as A;
     };
+    if (this.holdsAnswers) {
+      const answer = act();
+      return new Promise((resolve) => this.waiting.push(() => resolve(answer)));
+    }
     if (!this.holdsReads) return act();
-    return new Promise((resolve) => this.#waiting.push(() => resolve(act())));
+    return new Promise((resolve) => this.waiting.push(() => resolve(act())));
   }
 
   freeBytes(): number | undefined {
@@ -54,8 +56,8 @@ export class HandStore<W, Q, A> implements Store<W, Q, A> {
 
   /** What waits is done, in order, and nothing waits any more. */
   free(): void {
-    this.holdsSaves = this.holdsReads = false;
-    for (const act of this.#waiting.splice(0)) act();
+    this.holdsSaves = this.holdsReads = this.holdsAnswers = false;
+    for (const act of this.waiting.splice(0)) act();
   }
 }
 

@@ -68,6 +68,12 @@ export interface StageShape {
   readonly clusterId?: string;
 }
 
+interface Wake {
+  readonly clock: Clock;
+  readonly atMs: number;
+  readonly wake: () => void;
+}
+
 /** Everything that plays. */
 export class Stage {
   readonly shape: Required<StageShape>;
@@ -75,11 +81,12 @@ export class Stage {
   nowMs = 1_000;
   wallMs: number = Date.UTC(2024, 4, 1);
   #tasks: (() => void)[] = [];
-  #wakes = new Map<object, { readonly atMs: number; readonly wake: () => void }>();
+  #wakes = new Map<Clock, Wake>();
   #actors = new Map<string, Actor<unknown>>();
   #databases = new Map<string, ReturnType<typeof memoryDatabase>>();
   #metadata: ReturnType<typeof memoryMetadata>;
   #consensus: HandConsensus | undefined;
+  #warmed = 0n; // objects that clients wrote to get warm
 
   constructor(shape: StageShape = {}) {
     this.shape = { storages: 2, replicas: 1, partitions: 2, clusterId: "c-1", ...shape };
@@ -211,8 +218,8 @@ export class Stage {
   async warm(name: string): Promise<Client> {
     const client = await this.connect(name);
     const tx = await this.finish(client.begin());
-    for (let oid = 0n; oid < BigInt(this.shape.partitions); oid++) {
-      tx.store((1_000n * BigInt(this.shape.partitions) + oid) as Oid, new Uint8Array());
+    for (let partition = 0; partition < this.shape.partitions; partition++) {
+      tx.store((1_000_000n + this.#warmed++) as Oid, new Uint8Array());
     }
     await this.finish(tx.commit());
     return client;
@@ -292,13 +299,9 @@ export class Stage {
     const endMs = this.nowMs + ms;
     for (;;) {
       await this.run();
-      const [first] = [...this.#wakes].filter(([, { atMs }]) => atMs <= endMs).sort(([, a], [, b]) =>
-        a.atMs - b.atMs
-      );
-      if (first === undefined) break;
-      this.#advance(Math.max(first[1].atMs, this.nowMs));
-      this.#wakes.delete(first[0]);
-      first[1].wake();
+      const first = this.#nextWake();
+      if (first === undefined || first.atMs > endMs) break;
+      this.#advance(first.atMs);
     }
     this.#advance(endMs);
     await this.run();
@@ -311,9 +314,22 @@ export class Stage {
 
   #step(): boolean {
     const task = this.#tasks.shift();
-    if (task === undefined) return this.wires.step();
-    task();
+    if (task !== undefined) {
+      task();
+      return true;
+    }
+    if (this.wires.step()) return true;
+    const first = this.#nextWake();
+    if (first === undefined || first.atMs > this.nowMs) return false;
+    this.#wakes.delete(first.clock);
+    first.wake();
     return true;
+  }
+
+  #nextWake(): Wake | undefined {
+    let first: Wake | undefined;
+    for (const wake of this.#wakes.values()) if (first === undefined || wake.atMs < first.atMs) first = wake;
+    return first;
   }
 
   #clock(): Clock {
@@ -322,7 +338,7 @@ export class Stage {
       soon: (task) => this.#tasks.push(task),
       wakeAt: (atMs, wake) => {
         if (atMs === undefined) this.#wakes.delete(clock);
-        else this.#wakes.set(clock, { atMs, wake });
+        else this.#wakes.set(clock, { clock, atMs, wake });
       },
     };
     return clock;

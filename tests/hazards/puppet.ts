@@ -7,7 +7,16 @@ import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "
 import { ttidOf, ZERO_TID } from "../../core/ids.ts";
 import type { Effect, Machine } from "../../core/machine.ts";
 import { answer, ask, refuse, tell } from "../../core/machine.ts";
-import type { Answer, AskName, Body, Evidence, Hello, Role, TellName, WireError } from "../../core/messages.ts";
+import type {
+  Answer,
+  AskName,
+  Body,
+  Evidence,
+  Hello,
+  Role,
+  TellName,
+  WireError,
+} from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import type { Actor, Stage } from "./kit.ts";
 
@@ -51,7 +60,12 @@ export class Puppet implements Machine<PuppetEvent, Effect> {
   #hello: Hello;
   #dialled = new Map<string, { conn?: Conn; error?: WireError }>();
 
-  constructor(stage: Stage, name: string, hello: Hello, serves: readonly Role[] = ["storage", "client", "admin"]) {
+  constructor(
+    stage: Stage,
+    name: string,
+    hello: Hello,
+    serves: readonly Role[] = ["storage", "client", "admin"],
+  ) {
     this.#stage = stage;
     this.#hello = hello;
     this.actor = stage.play(name, this, { hello, serves });
@@ -154,7 +168,13 @@ export class PuppetPrimary extends Puppet {
 
   fence(more: Partial<Body<"fence">> = {}): Reply<"fence"> {
     const image = this.table.toImage();
-    return this.ask(this.conn, "fence", { epoch: this.epoch, session: 1, node: 2 as NodeIndex, image, ...more });
+    return this.ask(this.conn, "fence", {
+      epoch: this.epoch,
+      session: 1,
+      node: 2 as NodeIndex,
+      image,
+      ...more,
+    });
   }
 
   start(sessions: readonly number[] = [1, 2, 3]): Reply<"start"> {
@@ -210,7 +230,9 @@ export interface PuppetWrite {
 }
 
 /** A store, as a client sends it. */
-export function storeOf({ ttid, oid, text = "x", base = 0n, version = 1, ageMs = 1 }: PuppetWrite): Body<"store"> {
+export function storeOf(
+  { ttid, oid, text = "x", base = 0n, version = 1, ageMs = 1 }: PuppetWrite,
+): Body<"store"> {
   const data = new TextEncoder().encode(text);
   return {
     ttid,

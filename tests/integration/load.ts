@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { DatabaseError } from "../../mod.ts";
 import type { Client, Oid, Tid, Transaction } from "../../mod.ts";
-import { CliCluster, within } from "./kit.ts";
+import { within } from "./kit.ts";
+import type { CliCluster } from "./kit.ts";
 
 /** One transaction as its client knows it. */
 interface Attempt {
@@ -66,9 +67,7 @@ export class Load {
 
   /** Waits until `count` more transactions are acknowledged. */
   acknowledge(count: number): Promise<void> {
-    const more = new Promise<void>((wake) =>
-      this.#waiting.push({ count: this.#acknowledged + count, wake })
-    );
+    const more = new Promise<void>((wake) => this.#waiting.push({ count: this.#acknowledged + count, wake }));
     return within(`${count} more commits`, Promise.race([more, this.#failed()]));
   }
 

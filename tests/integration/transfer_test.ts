@@ -97,15 +97,21 @@ for (const shape of SHAPES) {
     roundTrip(join(VECTORS, "history.fs"), shape));
 
   for (const name of ["wiki.fs", "undo-history-py2.fs", "undo-history-py3.fs"]) {
-    testWith(HAS_DATA, `${name} comes back byte for byte with ${shown} (T48, T60)`, () =>
-      roundTrip(join(DATA!, name), shape));
+    testWith(
+      HAS_DATA,
+      `${name} comes back byte for byte with ${shown} (T48, T60)`,
+      () => roundTrip(join(DATA!, name), shape),
+    );
   }
 }
 
 for (const shape of IS_LONG ? SHAPES : FEW_SHAPES) {
   const shown = initArguments(shape).join(" ");
-  testWith(HAS_DATA, `plone-site.fs comes back byte for byte with ${shown} (T48, T60)`, () =>
-    roundTrip(join(DATA!, "plone-site.fs"), shape));
+  testWith(
+    HAS_DATA,
+    `plone-site.fs comes back byte for byte with ${shown} (T48, T60)`,
+    () => roundTrip(join(DATA!, "plone-site.fs"), shape),
+  );
 }
 
 testWith(
@@ -163,7 +169,10 @@ test("a database with later tids refuses an import with 6, says why, and stays a
   });
 
   assert.equal(older.exitCode, 6);
-  assert.match(older.stderr, /^Error: Cannot finish with tid .*: the last one is .*\nHint: import into an empty/);
+  assert.match(
+    older.stderr,
+    /^Error: Cannot finish with tid .*: the last one is .*\nHint: import into an empty/,
+  );
   const expected = transactionsOf(join(VECTORS, "history.fs")).map((transaction) => transaction.tid);
   const there = await Array.fromAsync(client.transactions());
   assert.deepEqual(there.map((transaction) => transaction.tid), [...expected, tid]);

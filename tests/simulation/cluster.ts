@@ -29,20 +29,23 @@ export interface Shape {
   readonly replicas: number;
   readonly partitions: number;
   readonly clients: number;
-  /** Storages whose database answers late. */
+  /** Databases of storages answer late. */
   readonly late: boolean;
+  /** So does the metadata store of the master. */
+  readonly lateMaster: boolean;
 }
 
 /** Draws a shape. */
 export function drawShape(random: SimRandom): Shape {
-  const storages = random.int(1, 3);
-  const replicas = storages > 1 && random.chance(0.6) ? 1 : 0;
+  const storages = random.pick([1, 2, 2, 3, 3]);
+  const replicas = Math.min(storages - 1, random.pick([0, 1, 1, 1, 2]));
   return {
     storages,
     replicas,
     partitions: random.int(1, 5),
     clients: random.int(2, 4),
     late: random.chance(0.25),
+    lateMaster: random.chance(0.15),
   };
 }
 
@@ -88,6 +91,7 @@ export class Cluster {
     this.master = makeMaster(around, image);
     this.storages = names.map((name) => makeStorage(around, name, shape.partitions));
     for (const storage of this.storages) storage.plan.disk!.mood.late = shape.late;
+    this.master.plan.disk!.mood.late = shape.lateMaster;
     this.clients = Array.from(
       { length: shape.clients },
       (_, i) => new SimClient(around, `c${i + 1}`, history),

@@ -29,12 +29,18 @@ interface Step {
 }
 
 /** A chapter's worth of text lines that look like another transaction, and bytes that are no text. */
-const TRICKY = "\n\ntxn 03ff000000000000 \" \"\nuser \"\"\n\0\r\n\xff\xfe";
+const TRICKY = '\n\ntxn 03ff000000000000 " "\nuser ""\n\0\r\n\xff\xfe';
 
 /** Every kind of record in one history. */
 const history: readonly Step[] = [
   // Packed: a pack writes no previous positions.
-  { tid: "03e0000000000000", status: "p", user: "eva", description: "root", parts: [{ label: "r1", oid: 0n, data: "root one" }] },
+  {
+    tid: "03e0000000000000",
+    status: "p",
+    user: "eva",
+    description: "root",
+    parts: [{ label: "r1", oid: 0n, data: "root one" }],
+  },
   {
     tid: "03e0000100000000",
     status: "p",
@@ -49,26 +55,52 @@ const history: readonly Step[] = [
     extension: "\x80\x02}q\x01U\x03keyq\x02U\x01\xe9s.",
     parts: [{ label: "a2", oid: 1n, previous: "a1", data: "a two" }],
   },
-  { tid: "03e0000300000000", description: "undo", parts: [{ label: "a3", oid: 1n, previous: "a2", repeats: "a1" }] },
+  {
+    tid: "03e0000300000000",
+    description: "undo",
+    parts: [{ label: "a3", oid: 1n, previous: "a2", repeats: "a1" }],
+  },
   {
     tid: "03e0000400000000",
     description: "create",
-    parts: [{ label: "b1", oid: 2n, data: "b one" }, { label: "a4", oid: 1n, previous: "a3", data: "a four" }],
+    parts: [{ label: "b1", oid: 2n, data: "b one" }, {
+      label: "a4",
+      oid: 1n,
+      previous: "a3",
+      data: "a four",
+    }],
   },
   {
     tid: "03e0000500000000",
     description: "undo: a link to a link, and a creation undone",
-    parts: [{ label: "b2", oid: 2n, previous: "b1" }, { label: "a5", oid: 1n, previous: "a4", repeats: "a3" }],
+    parts: [{ label: "b2", oid: 2n, previous: "b1" }, {
+      label: "a5",
+      oid: 1n,
+      previous: "a4",
+      repeats: "a3",
+    }],
   },
   { tid: "03e0000500000001", description: "nothing but words", parts: [] },
   { tid: "03e0000600000000", parts: [{ label: "b3", oid: 2n, previous: "b2", data: "b three" }] },
-  { tid: "03e0000700000000", description: "a link to a deletion", parts: [{ label: "b4", oid: 2n, previous: "b3", repeats: "b2" }] },
-  { tid: "03e0000800000000", description: "a link to that", parts: [{ label: "b5", oid: 2n, previous: "b4", repeats: "b4" }] },
+  {
+    tid: "03e0000700000000",
+    description: "a link to a deletion",
+    parts: [{ label: "b4", oid: 2n, previous: "b3", repeats: "b2" }],
+  },
+  {
+    tid: "03e0000800000000",
+    description: "a link to that",
+    parts: [{ label: "b5", oid: 2n, previous: "b4", repeats: "b4" }],
+  },
   {
     tid: "03e0000900000000",
-    user: "\"quoted\" \\ \x01\x7f",
+    user: '"quoted" \\ \x01\x7f',
     description: "tab\there\r\n\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc2\xa0\xe2\x80\x8b\xed\xa0\x80",
-    parts: [{ label: "a6", oid: 1n, previous: "a5" }, { label: "c1", oid: 0x0102030405060708n, data: TRICKY }],
+    parts: [{ label: "a6", oid: 1n, previous: "a5" }, {
+      label: "c1",
+      oid: 0x0102030405060708n,
+      data: TRICKY,
+    }],
   },
 ];
 
@@ -82,7 +114,12 @@ const twice: readonly Step[] = [
   { tid: "03e0000000000000", parts: [{ label: "a1", oid: 1n, data: "one" }] },
   {
     tid: "03e0000100000000",
-    parts: [{ label: "a2", oid: 1n, previous: "a1", data: "two" }, { label: "a3", oid: 1n, previous: "a1", data: "three" }],
+    parts: [{ label: "a2", oid: 1n, previous: "a1", data: "two" }, {
+      label: "a3",
+      oid: 1n,
+      previous: "a1",
+      data: "three",
+    }],
   },
   { tid: "03e0000200000000", parts: [{ label: "a4", oid: 1n, previous: "a3", data: "four" }] },
   { tid: "03e0000300000000", parts: [{ label: "a5", oid: 1n, previous: "a4", repeats: "a3" }] },

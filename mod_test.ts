@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sha256, SystemClock } from "./adapters/system.ts";
+import { TcpTransport } from "./adapters/tcp.ts";
+import type { Role } from "./core/messages.ts";
+import * as neo from "./mod.ts";
+import { ConflictError, connect, RefusedError, toOid, UriError } from "./mod.ts";
+import { Host } from "./roles/host.ts";
+import type { HostedMachine, HostPorts } from "./roles/host.ts";
+import { SoloConsensus } from "./roles/master/consensus.ts";
+import { MasterMachine } from "./roles/master/master.ts";
+import { StorageMachine } from "./roles/storage/storage.ts";
+import { masterDisk, storageDisk } from "./tests/machines.ts";
+
+type AnyMachine = HostedMachine<never, never, never, never, never, never, never>;
+
+/** A master and a storage in this process, on real sockets. */
+class TcpCluster {
+  readonly #ends: (() => Promise<void>)[] = [];
+  masterAddress = "";
+
+  async start(): Promise<this> {
+    const shape = { storages: 1, replicas: 0, partitions: 4 };
+    const transport = new TcpTransport();
+    this.masterAddress = await transport.listen("127.0.0.1:0");
+    const store = masterDisk(shape).open();
+    const consensus = new SoloConsensus(store.state);
+    const master = new MasterMachine({ consensus, name: "m1", digest: sha256 });
+    this.#run(master, { transport, store }, ["storage", "client", "admin"]);
+    await this.#storage(shape.partitions);
+    return this;
+  }
+
+  async #storage(partitions: number): Promise<void> {
+    const transport = new TcpTransport();
+    const address = await transport.listen("127.0.0.1:0");
+    const store = storageDisk(1, partitions).open();
+    const { state } = store;
+    const storage = new StorageMachine({ state, masters: [this.masterAddress], address, digest: sha256 });
+    this.#run(storage, { transport, store }, ["client"]);
+  }
+
+  #run(
+    machine: MasterMachine | StorageMachine,
+    own: { transport: TcpTransport; store: unknown },
+    serves: Role[],
+  ): void {
+    const ended = Promise.withResolvers<void>();
+    const ports = {
+      clock: new SystemClock({ keepsProcess: true }),
+      ...own,
+      log: () => {},
+      output: () => {},
+      stopped: () => ended.resolve(),
+    } as unknown as HostPorts<never, never, never, never>;
+    const host = new Host(machine as unknown as AnyMachine, ports, { hello: machine.hello(), serves });
+    this.#ends.push(() => {
+      host.terminate();
+      return ended.promise;
+    });
+  }
+
+  /** Ends all nodes, the storage first. */
+  async stop(): Promise<void> {
+    for (const end of this.#ends.toReversed()) await end();
+  }
+}
+
+/** Runs a test on a cluster that ends with it. */
+function clusterTest(name: string, run: (cluster: TcpCluster, uri: string) => Promise<void>): void {
+  test(name, async () => {
+    const cluster = await new TcpCluster().start();
+    try {
+      await run(cluster, `neo://test@${cluster.masterAddress}`);
+    } finally {
+      await cluster.stop();
+    }
+  });
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+clusterTest("connect() gives a client that commits and reads over real sockets", async (_, uri) => {
+  const client = await connect(uri, { name: "web" });
+  const oid = await client.newOid();
+  const tx = await client.begin();
+  tx.store(oid, bytes("hello"));
+  const tid = await tx.commit();
+
+  const snapshot = await client.snapshot();
+  assert.deepEqual((await snapshot.load(oid))?.data, bytes("hello"));
+  assert.equal(snapshot.at, tid);
+  await client.close();
+});
+
+clusterTest(
+  "connect() gives clients that conflict, and hear of each other's commits before they begin",
+  async (_, uri) => {
+    const [first, second] = [await connect(uri), await connect(uri)];
+    const oid = toOid(7n);
+    const [mine, theirs] = [await first.begin(), await second.begin()];
+    mine.store(oid, bytes("1"));
+    theirs.store(oid, bytes("2"));
+    const tid = await mine.commit();
+    const refusal = await theirs.commit().then(() => undefined, (error) => error);
+
+    assert.ok(refusal instanceof ConflictError);
+    assert.deepEqual(refusal.conflicts, [{ oid, base: 0n, saved: tid }]);
+    const after = await second.begin();
+    assert.deepEqual((await after.load(oid))?.data, bytes("1"));
+    await Promise.all([first.close(), second.close()]);
+  },
+);
+
+clusterTest(
+  "connect() refuses a cluster of another name at once, and names both",
+  async ({ masterAddress }) => {
+    const refusal = await connect(`neo://bank@${masterAddress}`).then(() => undefined, (error) => error);
+    assert.ok(refusal instanceof RefusedError);
+    assert.equal(refusal.code, "wrongCluster");
+    assert.match(refusal.message, /"test".*"bank"|"bank".*"test"/);
+  },
+);
+
+clusterTest("Client.close() ends the client: what is called later fails", async (_, uri) => {
+  const client = await connect(uri);
+  await client.close();
+  await assert.rejects(client.sync(), { name: "UnreachableError", code: "lost" });
+});
+
+test("connect() says where it couldn't connect when its time is over", async () => {
+  const free = new TcpTransport();
+  const address = await free.listen("127.0.0.1:0");
+  await free.shutdown();
+  await assert.rejects(connect(`neo://test@${address}`, { withinMs: 200 }), {
+    name: "UnreachableError",
+    code: "timedOut",
+    message: /cluster "test" doesn't let this client in: .*/,
+  });
+});
+
+test("connect() gives up when its signal says so, with the signal's reason", async () => {
+  const silent = new TcpTransport();
+  const address = await silent.listen("127.0.0.1:0");
+  const accepted = new Promise<void>((resolve) => {
+    silent.onEvent((event) => event.type === "accepted" && resolve());
+  });
+  const controller = new AbortController();
+  const reason = new Error("the user has left");
+  const connecting = connect(`neo://test@${address}`, { signal: controller.signal });
+  await accepted;
+  controller.abort(reason);
+
+  await assert.rejects(connecting, (error) => error === reason);
+  await assert.rejects(
+    connect(`neo://test@${address}`, { signal: controller.signal }),
+    (error) => error === reason,
+  );
+  await silent.shutdown();
+});
+
+test("connect() says where a URI is wrong before it connects", async () => {
+  await assert.rejects(connect("http://test@127.0.0.1:1"), UriError);
+});
+
+test("mod.ts exports the library and nothing of its inside", () => {
+  assert.deepEqual(Object.keys(neo).sort(), [
+    "AbortedError",
+    "Client",
+    "ConflictError",
+    "DatabaseError",
+    "LockTimeoutError",
+    "OutcomePendingError",
+    "RefusedError",
+    "Snapshot",
+    "Transaction",
+    "UnreachableError",
+    "UriError",
+    "connect",
+    "dateOfTid",
+    "tidOfDate",
+    "toOid",
+    "toTid",
+  ]);
+});
