@@ -16,17 +16,8 @@ import type {
 } from "../core/ports.ts";
 import { DatabaseTables } from "./memory_database.ts";
 import { MetadataTables } from "./memory_metadata.ts";
+import type { Tables } from "./memory_tables.ts";
 import { StoreOpenError } from "./store_errors.ts";
-
-/** What a memory store keeps, and how it answers. */
-export interface Tables<W, Q, A, S> {
-  apply(write: W): void;
-  read(query: Q): A;
-  /** Does what opening does to the rows, and says what stands there. */
-  open(): S;
-  /** The same rows, changed apart from these. */
-  copy(): Tables<W, Q, A, S>;
-}
 
 /** A store of memory, with what stood there when it was opened. It answers at once. */
 export interface MemoryStore<W, Q, A, S> extends Store<W, Q, A> {

@@ -15,7 +15,7 @@ import type {
   StoredRevision,
 } from "../core/ports.ts";
 import { HeldTransactions } from "./held_transactions.ts";
-import type { Tables } from "./memory.ts";
+import type { Tables } from "./memory_tables.ts";
 import { RowDigest } from "./row_digest.ts";
 
 type StoreWrite = Extract<DatabaseWrite, { op: "store" }>;

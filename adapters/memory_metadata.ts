@@ -1,6 +1,6 @@
 /** A master's metadata as plain values. */
 import type { MetadataState, MetadataWrite } from "../core/ports.ts";
-import type { Tables } from "./memory.ts";
+import type { Tables } from "./memory_tables.ts";
 import { checkAppend, checkSnapshot } from "./metadata_log.ts";
 
 /** The rows of a memory metadata store. */
