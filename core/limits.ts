@@ -34,8 +34,8 @@ export const QUEUED_BYTES_MAX = 256 * MIB;
 export const SOCKET_BYTES_MAX = 512 * KIB;
 /** Bytes received from one connection and not yet stepped; beyond, it isn't read for a while. */
 export const RECEIVED_BYTES_MAX = 4 * MIB;
-/** Bytes of messages that wait until their sender is accepted. */
-export const EARLY_BYTES_MAX = 80 * MIB;
+/** Bytes of messages that wait until their sender is accepted; beyond, it isn't read. */
+export const EARLY_BYTES_MAX = 4 * MIB;
 /** Connections that are accepted and haven't said who they are. */
 export const UNIDENTIFIED_MAX = 256;
 /** A peer that doesn't take what is sent to it for this long is dropped. */
@@ -111,6 +111,18 @@ export const LOG_ENTRIES_MAX = 1_000;
 export const LACKS_ATTEMPTS_MAX = 3;
 /** How long a client asks for the outcome of a commit whose own time is over. */
 export const OUTCOME_WAIT_MS = 10_000;
+
+/** How far a tid that an import gives may be ahead of the clock. */
+export const IMPORT_AHEAD_MS_MAX = 86_400_000;
+/** Storages that came with a disk that isn't in the registry, of which a master keeps note. */
+export const STRANGERS_MAX = 16;
+/** What a caller may wait at most, in ms: what a timer can hold. */
+export const CALL_TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** Oids that one page of an iteration names at most; a transaction is never cut. */
+export const PAGE_OIDS_MAX = 100_000;
+/** Objects, and bytes of them, that one transaction may write. */
+export const TRANSACTION_OBJECTS_MAX = 60_000;
+export const TRANSACTION_BYTES_MAX = 192 * MIB;
 
 // Adapters
 /** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */

@@ -221,7 +221,7 @@ export const messages = {
     upTo: tid,
     count: integer,
     version: integer,
-  }, { transactions: list(transactionInfo) }),
+  }, { transactions: list(transactionInfo), upTo: tid }),
   digest: ask(0x54, "C>S", "bulk", { partition, upTo: tid, version: integer }, {
     count: integer,
     digest: bytes,

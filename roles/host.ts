@@ -247,11 +247,14 @@ export class Host<C, W, Q, R, A, E, O> {
     const effects = this.#effects;
     this.#effects = [];
     let end: Extract<Effect, { do: "stop" }> | undefined;
+    const heard: PeerEvent<C>[] = [];
     for (const effect of effects) {
       if (effect.do === "stop") end = effect;
-      else this.#perform(effect, now);
+      else heard.push(...this.#perform(effect, now));
       if (this.#ended) return;
     }
+    // what peers said before comes before what has arrived meanwhile
+    this.#mailbox.unshift(...heard.map((event) => ({ from: "host" as const, event })));
     this.#peers.send(now.monoMs);
     if (this.#ended) return;
     for (const effect of effects) if (effect.do === "output") this.#ports.output(effect.output);
@@ -262,11 +265,10 @@ export class Host<C, W, Q, R, A, E, O> {
     if (this.#mailbox.length > 0 || this.#effects.length > 0) this.#schedule();
   }
 
-  #perform(effect: Effect<C, W, Q, R, O>, now: Now): void {
+  #perform(effect: Effect<C, W, Q, R, O>, now: Now): readonly PeerEvent<C>[] {
     if (effect.do === "log") this.#ports.log(effect.level, effect.text, effect.facts);
-    else if (effect.do !== "output") {
-      for (const heard of this.#peers.perform(effect as PeerEffect<C>, now.monoMs)) this.#post(heard);
-    }
+    else if (effect.do !== "output") return this.#peers.perform(effect as PeerEffect<C>, now.monoMs);
+    return [];
   }
 
   #space(now: Now): void {
@@ -300,8 +302,12 @@ export class Host<C, W, Q, R, A, E, O> {
       code: error.code,
       stack: (failure as Error).stack,
     });
-    const done = () => this.#ports.stopped(error);
-    this.#ports.transport.shutdown().then(done, done);
+    const done = async (): Promise<void> => {
+      await this.#ports.transport.shutdown();
+      await this.#ports.store?.close(); // another may open it now; after a failed save it flushes nothing
+    };
+    const stopped = (): void => this.#ports.stopped(error);
+    done().then(stopped, stopped);
   }
 }
 

@@ -58,6 +58,10 @@ const rests: { what: string; dues: () => (number | undefined)[] }[] = [
       bench.asked(conn, "vote", { ttid, version: 1, home: asPartition(0), count: 1, digest, note: null });
       bench.asked(primary, "lock", { epoch: 1, ttid, tid: asTid(40) });
       bench.told(primary, "unlock", { epoch: 1, ttid, tid: asTid(40) });
+      dues.push(bench.machine.due());
+      const next = ttidOf(1 as ClientSession, 2);
+      bench.asked(conn, "check", { ttid: next, version: 1, ageMs: 5, oid: toOid(8), base: ZERO_TID });
+      bench.told(conn, "abort", { ttid: next, epoch: 0, nodes: [] });
       return [...dues, bench.machine.due()];
     },
   },

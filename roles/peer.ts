@@ -222,12 +222,7 @@ export class Peers<C> {
         if (packet.kind === "ask" && packet.message.name === "ping") return this.#deliver(link, packet);
         link.early.push(packet);
         link.earlyBytes += bytes;
-        if (link.earlyBytes > EARLY_BYTES_MAX) {
-          this.#end(link, {
-            code: "tooLarge",
-            message: "Cannot hold more messages of a peer that isn't accepted",
-          }, true);
-        }
+        if (link.earlyBytes > EARLY_BYTES_MAX) this.#transport.setReading(link.conn, false);
         return;
       case "open":
         return this.#deliver(link, packet);
@@ -256,6 +251,7 @@ export class Peers<C> {
     link.phase = "open";
     link.heardMs = nowMs;
     this.#watch(link);
+    if (link.earlyBytes > EARLY_BYTES_MAX) this.#transport.setReading(conn, true);
     const early = link.early;
     link.early = [];
     link.earlyBytes = 0;
@@ -461,10 +457,12 @@ export class Peers<C> {
     link.phase = "closing";
     link.early = [];
     this.#deadlines.set(link, this.#nowMs + WRITE_TIMEOUT_MS);
+    // why the connection ended says nothing about what was asked on it
+    const gone: WireError = { code: "lost", message: error.message };
     for (const question of [...link.questions.values()]) {
       this.#closeQuestion(question);
       const { context, name } = question;
-      if (name !== "ping") this.#out.push({ type: "failed", conn, context, name, error });
+      if (name !== "ping") this.#out.push({ type: "failed", conn, context, name, error: gone });
     }
     const known = !link.incoming || phase === "waiting" || phase === "open";
     const target = link.target === undefined ? {} : { target: link.target };

@@ -38,7 +38,9 @@ export class View {
     if (body.epoch < this.epoch) {
       return `its epoch ${body.epoch} is older than ${this.epoch}, which was seen before`;
     }
-    if (body.lastTid < this.lastTid && body.truncations <= this.truncations) {
+    // to an admin a primary speaks before it knows: it has no session, and reads nothing
+    const reads = body.session !== 0;
+    if (reads && body.lastTid < this.lastTid && body.truncations <= this.truncations) {
       return `its last tid ${body.lastTid} is before ${this.lastTid}, and nothing was truncated`;
     }
     this.clusterId = body.clusterId;
@@ -47,7 +49,7 @@ export class View {
     this.session = body.session as ClientSession;
     this.truncations = body.truncations;
     this.phase = body.phase;
-    this.lastTid = body.lastTid;
+    this.lastTid = reads || body.lastTid > this.lastTid ? body.lastTid : this.lastTid;
     this.table = PartitionTable.ofImage(body.image);
     this.nodes.clear();
     for (const node of body.nodes) this.nodes.set(node.index, node);

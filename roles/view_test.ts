@@ -82,7 +82,8 @@ test("View.told() applies a difference of the table whose digest fits", () => {
 });
 
 const misfits = [
-  { what: "another base", body: { base: 3, version: 4 } },
+  { what: "a later base", body: { base: 3, version: 4 } },
+  { what: "an earlier base", body: { base: 0, version: 1 } },
   { what: "another generation", body: { generation: 2 } },
   { what: "another digest", body: { digest: new Uint8Array(16) } },
   { what: "a short digest", body: { digest: new Uint8Array() } },

@@ -32,8 +32,11 @@ export class FakeCluster implements Calling {
       this.commits.push(commit);
       return { tid, ttid: 1n as never };
     },
-    transactions: ({ after, upTo, count }) =>
-      this.commits.filter(({ restoreTid: tid }) => after < tid! && tid! <= upTo).slice(0, count).map(infoOf),
+    transactions: ({ after, upTo, count }) => {
+      const found = this.commits.filter(({ restoreTid: tid }) => after < tid! && tid! <= upTo).map(infoOf);
+      const transactions = found.slice(0, count);
+      return { transactions, upTo: transactions.length < found.length ? transactions.at(-1)!.tid : upTo };
+    },
     loadExact: ({ oid, tid }) => this.#load(oid, tid, (at) => at === tid),
     loadMany: ({ oids, at }) => oids.map((oid) => this.#load(oid, at, (tid) => tid <= at)),
   };

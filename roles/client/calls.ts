@@ -64,10 +64,10 @@ export interface Calls {
   };
   readonly newOids: { readonly request: { readonly count: number }; readonly result: readonly Oid[] };
   readonly commit: { readonly request: Commit; readonly result: { readonly tid: Tid; readonly ttid: Ttid } };
-  /** Transactions with after < tid <= upTo over all partitions, ascending, `count` at most. */
+  /** Transactions with after < tid <= upTo over all partitions, ascending, `count` at most: all of them up to the result's `upTo`. */
   readonly transactions: {
     readonly request: { readonly after: Tid; readonly upTo: Tid; readonly count: number };
-    readonly result: readonly TransactionInfo[];
+    readonly result: { readonly transactions: readonly TransactionInfo[]; readonly upTo: Tid };
   };
   /** Begins or ends the import stage. */
   readonly stage: {

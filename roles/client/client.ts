@@ -131,6 +131,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       default: {
         const question = this.#site.view.told(conn, message, { of: "table" } as const);
         if (question) this.#site.emit(question);
+        if (message.name === "nodes") {
+          for (const { index, state } of message.body.nodes) {
+            if (state === "unavailable") this.#links.drop(index);
+          }
+        }
         this.#reads.retryAll();
       }
     }

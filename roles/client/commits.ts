@@ -36,6 +36,9 @@ import type { ClientContext, Site } from "./site.ts";
 
 const NO_BYTES = new Uint8Array();
 
+/** What is asked for commits. */
+type CommitContext = Exclude<ClientContext, { of: "call" | "table" | "read" | "digest" }>;
+
 /** The commits that are under way. */
 export class Commits {
   #site: Site;
@@ -82,6 +85,7 @@ export class Commits {
       conflicts: new Map(),
       refusal: undefined,
       catchingUp: false,
+      late: false,
     };
     this.#running.set(call, running);
     this.#start(running);
@@ -106,10 +110,10 @@ export class Commits {
 
   /** A storage or the primary has answered. */
   answered(
-    context: Exclude<ClientContext, { of: "call" | "table" | "read" | "digest" }>,
+    context: CommitContext,
     message: AnswerMessage,
   ): void {
-    const running = this.#running.get(context.call);
+    const running = this.#attemptOf(context);
     if (!running) return;
     switch (context.of) {
       case "store":
@@ -130,6 +134,9 @@ export class Commits {
       case "outcome":
         if (message.name !== "outcome") return;
         if (message.body.tid !== null) return this.#committed(running, message.body.tid);
+        if (running.late) {
+          return this.#end(running, new UnreachableError("Cannot commit in time: nothing of it is stored"));
+        }
         this.#reset(running);
         return this.#start(running);
     }
@@ -137,10 +144,10 @@ export class Commits {
 
   /** A question of a commit failed. */
   failed(
-    context: Exclude<ClientContext, { of: "call" | "table" | "read" | "digest" }>,
+    context: CommitContext,
     error: WireError,
   ): void {
-    const running = this.#running.get(context.call);
+    const running = this.#attemptOf(context);
     if (!running) return;
     switch (context.of) {
       case "store":
@@ -155,10 +162,16 @@ export class Commits {
         return; // the primary is lost: a new session begins
       case "finish":
         return this.#finishFailed(running, error);
-      case "outcome":
-        if (error.code !== "outcomePending") return; // asked again under the next session, or when its time is over
-        return this.#end(running, new OutcomePendingError(running.ttid));
+      case "outcome": // asked again, under the next session if the primary is lost
+        if (error.code !== "lost") running.retryMs = this.#site.now.monoMs + RETRY_DELAY_MS_MAX;
+        return;
     }
+  }
+
+  /** The commit that a question belongs to, unless it was begun again since. */
+  #attemptOf(context: CommitContext): Running | undefined {
+    const running = this.#running.get(context.call);
+    return "ttid" in context && context.ttid !== running?.ttid ? undefined : running;
   }
 
   /** Waits and commits whose time is over. */
@@ -169,6 +182,7 @@ export class Commits {
       else if (running.retryMs !== undefined && monoMs >= running.retryMs) {
         running.retryMs = undefined;
         if (running.step === "voting") this.#catchUp(running);
+        if (running.step === "outcome") this.#askOutcome(running);
       }
     }
   }
@@ -177,6 +191,7 @@ export class Commits {
   #late(running: Running): void {
     if (running.step === "finishing") {
       running.step = "outcome";
+      running.late = true;
       running.untilMs = this.#site.now.monoMs + OUTCOME_WAIT_MS;
       return this.#askOutcome(running);
     }
@@ -273,7 +288,7 @@ export class Commits {
     const { version } = this.#site.view.table!;
     const options = {
       context: { of: "store", call, node, round, oid } as const,
-      withinMs: Math.max(untilMs - this.#site.now.monoMs, 1),
+      withinMs: this.#patienceOf(untilMs),
     };
     if (mode === "check") return this.#site.ask(conn, "check", { ttid, version, ageMs, oid, base }, options);
     const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
@@ -301,8 +316,16 @@ export class Commits {
       : null;
     const digest = evidenceDigest(items, this.#site.ports.digest);
     const body: Body<"vote"> = { ttid, version: table!.version, home, count: items.length, digest, note };
-    const withinMs = Math.max(untilMs - this.#site.now.monoMs, 1);
-    this.#site.ask(conn, "vote", body, { context: { of: "vote", call, node, round }, withinMs });
+    const options = {
+      context: { of: "vote", call, node, round } as const,
+      withinMs: this.#patienceOf(untilMs),
+    };
+    this.#site.ask(conn, "vote", body, options);
+  }
+
+  /** Questions of a commit outlast it: that its caller's time is over must not look like a storage that fails. */
+  #patienceOf(untilMs: number): number {
+    return Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
   }
 
   #voter(running: Running, context: { node: NodeIndex; round: number }): Voter | undefined {
@@ -323,7 +346,8 @@ export class Commits {
       case "lacks":
         voter.lacks += 1;
         if (voter.lacks <= LACKS_ATTEMPTS_MAX) return this.#sendTo(running, voter);
-        this.#markFailed(voter, error);
+        running.refusal ??= errorOf(error); // no node's failure: one of us two counts wrongly
+        voter.state = "refused";
         break;
       case "notAssigned":
         running.voters.delete(voter.node);
@@ -353,7 +377,7 @@ export class Commits {
     running.catchingUp = true;
     const withinMs = Math.max(running.untilMs - this.#site.now.monoMs, 1);
     this.#site.ask(this.#site.primary, "sync", {}, {
-      context: { of: "catchUp", call: running.call },
+      context: { of: "catchUp", call: running.call, ttid: running.ttid },
       withinMs,
     });
   }
@@ -407,8 +431,8 @@ export class Commits {
         { node, state, failedSession },
       ) => (state === "failed" ? [{ node, session: failedSession }] : [])),
     };
-    const withinMs = Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
-    this.#site.ask(primary, "finish", body, { context: { of: "finish", call }, withinMs });
+    const withinMs = this.#patienceOf(untilMs);
+    this.#site.ask(primary, "finish", body, { context: { of: "finish", call, ttid }, withinMs });
   }
 
   #finishFailed(running: Running, error: WireError): void {
@@ -438,7 +462,7 @@ export class Commits {
     if (primary === undefined) return;
     const { ttid, home, call, untilMs } = running;
     const withinMs = Math.max(untilMs - now.monoMs, 1);
-    this.#site.ask(primary, "outcome", { ttid, home }, { context: { of: "outcome", call }, withinMs });
+    this.#site.ask(primary, "outcome", { ttid, home }, { context: { of: "outcome", call, ttid }, withinMs });
   }
 
   /** Nothing of it stays anywhere: told on the direct connections (in order behind the stores) and through the primary. */
@@ -461,6 +485,13 @@ export class Commits {
 
   #end(running: Running, error: DatabaseError): void {
     this.#running.delete(running.call);
+    const { primary, view } = this.#site;
+    // A committer hears of its tid by that answer only: without it, a new session begins, and says where it begins.
+    if (running.step === "outcome" && primary !== undefined) {
+      const message = "An answer of the primary may have been missed: a new session is begun";
+      const gone: WireError = { code: "sessionEnded", message, detail: { session: view.session } };
+      this.#site.emit({ do: "close", conn: primary, error: gone });
+    }
     this.#site.fail(running.call, error);
   }
 }

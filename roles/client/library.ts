@@ -4,7 +4,14 @@
 import { AbortedError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
-import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
+import {
+  CALL_TIMEOUT_MS_MAX,
+  NOTE_BYTES_MAX,
+  OBJECT_BYTES_MAX,
+  REQUEST_TIMEOUT_MS,
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_OBJECTS_MAX,
+} from "../../core/limits.ts";
 import type { NodeInfo, TransactionInfo } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
 import type { TransactionRecord, TransactionSource } from "../../core/records.ts";
@@ -68,10 +75,13 @@ export class Caller {
     withinMs: number = REQUEST_TIMEOUT_MS,
   ): Promise<Calls[N]["result"]> {
     if (this.#ended) return Promise.reject(this.#ended);
+    if (!(withinMs > 0)) {
+      return Promise.reject(new RangeError(`Cannot ${name} within ${withinMs} ms: expected more than 0`));
+    }
     const call = this.#next++;
     return new Promise((resolve, reject) => {
       this.#open.set(call, { resolve, reject });
-      this.#post({ type: "call", call, name, request, withinMs });
+      this.#post({ type: "call", call, name, request, withinMs: Math.min(withinMs, CALL_TIMEOUT_MS_MAX) });
     });
   }
 
@@ -143,6 +153,7 @@ function existing(
 /** Reads of one snapshot, and writes that are committed together or not at all. */
 export class Transaction extends Snapshot {
   #writes = new Map<Oid, Write>();
+  #bytes = 0; // of their data
   #bases = new Map<Oid, Tid>();
   #checks = new Map<Oid, Tid>();
   #note: TransactionNote = {};
@@ -200,7 +211,7 @@ export class Transaction extends Snapshot {
         `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}`,
       );
     }
-    this.#write(oid, data, options.base);
+    this.#write(oid, data.slice(), options.base); // the caller may use its buffer again
   }
 
   /** Deletes an object: later snapshots don't have it, earlier ones do. */
@@ -268,6 +279,16 @@ export class Transaction extends Snapshot {
 
   #write(oid: Oid, data: Uint8Array | null, base: Tid | undefined): void {
     this.#mustBeOpen("store");
+    const before = this.#writes.get(oid);
+    const bytes = this.#bytes + (data?.length ?? 0) - (before?.data?.length ?? 0);
+    const objects = this.#writes.size + (before ? 0 : 1);
+    if (bytes > TRANSACTION_BYTES_MAX || objects > TRANSACTION_OBJECTS_MAX) {
+      const limits = `${TRANSACTION_OBJECTS_MAX} objects and ${TRANSACTION_BYTES_MAX} bytes`;
+      throw new RangeError(
+        `Cannot store object ${oid}: a transaction takes ${limits}; commit and begin another`,
+      );
+    }
+    this.#bytes = bytes;
     this.#writes.set(oid, {
       oid,
       base: base ?? this.#writes.get(oid)?.base ?? this.#bases.get(oid) ?? ZERO_TID,

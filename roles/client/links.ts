@@ -83,8 +83,16 @@ export class Links {
     }
     this.#links.delete(node);
     this.#nodes.delete(event.conn);
-    for (const use of link.waiting) use(undefined, event.error);
+    const error: WireError = { code: "lost", message: event.error.message };
+    for (const use of link.waiting) use(undefined, error);
     return node;
+  }
+
+  /** The primary has lost a storage: what we asked it is asked elsewhere. */
+  drop(node: NodeIndex): void {
+    const conn = this.#links.get(node)?.conn;
+    const error: WireError = { code: "lost", message: `The cluster has lost storage ${node}` };
+    if (conn !== undefined) this.#site.emit({ do: "close", conn, error });
   }
 
   /** The session is over: so are all its connections. */

@@ -50,6 +50,8 @@ export interface Running {
   refusal: DatabaseError | undefined;
   /** The table is asked anew before nodes are chosen again. */
   catchingUp: boolean;
+  /** Its caller's time is over: only the outcome of its finish is waited for. */
+  late: boolean;
 }
 
 /** The objects of a transaction, each once: a write counts for its check, the last write for the earlier ones. */

@@ -4,7 +4,7 @@
  * until all others were tried; then the read catches up with the primary, whose table may have changed, and starts over.
  */
 import { type DatabaseError, UnreachableError } from "../../core/errors.ts";
-import { partitionOf } from "../../core/ids.ts";
+import { partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import {
   LOAD_MANY_MAX,
@@ -34,6 +34,8 @@ interface Read {
   readonly tried: Set<NodeIndex>[];
   readonly loaded: (LoadedRevision | undefined)[];
   readonly transactions: TransactionInfo[];
+  /** Transactions are complete up to here, over all storages. */
+  upTo: Tid;
   open: number;
   delayMs: number;
   /** While it waits to start over. */
@@ -74,6 +76,7 @@ export class Reads {
       tried: units.map(() => new Set()),
       loaded: units.map(() => undefined),
       transactions: [],
+      upTo: request.name === "transactions" ? request.upTo : ZERO_TID,
       open: units.length,
       delayMs: RETRY_DELAY_MS_MIN,
       retryMs: undefined,
@@ -112,7 +115,8 @@ export class Reads {
         break;
       case "transactions": {
         // a partition that was asked for again elsewhere has two answers: the first one counts
-        const open = new Set(context.units.map((unit) => read.units[unit]));
+        const open = new Set(context.units.flatMap((unit) => read.units[unit] ?? []));
+        if (open.size > 0 && message.body.upTo < read.upTo) read.upTo = message.body.upTo;
         const { partitions } = this.#site.view.table!;
         read.transactions.push(
           ...message.body.transactions.filter(({ tid }) => open.has(partitionOf(tid, partitions))),
@@ -198,7 +202,10 @@ export class Reads {
     for (const unit of units) read.tried[unit]!.add(node);
     const context = { of: "read", call: read.call, node, units } as const;
     this.#links.with(node, (conn, error) => {
-      if (!this.#reads.has(read.call)) return;
+      if (!this.#reads.has(read.call) || units.some((unit) => read.units[unit] === undefined)) {
+        const open = units.filter((unit) => read.units[unit] !== undefined);
+        return this.#reads.has(read.call) && open.length > 0 ? this.#send(read, open) : undefined;
+      }
       if (conn === undefined) {
         return this.failed(context, error ?? { code: "lost", message: "Lost the storage" });
       }
@@ -266,9 +273,13 @@ export class Reads {
     this.#reads.delete(read.call);
     const { request, loaded, transactions } = read;
     if (request.name === "transactions") {
-      transactions.sort((a, b) => (a.tid < b.tid ? -1 : 1));
-      // no storage says more than a page: behind it, only some have been heard
-      this.#site.settle(read.call, transactions.slice(0, Math.min(request.count, PAGE_TRANSACTIONS)));
+      const whole = transactions.filter(({ tid }) => tid <= read.upTo).sort((
+        a,
+        b,
+      ) => (a.tid < b.tid ? -1 : 1));
+      const page = whole.slice(0, request.count);
+      const upTo = page.length < whole.length ? page.at(-1)!.tid : read.upTo;
+      this.#site.settle(read.call, { transactions: page, upTo });
     } else this.#site.settle(read.call, request.name === "loadMany" ? loaded : loaded[0]);
   }
 

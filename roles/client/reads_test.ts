@@ -224,20 +224,30 @@ test("Reads asks storages that run and have a readable cell, and no others", () 
   assert.deepEqual(ask.message, { name: "load", body: { oid: 1n, at: 50n, version: 2 } });
 });
 
-test("Reads prefers a storage that is connected, then one that hasn't failed", () => {
-  const hand = new Hand();
-  hand.call("load", { oid: toOid(1), at: asTid(50) });
-  const first = hand.next();
-  for (const oid of [2, 3, 4]) {
-    hand.call("load", { oid: toOid(oid), at: asTid(50) });
-    assert.equal(hand.next().node, first.node, "the other one isn't connected");
-  }
-  hand.fails(first.ask, timedOut);
-  const second = hand.next();
-  assert.notEqual(second.node, first.node);
-  hand.call("load", { oid: toOid(5), at: asTid(50) });
-  assert.equal(hand.next().node, second.node);
-});
+for (const first of [1, 2]) {
+  test(`Reads prefers the storage that is connected, here s${first}, then one that hasn't failed`, () => {
+    const hand = new Hand();
+    const other = 3 - first;
+    const stateOf = (state: string) => {
+      const node = { index: asNode(other + 1), name: `s${other}`, role: "storage", address: `s${other}:1` };
+      hand.takes(hand.bench.told(hand.primary, "nodes", { nodes: [{ ...node, state, session: 5 }] }));
+    };
+    stateOf("pending");
+    hand.call("load", { oid: toOid(1), at: asTid(50) });
+    const asked = hand.next();
+    stateOf("running");
+    for (const oid of [2, 3, 4]) {
+      hand.call("load", { oid: toOid(oid), at: asTid(50) });
+      assert.equal(hand.next().node, asked.node);
+    }
+
+    hand.fails(asked.ask, timedOut);
+
+    assert.equal(hand.next().node, other + 1);
+    hand.call("load", { oid: toOid(5), at: asTid(50) });
+    assert.equal(hand.next().node, other + 1, "the one that failed comes behind");
+  });
+}
 
 test("Reads.loadMany sends one message a storage and gives the objects in the order of its oids", () => {
   const hand = new Hand({ replicas: 0 });
@@ -299,26 +309,40 @@ const info = (tid: number): TransactionInfo => ({
   oids: [],
 });
 
-/** Transactions of partitions, as a storage would answer that has tids 1 to `last`. */
-function pageOf(ask: Ask, last: number): { transactions: TransactionInfo[] } {
+/** What a storage that has these tids answers: a page, and up to where it is everything. */
+function pageOf(ask: Ask, tids: readonly number[]): Answer<"transactions"> {
   assert.ok(ask.message.name === "transactions");
-  const { partitions, after, upTo, count } = ask.message.body;
-  const all = Array.from({ length: last }, (_, at) => at + 1)
-    .filter((tid) =>
-      (partitions as readonly number[]).includes(tid % 4) && tid > Number(after) && tid <= Number(upTo)
-    );
-  return { transactions: all.slice(0, count).map(info) };
+  const { partitions, after, upTo } = ask.message.body;
+  const count = Math.min(ask.message.body.count, PAGE_TRANSACTIONS);
+  const all = tids.filter((tid) =>
+    partitions.includes(asPartition(tid % 4)) && tid > Number(after) && tid <= Number(upTo)
+  );
+  const page = all.slice(0, count);
+  return { transactions: page.map(info), upTo: page.length < count ? upTo : asTid(page.at(-1)!) };
 }
 
-const tidsOf = (found: unknown): number[] => (found as TransactionInfo[]).map(({ tid }) => Number(tid));
+/** The result of a call, in numbers. */
+function resultOf(hand: Hand, call: number): { tids: number[]; upTo: number } {
+  const { transactions, upTo } = hand.ends.get(call) as Calls["transactions"]["result"];
+  return { tids: transactions.map(({ tid }) => Number(tid)), upTo: Number(upTo) };
+}
+
+const upToTid = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
 const range = { after: asTid(0), upTo: asTid(90) as Tid };
 
 test("Reads.transactions asks each partition once, one message a storage, and gives them in tid order", () => {
   const hand = new Hand({ replicas: 0 });
   const call = hand.call("transactions", { ...range, count: 50 });
   const asked = [hand.next(), hand.next()];
-  for (const { ask } of asked.reverse()) hand.answers(ask, pageOf(ask, 90));
-  assert.deepEqual(tidsOf(hand.ends.get(call)), Array.from({ length: 50 }, (_, at) => at + 1));
+  for (const { ask } of asked.reverse()) hand.answers(ask, pageOf(ask, upToTid(90)));
+  assert.deepEqual(resultOf(hand, call), { tids: upToTid(50), upTo: 50 });
+});
+
+test("Reads.transactions that has seen everything says so", () => {
+  const hand = new Hand({ replicas: 0 });
+  const call = hand.call("transactions", { ...range, count: 50 });
+  for (const { ask } of [hand.next(), hand.next()]) hand.answers(ask, pageOf(ask, upToTid(20)));
+  assert.deepEqual(resultOf(hand, call), { tids: upToTid(20), upTo: 90 });
 });
 
 test("Reads.transactions names none twice when it starts over while an answer is on its way", () => {
@@ -330,29 +354,23 @@ test("Reads.transactions names none twice when it starts over while an answer is
   const again = hand.asks.splice(0);
   assert.deepEqual(again.map(({ node }) => node).sort(), [first.node, second.node].sort());
 
-  hand.answers(second.ask, pageOf(second.ask, 20));
-  for (const { ask } of again.sort((a, b) => b.node - a.node)) hand.answers(ask, pageOf(ask, 20));
+  hand.answers(second.ask, pageOf(second.ask, upToTid(20)));
+  for (const { ask } of again.sort((a, b) => b.node - a.node)) hand.answers(ask, pageOf(ask, upToTid(20)));
 
-  assert.deepEqual(tidsOf(hand.ends.get(call)), Array.from({ length: 20 }, (_, at) => at + 1));
+  assert.deepEqual(resultOf(hand, call), { tids: upToTid(20), upTo: 90 });
 });
 
-test("Reads.transactions gives a page at most, because behind it some storages haven't said all", () => {
+test("Reads.transactions gives nothing behind what some storage hasn't told yet", () => {
   const hand = new Hand({ replicas: 0 });
   const call = hand.call("transactions", { after: asTid(0), upTo: asTid(5_000), count: 1_000 });
-  const asked = [hand.next(), hand.next()];
-  for (const { ask, node } of asked) {
-    // one storage has all the transactions of the beginning
-    assert.ok(ask.message.name === "transactions" && ask.message.body.count <= PAGE_TRANSACTIONS);
-    const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) =>
-      (tid % 2 === 0) === (node === 2)
-    );
-    const some = node === 2 ? all : all.filter((tid) => tid > 400);
-    hand.answers(ask, { transactions: some.slice(0, ask.message.body.count).map(info) });
-  }
-  const tids = tidsOf(hand.ends.get(call));
-  const all = Array.from({ length: 900 }, (_, at) => at + 1).filter((tid) => tid % 2 === 0 || tid > 400);
-  assert.deepEqual(tids, all.slice(0, tids.length), "no gap");
-  assert.equal(tids.length, PAGE_TRANSACTIONS);
+  // one storage has all the transactions of the beginning, and its page ends there
+  const tids = upToTid(900).filter((tid) => tid % 2 === 0 || tid > 400);
+  for (const { ask } of [hand.next(), hand.next()]) hand.answers(ask, pageOf(ask, tids));
+
+  const found = resultOf(hand, call);
+
+  assert.ok(found.upTo >= 200 && found.upTo < 400, `up to ${found.upTo}`);
+  assert.deepEqual(found.tids, tids.filter((tid) => tid <= found.upTo), "no gap");
 });
 
 test("Reads ends a read with the error of a storage that no other storage would answer better", () => {

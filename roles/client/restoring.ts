@@ -6,7 +6,13 @@
 import { DatabaseError } from "../../core/errors.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
-import { LOAD_MANY_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
+import {
+  LOAD_MANY_MAX,
+  OBJECT_BYTES_MAX,
+  PAGE_TRANSACTIONS,
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_OBJECTS_MAX,
+} from "../../core/limits.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { ObjectRecord, TransactionRecord, TransactionSource } from "../../core/records.ts";
 import type { CallName, Calls, LoadedRevision, Write } from "./calls.ts";
@@ -33,6 +39,7 @@ export class Restoration {
   #client: Calling;
   #note: RestoredNote | undefined;
   #writes = new Map<Oid, Write>();
+  #bytes = 0; // of their data
 
   /** Made by `Client.restoring()`. */
   constructor(client: Calling) {
@@ -43,6 +50,7 @@ export class Restoration {
   begin(note: RestoredNote): void {
     this.#note = note;
     this.#writes.clear();
+    this.#bytes = 0;
   }
 
   /**
@@ -53,7 +61,21 @@ export class Restoration {
    * @throws DatabaseError `noSuchRevision` when `from` isn't there
    */
   async restore(oid: Oid, data: Uint8Array | null | undefined, from?: Tid): Promise<void> {
+    if ((data?.length ?? 0) > OBJECT_BYTES_MAX) {
+      const message = `Cannot restore object ${
+        hexOf(oid)
+      }: ${data?.length} bytes are more than ${OBJECT_BYTES_MAX}`;
+      throw new DatabaseError("tooLarge", message);
+    }
     const bytes = data === undefined ? await this.#dataOf(oid, from ?? ZERO_TID) : data;
+    this.#bytes += bytes?.length ?? 0;
+    if (this.#bytes > TRANSACTION_BYTES_MAX || this.#writes.size >= TRANSACTION_OBJECTS_MAX) {
+      const limits = `${TRANSACTION_OBJECTS_MAX} objects and ${TRANSACTION_BYTES_MAX} bytes`;
+      throw new DatabaseError(
+        "tooLarge",
+        `Cannot restore object ${hexOf(oid)}: a transaction takes ${limits}`,
+      );
+    }
     this.#writes.delete(oid); // what comes last stands last
     this.#writes.set(oid, {
       oid,
@@ -153,10 +175,8 @@ export async function* transactionsBetween(
 ): AsyncGenerator<TransactionInfo> {
   for (let last = after; last < upTo;) {
     const page = await client.call("transactions", { after: last, upTo, count: PAGE_TRANSACTIONS });
-    yield* page;
-    const end = page.at(-1);
-    if (end === undefined || page.length < PAGE_TRANSACTIONS) return;
-    last = end.tid;
+    yield* page.transactions;
+    last = page.upTo;
   }
 }
 

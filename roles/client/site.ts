@@ -1,6 +1,6 @@
 /** What the parts of a client share: the view of the cluster, ports, and where effects go. */
 import { DatabaseError } from "../../core/errors.ts";
-import type { Conn, NodeIndex, Oid, Tid } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
 import { OBJECT_BYTES_MAX } from "../../core/limits.ts";
 import { ask } from "../../core/machine.ts";
 import type { Effect, Now } from "../../core/machine.ts";
@@ -29,7 +29,8 @@ export type ClientContext =
     readonly oid: Oid;
   }
   | { readonly of: "vote"; readonly call: number; readonly node: NodeIndex; readonly round: number }
-  | { readonly of: "finish" | "outcome" | "catchUp"; readonly call: number };
+  /** Of one attempt: answers to an earlier one are none of this one's. */
+  | { readonly of: "finish" | "outcome" | "catchUp"; readonly call: number; readonly ttid: Ttid };
 
 /** Effects of a client. */
 export type ClientEffect = Effect<ClientContext, never, never, never, ClientOutput>;
@@ -109,7 +110,7 @@ export class Site {
   }
 
   /**
-   * A revision as programs see it. Undefined: its data doesn't match its checksum.
+   * A revision as programs see it. Undefined: its data doesn't match its checksum, or can't be expanded.
    * What ends beyond our last tid counts as current: that transaction isn't published to us.
    */
   open({ tid, next, compression, checksum, data, link }: Revision): LoadedRevision | undefined {

@@ -10,7 +10,7 @@
 import { unreachable } from "../../core/errors.ts";
 import { sessionOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
-import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS, STOP_DEADLINE_MS } from "../../core/limits.ts";
+import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS, STOP_DEADLINE_MS, STRANGERS_MAX } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
@@ -161,7 +161,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const registered = this.#site.metadata.storageOf(hello.diskId);
     const node = registered && this.#storages.node(registered.index as NodeIndex);
     if (!node) {
-      this.#storages.strangers.set(hello.name, { diskId: hello.diskId, address: hello.address });
+      if (this.#storages.strangers.size < STRANGERS_MAX) {
+        this.#storages.strangers.set(hello.name, { diskId: hello.diskId, address: hello.address });
+      }
       const message =
         `Cannot admit storage "${hello.name}": disk ${hello.diskId} isn't in the registry of cluster "${this.#site.metadata.cluster}"`;
       this.#site.log("error", message);
@@ -218,9 +220,10 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const client = this.#clients.at(asker.conn);
     if (client) return this.#clientAsked(asker, client, message);
     if (message.name === "settle" && this.#storages.at(asker.conn)) {
-      return this.#site.emit(
-        answer(asker, "settle", { accepted: this.#transactions.settle(message.body.ttid) }),
-      );
+      // before it has verified, a primary knows of no transaction: what it is asked for may be committed yet
+      const knows = this.#site.phase === "running" || this.#site.phase === "stopping";
+      const accepted = !knows || this.#transactions.settle(message.body.ttid);
+      return this.#site.emit(answer(asker, "settle", { accepted }));
     }
     if (message.name === "stop" && !this.#storages.at(asker.conn)) {
       return this.#beginStop({ everything: true, asker });
@@ -272,6 +275,11 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
 
   #answered(context: MasterContext, message: AnswerMessage): void {
     const node = this.#current(context);
+    if (context.of === "outcome") {
+      if (!node) this.#outcomes.next(context);
+      else if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
+      return;
+    }
     if (!node) return;
     switch (context.of) {
       case "fence":
@@ -293,9 +301,6 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
           this.#recovery.fate(node.index, context.ttid, message.body.tid);
         }
         return;
-      case "outcome":
-        if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
-        return;
     }
   }
 
@@ -305,12 +310,15 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const node = this.#current(context);
     if (!node || error.code === "lost") return; // its `lost` follows
     if (context.of === "fence") node.problem = error.message;
+    node.knowsBetter = error.code === "staleEpoch" || error.code === "staleTable";
     this.#site.log("error", `Giving up storage ${node.name}: ${name} failed`, {
       code: error.code,
       reason: error.message,
     });
     this.#site.emit({ do: "close", conn: node.conn!, error });
     this.#storageLost(node, error.message);
+    // what we decide from here on may be wrong: we outdate, or publish, what somebody else decided otherwise
+    if (node.knowsBetter && this.#recovery.isDeciding && !this.#stop) this.#recover();
   }
 
   #lost(conn: Conn, error: WireError): void {
@@ -362,10 +370,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #outdate(nodes: ReadonlySet<NodeIndex>, cells: readonly { partition: Partition; node: NodeIndex }[]): void {
     const leaving = [...nodes].map((index) => this.#storages.node(index)!);
     for (const node of leaving) node.leaving += 1;
-    this.#site.outdate(cells, (changes, version) => {
+    this.#site.outdate(cells, (changes, version, digest) => {
       const { epoch, table } = this.#site;
       const body = { generation: table.generation, base: version - 1, version, cells: changes, epoch };
-      const digest = table.digest(this.#site.digest);
       this.#site.emit(
         tell([...this.#storages.conns("pending", "running"), ...this.#clients.followers], "tableChange", {
           ...body,

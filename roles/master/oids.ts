@@ -1,4 +1,5 @@
 /** Oids for clients: granted below a mark that is held, so that none is granted twice. */
+import { ID_MAX } from "../../core/ids.ts";
 import type { Conn, Oid } from "../../core/ids.ts";
 import { OID_BLOCK } from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
@@ -33,8 +34,13 @@ export class OidGrants {
     for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
       const { asker, count } = first;
       const end = this.#site.nextOid + BigInt(count) - 1n;
+      if (end > ID_MAX) {
+        this.#waiting.shift();
+        this.#site.refuse(asker, { code: "tooLarge", message: `Cannot grant ${count} oids: none are left` });
+        continue;
+      }
       if (end > this.#site.metadata.oidMark) {
-        const oid = (end + BigInt(OID_BLOCK)) as Oid;
+        const oid = this.#site.oidMarkFor(end);
         return this.#site.propose({ type: "oidMark", oid }, () => this.#grant());
       }
       this.#waiting.shift();

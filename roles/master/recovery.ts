@@ -67,6 +67,8 @@ export class Recovery {
   get waitingFor(): string {
     switch (this.#step.is) {
       case "fencing": {
+        const [better] = this.#better;
+        if (better) return `the newest metadata: storage ${better.name} has seen a later epoch or table`;
         const rows = this.#site.table.unready();
         if (rows.length > 0) {
           return `storages with partitions ${rows.slice(0, 5).join(", ")}${rows.length > 5 ? ", ..." : ""}`;
@@ -78,6 +80,11 @@ export class Recovery {
       default:
         return this.#step.is;
     }
+  }
+
+  /** Whether it has begun to decide, or is done. */
+  get isDeciding(): boolean {
+    return this.#step.is !== "opening" && this.#step.is !== "fencing";
   }
 
   /** When the grace time ends. */
@@ -165,6 +172,11 @@ export class Recovery {
     this.#advance();
   }
 
+  /** Storages that know of a later epoch or table than we do: with our metadata nothing may be decided. */
+  get #better(): StorageNode[] {
+    return this.#storages.all.filter(({ knowsBetter }) => knowsBetter);
+  }
+
   /** Readable nodes of the table that aren't fenced. */
   #absent(): StorageNode[] {
     return this.#storages.all.filter((node) =>
@@ -175,7 +187,7 @@ export class Recovery {
   #decide(): void {
     if (this.#step.is !== "fencing") return;
     const { table, now } = this.#site;
-    if (!table.isOperational()) {
+    if (!table.isOperational() || this.#better.length > 0) {
       this.#step.untilMs = undefined;
       return;
     }
@@ -195,9 +207,8 @@ export class Recovery {
     if (cells.length === 0) return this.#verify();
     const { epoch } = this.#site;
     this.#site.log("warning", "Going on without storages", { absent: absent.map(({ name }) => name) });
-    this.#site.outdate(cells, (changes, version) => {
+    this.#site.outdate(cells, (changes, version, digest) => {
       if (this.#step.is !== "outdating" || this.#site.epoch !== epoch) return;
-      const digest = this.#site.table.digest(this.#site.digest);
       const body = {
         generation: table.generation,
         base: version - 1,

@@ -1,6 +1,7 @@
 /** What the parts of a master share: the held metadata, what is proposed beyond it, the phase, and where effects go. */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { ZERO_TID } from "../../core/ids.ts";
+import { ID_MAX, ZERO_TID } from "../../core/ids.ts";
+import { OID_BLOCK } from "../../core/limits.ts";
 import type { Effect, Now } from "../../core/machine.ts";
 import type { CellChange, WireError } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
@@ -99,7 +100,7 @@ export class Site {
   /** Proposes that cells are outdated. */
   outdate(
     cells: readonly { readonly partition: Partition; readonly node: NodeIndex }[],
-    held: (changes: CellChange[], version: number) => void,
+    held: (changes: CellChange[], version: number, digest: Uint8Array) => void,
   ): void {
     const version = this.proposed.version + 1;
     const changes = cells.map(({ partition, node }) => ({
@@ -109,6 +110,7 @@ export class Site {
       since: version,
     }));
     this.proposed.apply(version, changes);
+    const digest = this.proposed.digest(this.digest); // later entries of the same save must not change it
     for (const { partition } of changes) {
       this.#pending.set(partition, (this.#pending.get(partition) ?? 0) + 1);
     }
@@ -118,8 +120,14 @@ export class Site {
         if (left === 0) this.#pending.delete(partition);
         else this.#pending.set(partition, left);
       }
-      held(changes, version);
+      held(changes, version, digest);
     });
+  }
+
+  /** A mark for oids up to this one, with a block to spare; it stays within what an oid may be. */
+  oidMarkFor(oid: bigint): Oid {
+    const mark = oid + BigInt(OID_BLOCK);
+    return (mark < ID_MAX ? mark : ID_MAX) as Oid;
   }
 
   /** Whether a change of this row is proposed and not held. */

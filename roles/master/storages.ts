@@ -27,6 +27,8 @@ export class StorageNode {
   /** Outdatings of its cells that aren't held yet. */
   leaving = 0;
   problem: string | undefined;
+  /** It has refused us for a later epoch or table that it has seen: our metadata isn't the newest. */
+  knowsBetter = false;
   #state: NodeState = "unavailable";
 
   constructor(registered: Registered) {

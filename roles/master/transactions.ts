@@ -8,10 +8,10 @@
  */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { hexOf, partitionOf, sessionOf } from "../../core/ids.ts";
-import { LOCK_TIMEOUT_MS, OID_BLOCK } from "../../core/limits.ts";
+import { IMPORT_AHEAD_MS_MAX, LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
-import { nextTid } from "../../core/tid.ts";
+import { dateOfTid, nextTid } from "../../core/tid.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 
@@ -21,6 +21,8 @@ interface Request {
   readonly body: Body<"finish">;
   /** Nodes that were heard, so that outdating others leaves a live copy. */
   readonly heard: Set<NodeIndex>;
+  /** Nodes that are being asked whether they are there. */
+  readonly asked: Set<NodeIndex>;
 }
 
 /** An accepted transaction. */
@@ -118,11 +120,11 @@ export class Transactions {
         message: "Cannot finish with a given tid: this client doesn't import",
       });
     }
-    if (explicit !== null && explicit <= this.#site.allocated) {
-      const message = `Cannot finish with tid ${hexOf(explicit)}: the last one is ${
-        hexOf(this.#site.allocated)
-      }`;
-      return this.#site.refuse(asker, { code: "tidTaken", message });
+    if (explicit !== null && dateOfTid(explicit) > this.#site.now.wallMs + IMPORT_AHEAD_MS_MAX) {
+      const message = `Cannot finish with tid ${
+        hexOf(explicit)
+      }: its date is in the future; check this machine's clock`;
+      return this.#site.refuse(asker, { code: "denied", message });
     }
     if (explicit !== null && partitionOf(explicit, partitions) !== home) {
       return this.#site.refuse(asker, {
@@ -130,7 +132,7 @@ export class Transactions {
         message: `Cannot finish with tid ${hexOf(explicit)}: its home isn't partition ${home}`,
       });
     }
-    this.#judge({ asker, body, heard: new Set() });
+    this.#judge({ asker, body, heard: new Set(), asked: new Set() });
   }
 
   /** What stood in the way may have changed: waiting finishes are judged again from the beginning. */
@@ -177,7 +179,7 @@ export class Transactions {
     if (this.#byTtid.has(ttid)) return true;
     const parked = this.#parked.find(({ body }) => body.ttid === ttid);
     if (parked) return true; // it is judged as soon as its rows are settled; the storage asks again
-    this.#refused.add(ttid);
+    if (this.#clients().some(({ session }) => session === sessionOf(ttid))) this.#refused.add(ttid);
     return false;
   }
 
@@ -217,7 +219,15 @@ export class Transactions {
   }
 
   #judge(request: Request): void {
-    const { body, asker, heard } = request;
+    const { body, asker, heard, asked } = request;
+    const { explicit } = body;
+    // also when it has waited: another may have been accepted meanwhile
+    if (explicit !== null && explicit <= this.#site.allocated) {
+      const message = `Cannot finish with tid ${hexOf(explicit)}: the last one is ${
+        hexOf(this.#site.allocated)
+      }`;
+      return this.#site.refuse(asker, { code: "tidTaken", message });
+    }
     const touched = this.#touched(body);
     if (touched.some((partition) => this.#site.changes(partition))) {
       this.#parked.push(request);
@@ -231,7 +241,6 @@ export class Transactions {
       return this.#site.refuse(asker, { code: "missing", message, detail: { version, cells: missing } });
     }
     if (incomplete) {
-      this.#refused.add(body.ttid);
       this.#tellAbort(body.ttid, body.sent);
       const message =
         `Cannot finish transaction ${body.ttid}: a partition of it isn't fully locked on any readable copy`;
@@ -240,7 +249,10 @@ export class Transactions {
     if (failed.length > 0) {
       this.#parked.push(request);
       const unheard = [...voters].filter((node) => !heard.has(node));
-      for (const index of unheard) this.#hear(body.ttid, index);
+      for (const index of unheard) {
+        if (!asked.has(index)) this.#hear(body.ttid, index);
+        asked.add(index);
+      }
       if (unheard.length === 0) this.#outdated(new Set(failed.map(({ node }) => node)), failed);
       return;
     }
@@ -333,7 +345,7 @@ export class Transactions {
     if (highest >= this.#site.nextOid) this.#site.nextOid = (highest + 1n) as Oid;
     if (highest <= this.#site.metadata.oidMark) return;
     accepted.marked = false;
-    this.#site.propose({ type: "oidMark", oid: (highest + BigInt(OID_BLOCK)) as Oid }, () => {
+    this.#site.propose({ type: "oidMark", oid: this.#site.oidMarkFor(highest) }, () => {
       accepted.marked = true;
       this.publish();
     });

@@ -5,9 +5,9 @@
 import { Deadlines } from "../../core/deadlines.ts";
 import { partitionOf, sessionOf } from "../../core/ids.ts";
 import type { Conn, Ttid } from "../../core/ids.ts";
-import { OBJECT_BYTES_MAX, RESERVE_BYTES } from "../../core/limits.ts";
+import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
-import type { AskMessage, Body, WireError } from "../../core/messages.ts";
+import type { AskMessage, Body, Note, WireError } from "../../core/messages.ts";
 import type { Clients } from "./clients.ts";
 import type { ReadMessage, Reads } from "./reads.ts";
 import type { Asker, Site } from "./site.ts";
@@ -22,6 +22,11 @@ export interface ClientRequest {
   readonly asker: Asker;
   readonly message: ClientMessage;
   readonly untilMs: number;
+}
+
+function isLong(note: Note | null): boolean {
+  return note !== null
+    && [note.user, note.description, note.extension].some(({ length }) => length > NOTE_BYTES_MAX);
 }
 
 /** Judges requests. */
@@ -71,6 +76,11 @@ export class Intake {
       case "vote":
         if (!this.owns(asker.conn, message.body.ttid)) return this.#disown(asker, message.body.ttid);
         if (message.body.home >= table.partitions) return this.#wrongPartition(asker, message.body.home);
+        if (isLong(message.body.note)) {
+          const text =
+            `Cannot take the note of transaction ${message.body.ttid}: a part of it is over ${NOTE_BYTES_MAX} bytes`;
+          return this.#site.refuse(asker, { code: "tooLarge", message: text });
+        }
         return this.#transactions.vote(asker, message.body, now);
       case "transactions": {
         const wrong = message.body.partitions.find((partition) => partition >= table.partitions);
@@ -155,13 +165,14 @@ export class Intake {
       );
     }
     const { compression, checksum, data, link, restore } = message.body;
+    this.#site.freeBytes -= data?.length ?? 0; // until the disk is looked at again
     const stored = data === null ? null : { compression, checksum, data };
     this.#transactions.store({ ...common, mode: "store", stored, link, restore }, now);
   }
 
   /** What is wrong with the data itself, if anything. */
   #wrongData({ oid, data, checksum }: Body<"store">): WireError | undefined {
-    if (this.#site.low) {
+    if (this.#site.low || this.#site.freeBytes - (data?.length ?? 0) < RESERVE_BYTES) {
       const message =
         `Cannot store object ${oid}: ${this.#site.freeBytes} bytes are free, ${RESERVE_BYTES} are kept in reserve`;
       return { code: "noSpace", message };

@@ -125,9 +125,18 @@ test("StorageMachine that is short of space refuses stores, says so to its prima
   assert.match(error?.message ?? "", /67108863 bytes are free, 67108864 are kept in reserve/);
   assert.deepEqual(bench.give({ type: "room", freeBytes: RESERVE_BYTES - 2 }), [], "said once");
 
-  bench.give({ type: "room", freeBytes: RESERVE_BYTES });
+  bench.give({ type: "room", freeBytes: RESERVE_BYTES + data.length });
 
   assert.equal(answersOf(bench.asked(client, "store", storeOf(2)), "store").length, 1);
+});
+
+test("StorageMachine counts what it takes against the room that it knows of, until it hears of it anew", () => {
+  const { bench, client } = halfStorage();
+  bench.give({ type: "room", freeBytes: RESERVE_BYTES + 2 * data.length });
+  const codes = [0, 2, 4].map((oid) =>
+    errorsOf(bench.asked(client, "store", storeOf(oid))).map(({ code }) => code)
+  );
+  assert.deepEqual(codes, [[], [], ["noSpace"]]);
 });
 
 test("StorageMachine has room for votes, locks and tables when it is short of space", () => {

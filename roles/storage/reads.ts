@@ -6,9 +6,9 @@
 import { invariant } from "../../core/errors.ts";
 import { partitionOf } from "../../core/ids.ts";
 import type { Conn, Oid, Partition, Tid } from "../../core/ids.ts";
-import { LOAD_MANY_BYTES_MAX, LOAD_MANY_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
+import { LOAD_MANY_BYTES_MAX, LOAD_MANY_MAX, PAGE_OIDS_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
-import type { AskMessage, Revision } from "../../core/messages.ts";
+import type { Answer, AskMessage, Revision, TransactionInfo } from "../../core/messages.ts";
 import type { DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
 import type { Asker, Site, StorageRead } from "./site.ts";
 import type { Transactions } from "./transactions.ts";
@@ -83,8 +83,10 @@ export class Reads {
         }));
         return this.#site.emit(answer(asker, "loadMany", { objects }));
       }
-      case "transactions":
-        return this.#site.emit(answer(asker, "transactions", { transactions: result.transactions }));
+      case "transactions": {
+        invariant(context.for === "transactions", "an answer belongs to its read");
+        return this.#site.emit(answer(asker, "transactions", pageOf(result.transactions, context)));
+      }
       case "digest":
         return this.#site.emit(answer(asker, "digest", { count: result.count, digest: result.digest }));
       case "fate":
@@ -156,7 +158,7 @@ export class Reads {
         const { partitions, after, upTo } = message.body;
         const count = Math.min(message.body.count, PAGE_TRANSACTIONS);
         const query = { read: "transactions", partitions, after, upTo, count } as const;
-        return this.#site.emit({ do: "read", query, context: { for: "transactions", asker } });
+        return this.#site.emit({ do: "read", query, context: { for: "transactions", asker, upTo, count } });
       }
       case "digest": {
         const { partition, upTo } = message.body;
@@ -198,4 +200,19 @@ export class Reads {
     const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
     return { tid, next, compression, checksum, data, link };
   }
+}
+
+/** What one answer can carry of a page, and up to which tid that is everything. */
+function pageOf(
+  found: readonly TransactionInfo[],
+  asked: { readonly upTo: Tid; readonly count: number },
+): Answer<"transactions"> {
+  let oids = 0;
+  let fits = 0;
+  while (fits < found.length && (fits === 0 || oids + found[fits]!.oids.length <= PAGE_OIDS_MAX)) {
+    oids += found[fits++]!.oids.length;
+  }
+  const transactions = found.slice(0, fits);
+  const isAll = fits === found.length && found.length < asked.count;
+  return { transactions, upTo: isAll ? asked.upTo : transactions.at(-1)!.tid };
 }

@@ -19,7 +19,8 @@ export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { 
 export type StorageRead =
   | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
   | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid }
-  | { readonly for: "loadMany" | "transactions" | "digest" | "fate"; readonly asker: Asker }
+  | { readonly for: "loadMany" | "digest" | "fate"; readonly asker: Asker }
+  | { readonly for: "transactions"; readonly asker: Asker; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
   | { readonly for: "fence"; readonly asker: Asker };
 
@@ -37,7 +38,8 @@ export class Site {
   session = 0;
   /** Little disk space is left: first stores are refused. */
   low = false;
-  freeBytes = 0;
+  /** Bytes that the disk may still take, as far as is known. */
+  freeBytes = Infinity;
   #effects: StorageEffect[] = [];
 
   constructor(start: { digest: Digest; epoch: number; image: Uint8Array | null }) {

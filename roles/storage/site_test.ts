@@ -62,6 +62,7 @@ test("StorageMachine answers the fence with the table that it goes on with (T30)
 
 const misfits = [
   { what: "a base that it doesn't have", body: { base: 5, version: 6 } },
+  { what: "a base that it has left behind", body: { base: 0, version: 1 } },
   { what: "another generation", body: { generation: 2 } },
   { what: "a digest that doesn't fit the result", body: { digest: new Uint8Array(16) } },
 ];

@@ -122,6 +122,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "answered":
         if (
           event.context.of === "settle" && event.message.name === "settle" && !event.message.body.accepted
+          && this.#phase === "serving" // verification may have begun meanwhile: it decides
         ) {
           this.#abort(event.context.ttid);
         } else if (event.message.name === "askTable") {
@@ -269,6 +270,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       const versions =
         `${table.generation}.${table.version}, this storage has ${own.generation}.${own.version}`;
       error = { code: "staleTable", message: `Cannot obey this primary: it has table ${versions}` };
+    } else if (own && isSameVersion(table, own) && !sameBytes(this.#digestOf(table), this.#digestOf(own))) {
+      const version = `${own.generation}.${own.version}`;
+      error = {
+        code: "staleTable",
+        message: `Cannot obey this primary: its table ${version} isn't the one seen here`,
+      };
     }
     if (error) {
       this.#site.log("error", error.message);
@@ -325,7 +332,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #due(now: Now): void {
     this.#site.emit(...this.#seeker.due(now));
     for (const ttid of this.#transactions.tick(now.monoMs)) {
-      if (this.#primary === undefined) continue;
+      if (this.#primary === undefined || this.#phase !== "serving") continue;
       this.#site.emit(
         ask(this.#primary, "settle", { ttid }, {
           context: { of: "settle", ttid },
@@ -366,14 +373,18 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     if (!table || table.generation !== body.generation || table.version !== body.base) return askWhole();
     const next = PartitionTable.ofImage(table.toImage());
     next.apply(body.version, body.cells);
-    if (!sameBytes(next.digest(this.#site.digest), body.digest)) return askWhole();
+    if (!sameBytes(this.#digestOf(next), body.digest)) return askWhole();
     this.#take(next);
+  }
+
+  #digestOf(table: PartitionTable): Uint8Array {
+    return table.digest(this.#site.digest);
   }
 
   /** Takes a newer table: drops the writes of cells that changed under them, and lets waiting requests in. */
   #take(table: PartitionTable): void {
     const old = this.#site.table;
-    if (old && old.generation === table.generation && old.version === table.version) return;
+    if (old && isSameVersion(old, table)) return;
     this.#site.table = table;
     this.#site.save({ op: "image", image: table.toImage() }, { durable: true });
     for (const { partition, cell } of old?.cellsOf(this.#site.index) ?? []) {
@@ -408,6 +419,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#phase = moveStorage(this.#phase, "ended");
     this.#site.emit({ do: "stop" });
   }
+}
+
+function isSameVersion(a: ReadonlyTable, b: ReadonlyTable): boolean {
+  return a.generation === b.generation && a.version === b.version;
 }
 
 function isOlder(a: ReadonlyTable, b: ReadonlyTable): boolean {

@@ -54,6 +54,8 @@ interface Transaction {
   /** The client's connection; undefined for one that an earlier process held. */
   conn: Conn | undefined;
   readonly objects: Map<Oid, Held>;
+  /** Objects that are waiting or checking. */
+  readonly open: Set<Oid>;
   home: Partition | undefined;
   noted: boolean;
   voted: boolean;
@@ -150,6 +152,7 @@ export class Transactions {
       saved: ZERO_TID,
     };
     transaction.objects.set(request.oid, held);
+    transaction.open.add(request.oid);
     if (lockless) this.#hold(transaction, held);
     else this.#claim(transaction, held);
   }
@@ -164,6 +167,7 @@ export class Transactions {
     if (latest === held.base || request.restore) return this.#hold(transaction, held);
     held.state = "refused";
     held.request = undefined;
+    transaction.open.delete(oid);
     held.saved = latest;
     const message = `Cannot store object ${oid}: it changed at tid ${hexOf(latest)}, after ${
       hexOf(held.base)
@@ -250,11 +254,13 @@ export class Transactions {
       if (transaction.home === partition && transaction.noted) this.#forgetNote(transaction);
       for (const oid of oids) {
         const held = transaction.objects.get(oid)!;
-        if (held.request) this.#cancel(held.request, "its copy here was outdated");
+        if (held.request) this.#cancel(held.request, "its copy here was outdated", "notAssigned");
         transaction.objects.delete(oid);
+        transaction.open.delete(oid);
         this.#site.save({ op: "unstore", ttid: transaction.ttid, oid }, { durable: false });
       }
       this.#ending.push({ transaction, oids });
+      this.#tryVote(transaction);
     }
   }
 
@@ -291,8 +297,10 @@ export class Transactions {
       const message = `Cannot lock object ${oid}: transaction ${holder} holds it`;
       this.#site.refuse(asker, { code: "lockTimeout", message, detail: { oid, holder: holder ?? ttid } });
       const transaction = this.#all.get(ttid);
-      transaction?.objects.delete(oid);
-      if (transaction) this.#tryVote(transaction);
+      if (!transaction) continue;
+      transaction.objects.delete(oid);
+      transaction.open.delete(oid);
+      this.#tryVote(transaction);
     }
     const old = this.#ages.take(nowMs).filter((ttid) => this.#all.get(ttid)?.tid === undefined);
     for (const ttid of old) this.#ages.set(ttid, nowMs + TRANSACTION_TIMEOUT_MS);
@@ -308,6 +316,7 @@ export class Transactions {
       ageMs,
       conn: undefined,
       objects,
+      open: new Set(),
       home,
       noted,
       voted: true,
@@ -337,6 +346,7 @@ export class Transactions {
       ageMs,
       conn,
       objects: new Map(),
+      open: new Set(),
       home: undefined,
       noted: false,
       voted: false,
@@ -382,11 +392,11 @@ export class Transactions {
     this.store(request, now);
   }
 
-  #cancel(request: StoreRequest, why: string): void {
+  #cancel(request: StoreRequest, why: string, code: "aborted" | "notAssigned" = "aborted"): void {
     this.#waits.delete(request);
     this.#locks.leave(request.oid, request);
     const message = `Cannot store object ${request.oid}: ${why}`;
-    this.#site.refuse(request.asker, { code: "aborted", message });
+    this.#site.refuse(request.asker, { code, message });
   }
 
   #hold(transaction: Transaction, held: Held): void {
@@ -395,6 +405,7 @@ export class Transactions {
     const { ttid } = transaction;
     held.state = "held";
     held.request = undefined;
+    transaction.open.delete(oid);
     this.#site.save({ op: "store", ttid, oid, partition, base, mode, lockless, stored, link }, {
       durable: false,
     });
@@ -403,10 +414,9 @@ export class Transactions {
   }
 
   #tryVote(transaction: Transaction): void {
-    const { vote, objects, ttid } = transaction;
-    if (!vote) return;
+    const { vote, objects, open, ttid } = transaction;
+    if (!vote || open.size > 0) return;
     const all = [...objects.entries()];
-    if (all.some(([, held]) => held.state === "waiting" || held.state === "checking")) return;
     transaction.vote = undefined;
     const refused = all.filter(([, held]) => held.state === "refused");
     if (refused.length > 0) {
@@ -441,7 +451,8 @@ export class Transactions {
       locked.set(held.partition, (locked.get(held.partition) ?? true) && !held.lockless);
     }
     const { home, noted } = transaction;
-    if (noted && home !== undefined && !locked.has(home)) locked.set(home, this.#site.reads(home));
+    if (home !== undefined && noted && !locked.has(home)) locked.set(home, this.#site.reads(home));
+    if (home !== undefined && !noted) locked.delete(home); // without its note, a lock here is no commit point
     const cells: CellVote[] = [];
     for (const [partition, all] of locked) {
       const cell = this.#site.cell(partition);

@@ -140,9 +140,11 @@ test("A11: a storage that is fenced again ends its connection to a client, and n
   tx.store(oidAt(6), bytesOf("second"));
   const commit = tx.commit();
   await stage.run();
-  stage.wires.cut("m1", "s2"); // the client's session goes on
+  stage.wires.hold("m1", "c1"); // the news that s2 was lost and came back
+  stage.wires.cut("m1", "s2");
   await stage.run();
   assert.equal(bodiesOf(stage.storage("s2"), "fence").length, 2);
   assert.ok(stage.actor("c1").heard.some(({ error }) => error?.code === "sessionEnded"));
+  stage.wires.free("m1", "c1"); // its session goes on
   assert.ok(await stage.finish(commit) > 0n, "without waiting for the end of the commit's time");
 });

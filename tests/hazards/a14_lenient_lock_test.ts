@@ -13,7 +13,7 @@ import {
   oidAt,
   Puppet,
   puppetClient,
-  PuppetPrimary,
+  type PuppetPrimary,
   serving,
   storeOf,
   textOf,

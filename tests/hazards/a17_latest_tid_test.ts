@@ -7,7 +7,16 @@ import { test } from "node:test";
 import type { Effect } from "../../core/machine.ts";
 import type { TellMessage } from "../../core/messages.ts";
 import { Stage } from "./kit.ts";
-import { oidAt, puppetClient, PuppetPrimary, serving, storeOf, tidAt, ttidAt, voteOf } from "./puppet.ts";
+import {
+  oidAt,
+  puppetClient,
+  type PuppetPrimary,
+  serving,
+  storeOf,
+  tidAt,
+  ttidAt,
+  voteOf,
+} from "./puppet.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 

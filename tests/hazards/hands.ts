@@ -23,14 +23,22 @@ export class HandStore<W, Q, A> implements Store<W, Q, A> {
   }
 
   apply(writes: readonly W[], options: { readonly durable: boolean }): void | Promise<void> {
-    if (this.failure) throw this.failure;
     const act = (): void => {
+      if (this.failure) throw this.failure;
       void this.#inner.apply(writes, options);
       const ops = writes.map((write) => (write as { readonly op: string }).op).join(" ");
       this.log.push(`save ${ops}${options.durable ? ", flushed" : ""}`);
     };
     if (!this.holdsSaves) return act();
-    return new Promise((resolve) => this.waiting.push(() => resolve(act())));
+    return new Promise((resolve, reject) => {
+      this.waiting.push(() => {
+        try {
+          resolve(act());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
   }
 
   read(query: Q): A | Promise<A> {

@@ -8,7 +8,7 @@ import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
 import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts";
 import { UnreachableError } from "../../core/errors.ts";
 import type { Conn, Oid } from "../../core/ids.ts";
-import type { Machine } from "../../core/machine.ts";
+import type { Effect, Machine } from "../../core/machine.ts";
 import type { Body, Hello, Name, Role, WireError } from "../../core/messages.ts";
 import type { Clock } from "../../core/ports.ts";
 import { ClientMachine } from "../../roles/client/client.ts";
@@ -32,6 +32,8 @@ export interface Heard {
   readonly conn: Conn | undefined;
   readonly body: unknown;
   readonly error: WireError | undefined;
+  /** What the machine decided on it. */
+  readonly effects: readonly Effect[];
 }
 
 /** A node's process. */
@@ -84,7 +86,7 @@ export class Stage {
   #wakes = new Map<Clock, Wake>();
   #actors = new Map<string, Actor<unknown>>();
   #databases = new Map<string, ReturnType<typeof memoryDatabase>>();
-  #metadata: ReturnType<typeof memoryMetadata>;
+  readonly #metadata: ReturnType<typeof memoryMetadata>;
   #consensus: HandConsensus | undefined;
   #warmed = 0n; // objects that clients wrote to get warm
 
@@ -152,16 +154,16 @@ export class Stage {
     return actor as Actor<M>;
   }
 
-  /** Starts the master on its disk, or on one with this image. */
+  /** Starts the master on its disk, or for once on another one with this image. */
   startMaster(options: { image?: Uint8Array; lags?: boolean } = {}): Actor<MasterMachine> {
-    this.#metadata.crash(0);
-    if (options.image !== undefined) this.#metadata = memoryMetadata(options.image);
-    const disk = this.#metadata.open();
+    const metadata = options.image === undefined ? this.#metadata : memoryMetadata(options.image);
+    metadata.crash(0);
+    const disk = metadata.open();
     const consensus = new HandConsensus(new SoloConsensus(disk.state));
     consensus.lags = options.lags ?? false;
     this.#consensus = consensus;
     const machine = new MasterMachine({ consensus, name: "m1", digest: sha256 });
-    const crash = (): void => this.#metadata.crash(0);
+    const crash = (): void => metadata.crash(0);
     const serves = ["storage", "client", "admin"] as const;
     return this.play("m1", machine, { hello: machine.hello(), serves, store: new HandStore(disk), crash });
   }
@@ -169,9 +171,10 @@ export class Stage {
   /** Starts a storage on its disk, or on a new and empty one. */
   startStorage(
     name: string,
-    options: { newDisk?: string; masters?: readonly string[] } = {},
+    options: { newDisk?: string; disk?: ReturnType<typeof memoryDatabase>; masters?: readonly string[] } = {},
   ): Actor<StorageMachine> {
-    if (options.newDisk !== undefined) this.#databases.set(name, this.#newDatabase(name, options.newDisk));
+    const { newDisk, disk: other = newDisk && this.#newDatabase(name, newDisk) } = options;
+    if (other) this.#databases.set(name, other);
     const database = this.disk(name);
     database.crash(0);
     const disk = database.open();
@@ -363,8 +366,10 @@ function watched(machine: Machine<Event, never>, heard: Heard[]): never {
   const step: typeof machine.step = (event, now) => {
     const name = event.message?.name ?? event.name;
     const what = name === undefined ? event.type : `${event.type} ${name}`;
-    heard.push({ what, conn: event.conn, body: event.message?.body, error: event.error });
-    return machine.step(event, now);
+    const effects: Effect[] = [];
+    heard.push({ what, conn: event.conn, body: event.message?.body, error: event.error, effects });
+    effects.push(...machine.step(event, now));
+    return effects as never;
   };
   return { step, due: () => machine.due() } as never;
 }

@@ -21,12 +21,14 @@ test(`kill -9 of every process at ${POINTS} random points under load loses no ac
   await using cluster = await CliCluster.started({ storages: 2, replicas: 1 });
   const load = await Load.on(cluster);
   const names = cluster.nodes().map(({ name }) => name);
+  let caught = 0;
 
   for (let point = 0; point < POINTS; point++) {
     const order = names.map((name) => ({ name, at: random.next() })).sort((a, b) => a.at - b.at);
     load.run();
     await load.acknowledge(1 + below(COMMITS_MAX));
     await turns(below(TURNS_MAX));
+    caught += load.inFlight;
     await cluster.kill9(...order.map(({ name }) => name));
     await cluster.start();
     await load.rest();
@@ -35,6 +37,8 @@ test(`kill -9 of every process at ${POINTS} random points under load loses no ac
     await load.check(client);
     await client.close();
   }
+  process.stderr.write(`${load.acknowledged} commits acknowledged, ${caught} were under way at a kill\n`);
+  assert.ok(caught >= POINTS, "kills catch commits under way");
 });
 
 test("commits go on when a storage is killed and the other has a copy of everything (T24)", async () => {

@@ -25,6 +25,8 @@ export interface Shape {
   readonly partitions?: number;
   /** All nodes in one process. */
   readonly single?: boolean;
+  /** What the nodes' processes see besides the least that they need. */
+  readonly env?: { readonly [name: string]: string };
 }
 
 /** Arguments of `neo init`. */
@@ -77,6 +79,7 @@ export class CliCluster implements AsyncDisposable {
     const cluster = new CliCluster();
     try {
       const { path, env } = cluster.#folder;
+      Object.assign(env, shape.env);
       const args = ["init", cluster.folder, "--name", "shop", ...initArguments(shape)];
       const made = await neo(args, { env, cwd: path });
       assert.equal(made.exitCode, 0, made.stderr);

@@ -48,6 +48,11 @@ export class Load {
     return this.#acknowledged;
   }
 
+  /** Commits that have begun and have no outcome. */
+  get inFlight(): number {
+    return this.#attempts.filter(({ outcome }) => outcome === undefined).length;
+  }
+
   /** What clients were told instead of a tid, conflicts aside. */
   get failures(): readonly DatabaseError[] {
     return this.#attempts.flatMap(({ outcome }) =>

@@ -6,6 +6,7 @@ import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { MAX_TID, partitionOf, toTid, ZERO_TID } from "../../core/ids.ts";
 import type { DatabaseAnswer, DatabaseQuery } from "../../core/ports.ts";
 import type { History, TransactionRecord } from "./history.ts";
+import { textIn } from "./texts.ts";
 
 /** One storage's rows, and which of its cells may be read. */
 export interface Copy {
@@ -93,7 +94,7 @@ function revisionsOf(holder: Copy, oid: Oid): StoredText[] {
     const answer = holder.read({ read: "load", oid, at });
     if (answer.read !== "load" || answer.revision === null) return found.reverse();
     const { tid, stored } = answer.revision;
-    found.push({ tid, text: stored === null ? null : decoder.decode(stored.data).trimEnd() });
+    found.push({ tid, text: stored === null ? null : textIn(stored) });
     at = toTid(tid - 1n);
   }
 }
@@ -216,12 +217,12 @@ function checkReads(
   }
 }
 
-/** Each page has the transactions of its range, ascending, as many as fit. */
+/** Each page has all transactions of the range that it names, ascending, no more than were asked for, and goes on. */
 function checkPages(history: History, stored: ReadonlyMap<Tid, StoredTransaction>, all: string[]): void {
   const tids = sorted(stored);
   for (const { client, after, upTo, count, tids: found } of history.pages) {
-    const expected = tids.filter((tid) => after < tid && tid <= upTo).slice(0, count);
-    if (expected.join() === found.join()) continue;
+    const expected = tids.filter((tid) => after < tid && tid <= upTo);
+    if (expected.join() === found.join() && found.length <= count && upTo > after) continue;
     all.push(
       `${client} was told of [${found}] after ${after} up to ${upTo}, ${count} at most: it is [${expected}]`,
     );

@@ -1,10 +1,9 @@
 /** A whole cluster of one seed: master, storages, clients, their disks, and the programs of the clients. */
 import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
-import { PATIENCE_MS } from "../../core/limits.ts";
-import type { Hello, Role } from "../../core/messages.ts";
-import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../../core/messages.ts";
+import { AdminMachine } from "../../roles/admin/admin.ts";
 import type { ClientCall, ClientOutput } from "../../roles/client/calls.ts";
 import { ClientMachine } from "../../roles/client/client.ts";
+import { helloOf } from "../../roles/hello.ts";
 import { SoloConsensus } from "../../roles/master/consensus.ts";
 import { MasterMachine } from "../../roles/master/master.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
@@ -13,8 +12,9 @@ import { simCompression, simDigest } from "./digest.ts";
 import { SimDisk } from "./disk.ts";
 import { History } from "./history.ts";
 import { SimNetwork } from "./network.ts";
-import type { AnyNode, Ending, Surroundings } from "./node.ts";
 import { SimNode } from "./node.ts";
+import type { AnyNode, Ending, Surroundings } from "./node_plan.ts";
+import { OperatorMachine } from "./operator.ts";
 import type { SimRandom } from "./random.ts";
 import { Session } from "./sessions.ts";
 import { Trace } from "./trace.ts";
@@ -60,6 +60,9 @@ export class Cluster {
   readonly master: ReturnType<typeof makeMaster>;
   readonly storages: readonly ReturnType<typeof makeStorage>[];
   readonly clients: readonly SimClient[];
+  readonly admin: ReturnType<typeof makeAdmin>;
+  readonly operator: ReturnType<typeof makeOperator>;
+  /** All nodes that things may happen to: the operator is a person. */
   readonly nodes: readonly AnyNode[];
 
   /** `linesMax`: steps that the trace keeps; `ended`: a process has ended without being killed. */
@@ -96,11 +99,14 @@ export class Cluster {
       { length: shape.clients },
       (_, i) => new SimClient(around, `c${i + 1}`, history),
     );
-    this.nodes = [this.master, ...this.storages, ...this.clients.map(({ node }) => node)];
+    this.admin = makeAdmin(around);
+    this.operator = makeOperator(around);
+    this.nodes = [this.admin, this.master, ...this.storages, ...this.clients.map(({ node }) => node)];
   }
 
   /** Starts all nodes, in any order. */
   start(): void {
+    this.operator.start();
     for (const node of this.nodes) this.world.after(this.random.between(0, 300), () => node.start());
   }
 }
@@ -168,6 +174,35 @@ function makeClient(
   }, around);
 }
 
+function makeAdmin(around: Surroundings) {
+  return new SimNode({
+    name: "a1",
+    role: "admin",
+    address: "a1:1",
+    disk: undefined,
+    skewMs: 0,
+    output: () => {},
+    build: () => {
+      const names = { cluster: CLUSTER, clusterId: CLUSTER_ID, name: "a1", address: "a1:1" };
+      const machine = new AdminMachine({ ...names, masters: ["m1:1"], digest: simDigest });
+      return { machine, peers: { hello: machine.hello(), serves: ["admin"] } };
+    },
+  }, around);
+}
+
+function makeOperator(around: Surroundings) {
+  const hello = helloOf({ role: "admin", name: "op", cluster: CLUSTER });
+  return new SimNode({
+    name: "op",
+    role: "operator",
+    address: undefined,
+    disk: undefined,
+    skewMs: 0,
+    output: () => {},
+    build: () => ({ machine: new OperatorMachine("a1:1", hello), peers: { hello, serves: [] } }),
+  }, around);
+}
+
 function makeMaster(around: Surroundings, image: Uint8Array) {
   const disk = new SimDisk(memoryMetadata(image), around.world, around.random.fork("m1 disk"));
   return new SimNode({
@@ -177,13 +212,11 @@ function makeMaster(around: Surroundings, image: Uint8Array) {
     disk,
     skewMs: 0,
     output: () => {},
-    build: (state) => ({
-      machine: new MasterMachine({ consensus: new SoloConsensus(state!), name: "m1", digest: simDigest }),
-      peers: {
-        hello: helloOf({ role: "master", name: "m1", address: "m1:1" }),
-        serves: ["storage", "client", "admin"],
-      },
-    }),
+    build: (state) => {
+      const consensus = new SoloConsensus(state!);
+      const machine = new MasterMachine({ consensus, name: "m1", digest: simDigest });
+      return { machine, peers: { hello: machine.hello(), serves: ["storage", "client", "admin"] } };
+    },
   }, around);
 }
 
@@ -207,20 +240,4 @@ function makeStorage(around: Surroundings, name: string, partitions: number) {
       return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
     },
   }, around);
-}
-
-function helloOf(of: { role: Role; name: string; address: string }): Hello {
-  return {
-    magic: MAGIC,
-    versionMin: PROTOCOL_VERSION_MIN,
-    versionMax: PROTOCOL_VERSION_MAX,
-    clusterId: CLUSTER_ID,
-    cluster: CLUSTER,
-    diskId: "",
-    epoch: 0,
-    session: 0,
-    patienceMs: PATIENCE_MS,
-    capabilities: [],
-    ...of,
-  };
 }

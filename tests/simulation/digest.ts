@@ -1,4 +1,4 @@
-/** A digest without cryptography: fast, the same everywhere, and good enough for what a simulator compares. */
+/** A digest and a compression without cost: the same everywhere, and good enough for what a simulator compares. */
 import type { Compression, Digest } from "../../core/ports.ts";
 
 /** 32 bytes that depend on every byte of the parts joined. */
@@ -22,14 +22,24 @@ export const simDigest: Digest = (...parts) => {
   return out;
 };
 
-/** Compresses nothing. */
+const SPACE = 32;
+
+/** Leaves the spaces at the end out. */
 export const simCompression: Compression = {
   compress: (algorithm, data) => {
-    if (algorithm !== 0) throw new RangeError("the simulator knows no compression");
-    return data;
+    if (algorithm === 0) return data;
+    const length = data.findLastIndex((byte) => byte !== SPACE) + 1;
+    const small = new Uint8Array(4 + length);
+    new DataView(small.buffer).setUint32(0, data.length);
+    small.set(data.subarray(0, length), 4);
+    return small;
   },
-  expand: (algorithm, data) => {
-    if (algorithm !== 0) throw new RangeError("the simulator knows no compression");
-    return data;
+  expand: (algorithm, data, bytesMax) => {
+    if (algorithm === 0) return data;
+    const length = new DataView(data.buffer, data.byteOffset).getUint32(0);
+    if (length > bytesMax) throw new RangeError(`expands to ${length} bytes, ${bytesMax} at most`);
+    const whole = new Uint8Array(length).fill(SPACE);
+    whole.set(data.subarray(4));
+    return whole;
   },
 };

@@ -1,6 +1,6 @@
 /** What goes wrong in a simulated cluster, when, and whether it hit work that was on its way. */
 import type { SimNetwork } from "./network.ts";
-import type { AnyNode, Death } from "./node.ts";
+import type { AnyNode, Death } from "./node_plan.ts";
 import type { SimRandom } from "./random.ts";
 import type { Trace } from "./trace.ts";
 import type { World } from "./world.ts";
@@ -16,6 +16,7 @@ export const faultKinds = [
   "diskFull",
   "stopStorage",
   "stopMaster",
+  "stopAll",
   "stopClient",
   "hangClient",
   "reset",
@@ -66,6 +67,8 @@ export interface FaultPorts {
   readonly random: SimRandom;
   readonly trace: Trace;
   readonly nodes: readonly AnyNode[];
+  /** An operator stops the cluster. */
+  stopAll(): void;
   /** Commits that wait for their answer; of one client, or all. */
   inFlight(client?: string): number;
 }
@@ -163,6 +166,9 @@ export class Faults {
         return this.#stop(kind, this.#pick("storage"));
       case "stopMaster":
         return this.#stop(kind, this.#pick("master"));
+      case "stopAll":
+        this.#count(kind, this.#ports.inFlight() > 0);
+        return this.#ports.stopAll();
       case "stopClient":
         return this.#stop(kind, this.#pick("client"));
       case "hangClient":

@@ -1,5 +1,5 @@
 /** One seed: builds a cluster, lets clients work and things go wrong, heals it, and looks at what is left. */
-import { ZERO_TID } from "../../core/ids.ts";
+import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
 import type { Partition } from "../../core/ids.ts";
 import { breachesOf } from "./checkers.ts";
 import type { Copy } from "./checkers.ts";
@@ -7,13 +7,14 @@ import { Cluster, drawShape } from "./cluster.ts";
 import type { Shape, SimClient } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import type { FaultKind } from "./faults.ts";
-import type { AnyNode, Ending } from "./node.ts";
+import type { Job, Objects } from "./jobs.ts";
+import { commit, drawObjects, read, sync } from "./jobs.ts";
+import type { AnyNode, Ending } from "./node_plan.ts";
 import { SimRandom } from "./random.ts";
 import type { Session, Worker } from "./sessions.ts";
-import { wait } from "./sessions.ts";
-import type { Step } from "./trace.ts";
-import { commit, drawObjects, read, sync, workers } from "./workloads.ts";
-import type { Job, Objects } from "./workloads.ts";
+import { call, wait } from "./sessions.ts";
+import { loadsOf, masterOf, watchPublication } from "./watch.ts";
+import { workers } from "./workloads.ts";
 
 /** Kinds of faults that must hit work in flight before a seed counts. */
 const KINDS_MIN = 3;
@@ -78,10 +79,11 @@ class Run {
     const shape = drawShape(this.#random.fork("shape"));
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#objects = drawObjects(this.#random.fork("objects"));
-    const { world, network, trace, nodes, history } = this.cluster;
+    const { world, network, trace, nodes, history, operator } = this.cluster;
     const random = this.#random.fork("faults");
     const inFlight = (client?: string) => history.inFlight(client);
-    this.#faults = new Faults({ world, network, random, trace, nodes, inFlight });
+    const stopAll = () => operator.call({ type: "command", name: "stop" });
+    this.#faults = new Faults({ world, network, random, trace, nodes, stopAll, inFlight });
     trace.watch = watchPublication(history);
   }
 
@@ -200,8 +202,7 @@ class Run {
 
   /** Storages forget what isn't final. */
   #quiet(): void {
-    const loads = () =>
-      this.cluster.storages.map(({ machine }) => (machine as { load?: Load } | undefined)?.load);
+    const loads = () => loadsOf(this.cluster);
     const isQuiet = () =>
       loads().every((load) => load !== undefined && load.transactions + load.parked + load.reads === 0);
     const { world } = this.cluster;
@@ -209,9 +210,27 @@ class Run {
     this.#until(isQuiet, HEALTHY_MS_MAX, () => `storages still hold something: ${JSON.stringify(loads())}`);
   }
 
+  /** What the disks hold keeps every promise, and clients see the copies as equal too. */
   #check(): void {
-    const { history, shape } = this.cluster;
+    const { history, shape, clients } = this.cluster;
     for (const breach of breachesOf(history, this.#copies(), shape.partitions)) history.breach(breach);
+    const [client] = clients;
+    let isDone = false;
+    client!.session?.run(this.#compare(client!.name, () => (isDone = true)));
+    this.#until(() => isDone, HEALTHY_MS_MAX, () => `${client!.name} can't compare the copies`);
+  }
+
+  *#compare(client: string, done: () => void): Worker {
+    const { history, shape } = this.cluster;
+    for (let p = 0; p < shape.partitions; p++) {
+      const request = { partition: p as Partition, upTo: MAX_TID };
+      const outcome = yield* call("digests", request, 30_000);
+      const copies = outcome.ok ? outcome.result.map(({ count, digest }) => `${count} ${digest}`) : [];
+      if (new Set(copies).size !== 1) {
+        history.breach(`${client} sees copies of partition ${p} as [${copies}]`);
+      }
+    }
+    done();
   }
 
   /** The storages' rows, and which of their cells the master's table calls readable. */
@@ -266,38 +285,4 @@ class Run {
     }, epoch ${view?.epoch}, ${view?.pending} finishes pending`;
     return `${master}, down: [${down}], table:\n${view?.table}${last}; ${clients.length} clients`;
   }
-}
-
-interface Load {
-  readonly transactions: number;
-  readonly parked: number;
-  readonly reads: number;
-}
-
-interface MasterView {
-  readonly phase: string;
-  readonly epoch: number;
-  readonly pending: number;
-  readonly table: string;
-}
-
-function masterOf(cluster: Cluster): MasterView | undefined {
-  return (cluster.master.machine as { readonly view?: MasterView } | undefined)?.view;
-}
-
-/** What a master publishes has growing tids, whichever process of it. */
-function watchPublication(history: Cluster["history"]): (step: Step) => void {
-  let last = 0n;
-  return ({ node, effects }) => {
-    for (const effect of effects) {
-      const isFinish = effect.do === "answer" && effect.message.name === "finish";
-      const isInvalidation = effect.do === "tell" && effect.message.name === "invalidate";
-      if (!isFinish && !isInvalidation) continue;
-      const { tid } = effect.message.body as { tid: bigint };
-      if (tid < last || (tid === last && isFinish)) {
-        history.breach(`${node} published tid ${tid} after ${last}`);
-      }
-      last = tid;
-    }
-  };
 }

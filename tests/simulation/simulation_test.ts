@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { runSeed } from "./run.ts";
 import { hashesPath, knownSeeds } from "./seeds.ts";
 
-const SEEDS = 120;
+const SEEDS = 200;
 
 function check(seed: number): void {
   const { breaches, hits } = runSeed(seed).report;

@@ -1,0 +1,153 @@
+/** What workers have in common: commits, reads and syncs whose answers are noted for the checkers. */
+import type { ConflictError } from "../../core/errors.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { toOid } from "../../core/ids.ts";
+import type { Commit, LoadedRevision } from "../../roles/client/calls.ts";
+import type { History, TransactionRecord } from "./history.ts";
+import type { SimRandom } from "./random.ts";
+import type { Worker } from "./sessions.ts";
+import { call, wait } from "./sessions.ts";
+import { dataOf, textOf } from "./texts.ts";
+import type { World } from "./world.ts";
+
+/** The objects that clients fight over. */
+export interface Objects {
+  /** Two objects that every transaction changes together. */
+  readonly pairs: readonly (readonly [Oid, Oid])[];
+  readonly singles: readonly Oid[];
+  /** Objects that were made while the simulation ran. */
+  readonly fresh: Oid[];
+}
+
+/** What a worker works with. */
+export interface Job {
+  readonly client: string;
+  readonly world: World;
+  readonly random: SimRandom;
+  readonly history: History;
+  readonly objects: Objects;
+  /** What this process has heard so far. */
+  readonly seen: { lastTid: Tid };
+  /** Whether workers should come to an end. */
+  readonly ends: () => boolean;
+}
+
+/** A write before its transaction has a number. */
+export interface Draft {
+  readonly oid: Oid;
+  readonly base: Tid;
+  /** What is stored; null deletes; undefined: something that names the transaction. */
+  readonly text?: string | null;
+  readonly link?: Tid;
+}
+
+const encoder = new TextEncoder();
+const NOTHING = new Uint8Array();
+/** How long a worker waits for anything but a commit. */
+export const LOAD_MS = 30_000;
+/** Answers that leave a commit's fate open; all others say that nothing of it is stored. */
+const UNKNOWN: ReadonlySet<string> = new Set(["timedOut", "lost", "outcomePending", "stopping"]);
+
+/** Objects of a seed: some pairs and single ones, anywhere. */
+export function drawObjects(random: SimRandom): Objects {
+  const oids = new Set<number>();
+  while (oids.size < 20) oids.add(random.int(0, 60));
+  const all = [...oids].map((oid) => toOid(oid));
+  const pairs = Array.from({ length: random.int(2, 4) }, () => [all.pop()!, all.pop()!] as const);
+  return { pairs, singles: all.slice(0, random.int(3, 8)), fresh: [] };
+}
+
+/** Commits and notes what became of it. */
+export function* commit(
+  job: Job,
+  drafts: readonly Draft[],
+  options: { readonly checks?: Commit["checks"]; readonly ageMs?: number; readonly withinMs?: number } = {},
+): Worker<TransactionRecord> {
+  const { history, random, world, client } = job;
+  const { checks = [], ageMs, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } = options;
+  const transaction = history.begin({
+    client,
+    begunMs: world.nowMs,
+    checks,
+    writes: (number) =>
+      drafts.map(({ oid, base, text }) => ({ oid, base, text: text === undefined ? `by ${number}` : text })),
+  });
+  const writes = transaction.writes.map(({ oid, base, text }, at) => {
+    const link = drafts[at]!.link;
+    return {
+      oid,
+      base,
+      data: text === null ? null : dataOf(text, random),
+      ...(link === undefined ? {} : { link }),
+    };
+  });
+  const description = encoder.encode(String(transaction.number));
+  const request: Commit = {
+    writes,
+    checks,
+    user: NOTHING,
+    description,
+    extension: NOTHING,
+    status: " ",
+    ...(ageMs === undefined ? {} : { ageMs }),
+  };
+  const outcome = yield* call("commit", request, withinMs);
+  if (outcome.ok) {
+    history.acknowledge(transaction, outcome.result, world.nowMs);
+    return transaction;
+  }
+  const { code } = outcome.error;
+  transaction.code = code;
+  history.end(transaction, UNKNOWN.has(code) ? "unknown" : "refused", world.nowMs);
+  if (code === "conflict") {
+    for (const { oid, saved } of (outcome.error as ConflictError).conflicts) {
+      history.conflicts.push({ client, oid, saved });
+    }
+  }
+  return transaction;
+}
+
+/** Brings this client up to date, and checks that it is. */
+export function* sync(job: Job): Worker<{ at: Tid; ageMs: number } | undefined> {
+  const { history, client, seen } = job;
+  const least = history.acknowledged.reduce((most, { tid }) => (tid! > most ? tid! : most), seen.lastTid);
+  const outcome = yield* call("sync", {}, LOAD_MS);
+  if (!outcome.ok) return undefined;
+  const { lastTid, ageMs } = outcome.result;
+  if (lastTid < least) {
+    history.breach(`${client}: sync gave tid ${lastTid}, but ${least} had been acknowledged or seen before`);
+  }
+  if (lastTid > seen.lastTid) seen.lastTid = lastTid;
+  return { at: lastTid, ageMs };
+}
+
+/** Reads objects of one snapshot, in one message or one by one; undefined when that failed. */
+export function* read(
+  job: Job,
+  at: Tid,
+  oids: readonly Oid[],
+  options: { readonly apart: boolean } = { apart: job.random.chance(0.6) },
+): Worker<readonly (LoadedRevision | undefined)[] | undefined> {
+  const { random } = job;
+  const found: (LoadedRevision | undefined)[] = [];
+  if (!options.apart) {
+    const outcome = yield* call("loadMany", { oids, at }, LOAD_MS);
+    if (!outcome.ok) return undefined;
+    found.push(...outcome.result);
+  } else {
+    for (const oid of oids) {
+      const outcome = yield* call("load", { oid, at }, LOAD_MS);
+      if (!outcome.ok) return undefined;
+      found.push(outcome.result);
+      if (random.chance(0.2)) yield* wait(random.between(0, 200));
+    }
+  }
+  oids.forEach((oid, i) => noteRead(job, at, oid, found[i]));
+  return found;
+}
+
+function noteRead(job: Job, at: Tid, oid: Oid, revision: LoadedRevision | undefined): void {
+  const text = textOf(revision);
+  const { tid, next = null } = revision ?? {};
+  job.history.reads.push({ client: job.client, atMs: job.world.nowMs, at, oid, tid, next, text });
+}

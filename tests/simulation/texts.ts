@@ -1,0 +1,28 @@
+/** What the objects of a simulated cluster hold: a short text, now and then filled up to much more. */
+import type { StoredData } from "../../core/ports.ts";
+import type { LoadedRevision } from "../../roles/client/calls.ts";
+import type { SimRandom } from "./random.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A text as data: filled up now and then, to more than a connection takes at once; what fills it may be compressible. */
+export function dataOf(text: string, random: SimRandom): Uint8Array {
+  const length = random.chance(0.02) ? random.int(600, 100_000) : text.length;
+  return encoder.encode(text.padEnd(length, random.pick([" ", "."])));
+}
+
+/** The text of a revision; null: a deletion, or nothing at all. */
+export function textOf(revision: LoadedRevision | undefined): string | null {
+  return revision?.data ? trimmed(decoder.decode(revision.data)) : null;
+}
+
+/** The text as a database keeps it: large data is compressed in a way that can be read as it is. */
+export function textIn({ compression, data }: StoredData): string {
+  return trimmed(decoder.decode(compression === 0 ? data : data.subarray(4)));
+}
+
+/** Without what filled it up. */
+function trimmed(text: string): string {
+  return text.replace(/[ .]+$/, "");
+}
