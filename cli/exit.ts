@@ -52,7 +52,6 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   unknownNode: "refused",
   staleEpoch: "refused",
   staleTable: "refused",
-  notPrimary: "refused",
   sessionEnded: "unreachable",
   notReadable: "refused",
   notAssigned: "refused",

@@ -31,7 +31,7 @@ type OperatorEvent = PeerEvent<OperatorQuestion> | HostEvent<never, never>;
 type OperatorEffect = Effect<OperatorQuestion, never, never, never, OperatorOutput>;
 
 /** Causes that pass: a primary that isn't there, or isn't the primary any more. */
-const PASSING: readonly string[] = ["lost", "timedOut", "notPrimary", "stopping"];
+const PASSING: readonly string[] = ["lost", "timedOut", "stopping"];
 
 /** One question to the primary. */
 export class Operator implements Machine<OperatorEvent, OperatorEffect> {

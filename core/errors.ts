@@ -40,11 +40,6 @@ export const errorCodes = {
     cause: "the primary's partition table is older than this node's",
     remedy: "bring back the master that holds the newer one",
   },
-  notPrimary: {
-    number: 9,
-    cause: "this master isn't the primary",
-    remedy: "ask the primary that the answer names",
-  },
   sessionEnded: {
     number: 10,
     cause: "the client's session is over",

@@ -279,7 +279,6 @@ export const details = {
   lockTimeout: { oid, holder: ttid },
   lacks: { held: list(oid) },
   missing: { version: integer, cells: list(record({ partition, node })) },
-  notPrimary: { address: text },
   outcomePending: { ttid },
   sessionEnded: { session: integer },
 } as const satisfies { readonly [C in ErrorCode]?: Rows };

@@ -3,7 +3,7 @@
  * else holds a copy and gets differences by version, checked by digest on both sides.
  */
 import { ofCbor, toCbor } from "./cbor.ts";
-import { invariant, MalformedError } from "./errors.ts";
+import { invariant, InvariantError, MalformedError } from "./errors.ts";
 import { partitionOf } from "./ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "./ids.ts";
 import { PARTITIONS_MAX } from "./limits.ts";
@@ -163,6 +163,22 @@ export class PartitionTable implements ReadonlyTable {
   /** Partitions without a readable cell on a node that is up. */
   unready(): Partition[] {
     return this.#readable.flatMap((count, p) => (count === 0 ? [p as Partition] : []));
+  }
+
+  /**
+   * The table after a difference that a peer has sent.
+   *
+   * @throws MalformedError when the difference doesn't fit this table
+   */
+  changed(version: number, changes: readonly CellChange[]): PartitionTable {
+    const next = PartitionTable.ofImage(this.toImage());
+    try {
+      next.apply(version, changes);
+    } catch (cause) {
+      if (!(cause instanceof InvariantError)) throw cause;
+      throw new MalformedError(`Cannot change the partition table: ${cause.message}`, { cause });
+    }
+    return next;
   }
 
   /** Applies a difference; its result is `version`. */

@@ -110,10 +110,7 @@ interface Provocation {
   readonly names: RegExp;
 }
 
-/** Said by a master that isn't the primary: there is one master so far. */
-type Later = "notPrimary";
-
-const provocations: { readonly [C in Exclude<ErrorCode, Later>]: Provocation } = {
+const provocations: { readonly [C in ErrorCode]: Provocation } = {
   malformed: {
     provoke: () => [greeting(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"))],
     names: /frame of \d+ bytes: \d+ is the limit/,

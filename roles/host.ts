@@ -9,6 +9,7 @@
  * Nothing said in a round leaves before its saves have returned. A failed save is a crash: nothing is sent, everything is
  * closed, and the machine is thrown away; whoever runs the host rebuilds it from the database.
  */
+import { MalformedError } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import {
   LATE_GRACE_MS,
@@ -170,10 +171,21 @@ export class Host<C, W, Q, R, A, E, O> {
 
   #step(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): void {
     if (this.#stopping || this.#isTurned(event)) return; // a machine that has said `stop` is stepped no more
-    for (const effect of this.#machine.step(event, now)) {
+    for (const effect of this.#decided(event, now)) {
       this.#effects.push(effect);
       if (effect.do === "stop") this.#stopping = true;
       if (effect.do === "reject" || effect.do === "close") this.#turned.add(effect.conn);
+    }
+  }
+
+  /** What a peer has wrapped wrongly (a table, an entry) costs its connection; our own mistakes end the node. */
+  #decided(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): readonly Effect<C, W, Q, R, O>[] {
+    try {
+      return this.#machine.step(event, now);
+    } catch (error) {
+      const { conn } = event as { readonly conn?: Conn };
+      if (!(error instanceof MalformedError) || conn === undefined) throw error;
+      return [{ do: "close", conn, error: { code: "malformed", message: error.message } }];
     }
   }
 

@@ -1,7 +1,6 @@
 /**
  * Finds the primary and stays with it: the code that admin, client and storage share. One connection at a time, the
- * addresses in turn; a pause that grows is made only before an address that has just failed. When a master names the
- * primary, that address is next.
+ * addresses in turn, with a pause that grows once all of them have failed.
  */
 import type { Conn } from "../core/ids.ts";
 import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
@@ -76,19 +75,12 @@ export class Seeker {
   lost(error: WireError, now: Now): void {
     this.problem = error;
     if (this.#state.is === "idle") return;
-    if (error.code === "notPrimary" && error.detail.address !== "") this.#prefer(error.detail.address);
-    else this.#at += 1;
+    this.#at += 1;
     const untilMs = now.monoMs + this.#delayMs;
-    if (this.#at % this.#addresses.length === 0 || error.code === "notPrimary") {
+    if (this.#at % this.#addresses.length === 0) {
       this.#delayMs = Math.min(Math.max(2 * this.#delayMs, RETRY_DELAY_MS_MIN), RETRY_DELAY_MS_MAX);
     }
     this.#state = { is: "waiting", untilMs };
-  }
-
-  #prefer(address: string): void {
-    const known = this.#addresses.indexOf(address);
-    if (known < 0) this.#at = this.#addresses.push(address) - 1;
-    else this.#at = known;
   }
 
   #connect(): Effect<never, never, never, never, never>[] {

@@ -18,11 +18,6 @@ import type { HostedMachine } from "./host.ts";
 import { PRIMARY, Seeker } from "./seeker.ts";
 
 const masters = ["m1:1", "m2:1", "m3:1"];
-const elsewhere = (address: string): WireError => ({
-  code: "notPrimary",
-  message: `Cannot serve: ${address} is the primary`,
-  detail: { address },
-});
 
 /** A seeker, and the time that passes for it. */
 class Search {
@@ -75,20 +70,6 @@ test("Seeker tries the masters in turn, and pauses only once all have failed, ea
   assert.equal(pauses.at(-1), RETRY_DELAY_MS_MAX);
 });
 
-test("Seeker goes to the primary that a master names, known before or not", () => {
-  const search = new Search();
-  search.fails(elsewhere("m3:1"));
-  search.fails(elsewhere("m9:1"));
-  search.fails();
-  assert.deepEqual(search.went, ["m1:1", "m3:1", "m9:1", "m1:1"]);
-});
-
-test("Seeker pauses between masters that name each other", () => {
-  const search = new Search();
-  const pauses = ["m2:1", "m1:1", "m2:1", "m1:1"].map((address) => search.fails(elsewhere(address)));
-  assert.ok(pauses.at(-1)! >= 2 * RETRY_DELAY_MS_MIN, String(pauses));
-});
-
 test("Seeker tries again at once when it loses a primary that served it", () => {
   const search = new Search(["m1:1"]);
   for (let i = 0; i < 5; i++) search.fails();
@@ -133,38 +114,6 @@ const roles: { role: "storage" | "client" | "admin"; bench: () => AnyBench }[] =
   { role: "client", bench: () => clientBench(masters) as unknown as AnyBench },
   { role: "admin", bench: () => adminBench(masters) as unknown as AnyBench },
 ];
-for (const { role, bench: make } of roles) {
-  test(`The ${role} role finds the primary as Seeker does, and stays with it (T15)`, () => {
-    const bench = make();
-    const search = new Search();
-    const went: string[] = [];
-    const take = (effects: readonly Effect[]): void => {
-      for (const { address, target, hello } of only(effects, "connect")) {
-        assert.equal(target, PRIMARY);
-        assert.equal(hello.role, role);
-        went.push(address);
-      }
-    };
-    const fails = (conn: Conn, error: WireError = LOST): void => {
-      take(bench.lost(conn, { target: PRIMARY, error }));
-      const pauseMs = search.fails(error);
-      if (pauseMs > 0) take(bench.pass(pauseMs - 1));
-      take(bench.pass(pauseMs === 0 ? 0 : 1));
-    };
-    take(bench.give({ type: "opened" }));
-    for (let i = 0; i < 5; i++) fails(bench.conn());
-    fails(bench.conn(), elsewhere("m9:1"));
-    const { conn, effects } = bench.reached(PRIMARY, helloAs("master", { name: "m1" }));
-    assert.deepEqual(effects, [{ do: "accept", conn }]);
-    search.identified(conn);
-    assert.equal(bench.machine.due(), undefined, "it waits for nothing but its primary");
-    fails(conn);
-
-    assert.deepEqual(went, search.went);
-    assert.ok(went.length > 6);
-  });
-}
-
 test("No role looks for masters by itself (T15)", () => {
   const machines: HostedMachine<unknown, unknown, unknown, unknown, unknown, never, unknown>[] = roles.map(
     ({ bench }) => bench().machine,

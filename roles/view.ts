@@ -43,6 +43,7 @@ export class View {
     if (reads && body.lastTid < this.lastTid && body.truncations <= this.truncations) {
       return `its last tid ${body.lastTid} is before ${this.lastTid}, and nothing was truncated`;
     }
+    const table = PartitionTable.ofImage(body.image); // before anything is taken from a message that may be broken
     this.clusterId = body.clusterId;
     this.cluster = body.cluster;
     this.epoch = body.epoch;
@@ -50,7 +51,7 @@ export class View {
     this.truncations = body.truncations;
     this.phase = body.phase;
     this.lastTid = reads || body.lastTid > this.lastTid ? body.lastTid : this.lastTid;
-    this.table = PartitionTable.ofImage(body.image);
+    this.table = table;
     this.nodes.clear();
     for (const node of body.nodes) this.nodes.set(node.index, node);
     return undefined;
@@ -85,8 +86,7 @@ export class View {
   #change(body: Body<"tableChange">): boolean {
     const { table } = this;
     if (!table || table.generation !== body.generation || table.version !== body.base) return false;
-    const next = PartitionTable.ofImage(table.toImage());
-    next.apply(body.version, body.cells);
+    const next = table.changed(body.version, body.cells);
     const digest = next.digest(this.#digest);
     if (digest.length !== body.digest.length || digest.some((byte, at) => byte !== body.digest[at])) {
       return false;

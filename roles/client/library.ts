@@ -88,13 +88,24 @@ export class Caller {
   /** Takes what comes out of the machine. */
   take(output: ClientOutput): void {
     if (output.type === "published") {
-      for (const listener of this.#listeners) listener(output.tid, output.oids);
+      for (const listener of this.#listeners) this.#tell(listener, output.tid, output.oids);
       return;
     }
     const open = this.#open.get(output.call);
     this.#open.delete(output.call);
     if (output.type === "settled") open?.resolve(output.result as never);
     else open?.reject(output.error);
+  }
+
+  /** A listener that throws is the program's uncaught error, and no end of ours. */
+  #tell(listener: PublishListener, tid: Tid, oids: readonly Oid[] | null): void {
+    try {
+      listener(tid, oids);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   /** Calls `listener` with each published transaction, in order; gives what ends that. */

@@ -21,6 +21,7 @@ import { Clients } from "./clients.ts";
 import type { Consensus } from "./consensus.ts";
 import { OidGrants } from "./oids.ts";
 import { Outcomes } from "./outcomes.ts";
+import type { Phase } from "./phases.ts";
 import { Recovery } from "./recovery.ts";
 import type { Grace } from "./recovery.ts";
 import { reportOf } from "./report.ts";
@@ -52,6 +53,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #clients: Clients;
   #recovery: Recovery;
   #transactions: Transactions;
+  #phaseTold: Phase = "recovering";
   #outcomes: Outcomes;
   #oids: OidGrants;
   #stop: { readonly untilMs: number; readonly everything: boolean; readonly askers: Asker[] } | undefined;
@@ -139,6 +141,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         unreachable(event);
     }
     this.#tryStop();
+    this.#tellPhase();
     return this.#site.taken();
   }
 
@@ -397,9 +400,6 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** The cluster runs: clients are let in. */
   #running(): void {
     if (this.#site.metadata.desired === "import") this.#endImport(() => undefined);
-    this.#site.emit(
-      tell(this.#clients.followers, "phase", { phase: this.#site.phase, epoch: this.#site.epoch }),
-    );
     this.#clients.letIn();
   }
 
@@ -453,9 +453,14 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#stop = { untilMs, everything, askers };
     if (!first) return;
     this.#site.enter("stopping");
-    this.#site.emit(
-      tell(this.#clients.followers, "phase", { phase: this.#site.phase, epoch: this.#site.epoch }),
-    );
+  }
+
+  /** Clients and admins hear of each phase once. */
+  #tellPhase(): void {
+    const { phase, epoch } = this.#site;
+    if (phase === this.#phaseTold) return;
+    this.#phaseTold = phase;
+    this.#site.emit(tell(this.#clients.followers, "phase", { phase, epoch }));
   }
 
   #tryStop(): void {

@@ -371,8 +371,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         ask(primary, "askTable", {}, { context: { of: "table" }, withinMs: REQUEST_TIMEOUT_MS }),
       );
     if (!table || table.generation !== body.generation || table.version !== body.base) return askWhole();
-    const next = PartitionTable.ofImage(table.toImage());
-    next.apply(body.version, body.cells);
+    const next = table.changed(body.version, body.cells);
     if (!sameBytes(this.#digestOf(next), body.digest)) return askWhole();
     this.#take(next);
   }

@@ -10,8 +10,10 @@ import { SESSION_BLOCK } from "../../core/limits.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import type { Client } from "../../roles/client/library.ts";
 import { Metadata } from "../../roles/master/metadata.ts";
-import { hasHeard, Stage } from "./kit.ts";
-import { bytesOf, oidAt, Puppet, puppetClient, serving, storeOf, ttidAt } from "./puppet.ts";
+import { hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, puppetClient, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, ttidAt } from "./words.ts";
 
 async function commitOne(stage: Stage, client: Client, oid: number): Promise<{ tid: bigint; ttid: Ttid }> {
   const none = new Uint8Array();
@@ -109,5 +111,5 @@ test("A9: tids follow the clock, however high the sessions are", async () => {
   const { tid, ttid } = await commitOne(stage, client, 1);
   assert.ok(ttid > ttidOf((CLIENT_SESSION_MAX - 2 * SESSION_BLOCK) as ClientSession, 0));
   assert.ok(tid < ttid, "the ttid is far beyond the clock");
-  assert.equal(dateOfTid(tid as never), stage.wallMs);
+  assert.equal(dateOfTid(tid as never), stage.time.wallMs);
 });

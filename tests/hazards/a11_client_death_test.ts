@@ -4,9 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bodiesOf, hasHeard, placeOf, Stage } from "./kit.ts";
-import type { Actor } from "./kit.ts";
-import { bytesOf, oidAt, puppetClient, serving, storeOf, textOf, ttidAt, voteOf } from "./puppet.ts";
+import { bodiesOf, hasHeard, placeOf } from "./actors.ts";
+import type { Actor } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { puppetClient, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, textOf, ttidAt, voteOf } from "./words.ts";
 
 /** Begins to commit a transaction of c1 that writes both partitions. */
 async function beginCommit(stage: Stage): Promise<void> {

@@ -8,18 +8,10 @@ import { test } from "node:test";
 import type { ClientSession, Ttid } from "../../core/ids.ts";
 import { ttidOf } from "../../core/ids.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import {
-  bytesOf,
-  finishOf,
-  oidAt,
-  Puppet,
-  puppetClient,
-  serving,
-  storeOf,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, puppetClient, serving } from "./puppet.ts";
+import { bytesOf, finishOf, oidAt, storeOf, ttidAt, voteOf } from "./words.ts";
 
 /** A client in the test's hand that voted for an object on both storages, and then hangs. */
 async function hangingClient(stage: Stage): Promise<{ finish: () => ReturnType<Puppet["ask"]>; ttid: Ttid }> {

@@ -5,19 +5,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Evidence } from "../../core/messages.ts";
-import { bodiesOf, hasHeard, placeOf, Stage } from "./kit.ts";
-import type { Actor } from "./kit.ts";
-import {
-  bytesOf,
-  oidAt,
-  Puppet,
-  puppetClient,
-  PuppetPrimary,
-  serving,
-  storeOf,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { bodiesOf, hasHeard, placeOf } from "./actors.ts";
+import type { Actor } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, puppetClient, PuppetPrimary, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, ttidAt, voteOf } from "./words.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 

@@ -7,20 +7,10 @@ import { test } from "node:test";
 import type { NodeIndex, Partition } from "../../core/ids.ts";
 import type { Body } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
-import { bodiesOf, hasHeard, placeOf, Stage } from "./kit.ts";
-import {
-  bytesOf,
-  oidAt,
-  Puppet,
-  puppetClient,
-  type PuppetPrimary,
-  serving,
-  storeOf,
-  textOf,
-  tidAt,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { bodiesOf, hasHeard, placeOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, puppetClient, type PuppetPrimary, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, textOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 

@@ -7,18 +7,10 @@ import { test } from "node:test";
 import type { Partition, Tid } from "../../core/ids.ts";
 import { partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { Client } from "../../roles/client/library.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import {
-  bytesOf,
-  finishOf,
-  oidAt,
-  Puppet,
-  puppetClient,
-  serving,
-  storeOf,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, puppetClient, serving } from "./puppet.ts";
+import { bytesOf, finishOf, oidAt, storeOf, ttidAt, voteOf } from "./words.ts";
 
 async function commitOf(
   stage: Stage,

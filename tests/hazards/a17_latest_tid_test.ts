@@ -7,16 +7,8 @@ import { test } from "node:test";
 import type { Effect } from "../../core/machine.ts";
 import type { TellMessage } from "../../core/messages.ts";
 import { Stage } from "./kit.ts";
-import {
-  oidAt,
-  puppetClient,
-  type PuppetPrimary,
-  serving,
-  storeOf,
-  tidAt,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { puppetClient, type PuppetPrimary, serving } from "./puppet.ts";
+import { oidAt, storeOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 
@@ -70,7 +62,7 @@ test("A17: the lock goes at `saved`, and not in the step that unlocks", async ()
   await stage.run();
   const { machine, heard } = stage.storage("s1");
   const conn = heard.find(({ what }) => what === "asked fence")!.conn!;
-  const now = { monoMs: stage.nowMs, wallMs: stage.wallMs };
+  const now = { monoMs: stage.time.nowMs, wallMs: stage.time.wallMs };
   const unlock = { name: "unlock", body: { epoch: primary.epoch, ttid: ttidAt(1, 6), tid: tidAt(6) } };
   const kinds = (effects: readonly Effect[]): string[] => effects.map((effect) => effect.do);
   assert.deepEqual(

@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STARTUP_GRACE_MS } from "../../core/limits.ts";
 import type { MasterMachine } from "../../roles/master/master.ts";
-import { bodiesOf, Stage } from "./kit.ts";
-import type { Actor } from "./kit.ts";
-import { bytesOf, oidAt, textOf, tidAt } from "./puppet.ts";
+import { bodiesOf } from "./actors.ts";
+import type { Actor } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { bytesOf, oidAt, textOf, tidAt } from "./words.ts";
 
 /** Partition 0 on s1 and s2, partition 1 on s3 and s1. */
 const SPREAD = { storages: 3, replicas: 1, partitions: 2 };

@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STARTUP_GRACE_MS } from "../../core/limits.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import { bytesOf, oidAt, textOf, tidAt } from "./puppet.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { bytesOf, oidAt, textOf, tidAt } from "./words.ts";
 
 /** One partition on s1, s2 and s3. */
 const TRIPLE = { storages: 3, replicas: 2, partitions: 1 };

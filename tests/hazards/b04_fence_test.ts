@@ -5,19 +5,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FAILOVER_GRACE_MS } from "../../core/limits.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import {
-  bytesOf,
-  oidAt,
-  puppetClient,
-  PuppetPrimary,
-  serving,
-  storeOf,
-  textOf,
-  tidAt,
-  ttidAt,
-  voteOf,
-} from "./puppet.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { puppetClient, PuppetPrimary, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, textOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 

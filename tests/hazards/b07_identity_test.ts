@@ -7,8 +7,10 @@ import { test } from "node:test";
 import type { NodeIndex, Partition } from "../../core/ids.ts";
 import { STARTUP_GRACE_MS } from "../../core/limits.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
-import { bodiesOf, Stage } from "./kit.ts";
-import { bytesOf, oidAt, Puppet, serving, textOf } from "./puppet.ts";
+import { bodiesOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { Puppet, serving } from "./puppet.ts";
+import { bytesOf, oidAt, textOf } from "./words.ts";
 
 async function commitOne(stage: Stage): Promise<void> {
   const client = await stage.connect("c1");

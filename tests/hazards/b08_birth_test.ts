@@ -9,10 +9,12 @@ import { sha256 } from "../../adapters/system.ts";
 import { PATIENCE_MS } from "../../core/limits.ts";
 import { WaitingMaster } from "../../roles/master/waiting.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import type { Actor } from "./actors.ts";
 import { HandStore } from "./hands.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import type { Actor } from "./kit.ts";
-import { bytesOf, oidAt, Puppet } from "./puppet.ts";
+import { Stage } from "./kit.ts";
+import { Puppet } from "./puppet.ts";
+import { bytesOf, oidAt } from "./words.ts";
 
 /** Plays a storage of another cluster with the same name, which seeks the master of this one. */
 function playForeign(stage: Stage): Actor<StorageMachine> {

@@ -7,8 +7,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StoreFailedError } from "../../adapters/store_errors.ts";
 import { RESERVE_BYTES, SPACE_CHECK_MS } from "../../core/limits.ts";
-import { bodiesOf, hasHeard, Stage } from "./kit.ts";
-import { bytesOf, oidAt, puppetClient, serving, storeOf, textOf, tidAt, ttidAt, voteOf } from "./puppet.ts";
+import { bodiesOf, hasHeard } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { puppetClient, serving } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, textOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 const SOLO = { storages: 1, replicas: 0, partitions: 1 };
 

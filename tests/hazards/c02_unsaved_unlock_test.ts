@@ -7,8 +7,9 @@ import { test } from "node:test";
 import type { Effect } from "../../core/machine.ts";
 import type { AskMessage, TellMessage } from "../../core/messages.ts";
 import { Stage } from "./kit.ts";
-import { oidAt, puppetClient, serving, storeOf, textOf, tidAt, ttidAt, voteOf } from "./puppet.ts";
+import { puppetClient, serving } from "./puppet.ts";
 import type { PuppetPrimary } from "./puppet.ts";
+import { oidAt, storeOf, textOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 interface Scene {
   readonly stage: Stage;
@@ -89,7 +90,7 @@ test("C2: the read of a waiting load begins at `saved`, and not in the step that
   reader.puppet.ask(reader.conn, "load", { oid: oidAt(4), at: tidAt(6), version: 1 });
   await stage.run();
   const { machine, heard } = stage.storage("s1");
-  const now = { monoMs: stage.nowMs, wallMs: stage.wallMs };
+  const now = { monoMs: stage.time.nowMs, wallMs: stage.time.wallMs };
   const kinds = (effects: unknown): string[] => (effects as Effect[]).map((effect) => effect.do);
   const master = heard.find(({ what }) => what === "asked fence")!.conn!;
   const client = heard.find(({ what }) => what === "asked load")!.conn!;

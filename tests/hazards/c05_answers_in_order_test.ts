@@ -8,8 +8,9 @@ import { test } from "node:test";
 import type { Tid } from "../../core/ids.ts";
 import type { ClientOutput } from "../../roles/client/calls.ts";
 import type { Client } from "../../roles/client/library.ts";
-import { bodiesOf, placeOf, Stage } from "./kit.ts";
-import { bytesOf, oidAt, textOf } from "./puppet.ts";
+import { bodiesOf, placeOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { bytesOf, oidAt, textOf } from "./words.ts";
 
 async function beginStore(stage: Stage, client: Client, text: string): Promise<() => Promise<Tid>> {
   const tx = await stage.finish(client.begin());

@@ -6,9 +6,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { messages } from "../../core/messages.ts";
 import type { Name } from "../../core/messages.ts";
-import type { Actor } from "./kit.ts";
-import { bodiesOf, hasHeard, placeOf, Stage } from "./kit.ts";
-import { bytesOf, oidAt, puppetClient, textOf } from "./puppet.ts";
+import type { Actor } from "./actors.ts";
+import { bodiesOf, hasHeard, placeOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { puppetClient } from "./puppet.ts";
+import { bytesOf, oidAt, textOf } from "./words.ts";
 
 /** The place of the last such event. */
 function lastOf(actor: Actor<unknown>, what: string): number {

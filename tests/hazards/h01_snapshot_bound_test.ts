@@ -7,8 +7,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Oid, Tid } from "../../core/ids.ts";
 import type { Client, Snapshot } from "../../roles/client/library.ts";
-import { bodiesOf, Stage } from "./kit.ts";
-import { bytesOf, oidAt, textOf } from "./puppet.ts";
+import { bodiesOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { bytesOf, oidAt, textOf } from "./words.ts";
 
 async function commitText(stage: Stage, client: Client, text: string): Promise<Tid> {
   const tx = await stage.finish(client.begin());
@@ -30,7 +31,7 @@ test("H1: a snapshot in the future is refused, also when others commit there lat
       await assert.rejects(stage.finish(client.snapshot({ at, sync })), RangeError, `${at - last} ${sync}`);
     }
   }
-  const tomorrow = await stage.finish(client.snapshot({ at: new Date(stage.wallMs + 86_400_000) }));
+  const tomorrow = await stage.finish(client.snapshot({ at: new Date(stage.time.wallMs + 86_400_000) }));
   assert.equal(tomorrow.at, last, "a date says: until then, as far as it is known");
   const { length: asked } = bodiesOf(stage.storage("s1"), "load");
   await commitText(stage, client, "two");

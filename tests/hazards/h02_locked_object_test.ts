@@ -6,9 +6,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Partition } from "../../core/ids.ts";
-import { bodiesOf, Stage } from "./kit.ts";
-import { bytesOf, oidAt, puppetClient, serving, storeOf, textOf, tidAt, ttidAt, voteOf } from "./puppet.ts";
+import { bodiesOf } from "./actors.ts";
+import { Stage } from "./kit.ts";
+import { puppetClient, serving } from "./puppet.ts";
 import type { PuppetPrimary } from "./puppet.ts";
+import { bytesOf, oidAt, storeOf, textOf, tidAt, ttidAt, voteOf } from "./words.ts";
 
 interface Scene {
   readonly stage: Stage;

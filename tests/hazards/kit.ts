@@ -7,10 +7,8 @@ import assert from "node:assert/strict";
 import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
 import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts";
 import { UnreachableError } from "../../core/errors.ts";
-import type { Conn, Oid } from "../../core/ids.ts";
-import type { Effect, Machine } from "../../core/machine.ts";
-import type { Body, Hello, Name, Role, WireError } from "../../core/messages.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Oid } from "../../core/ids.ts";
+import type { Hello, Role, WireError } from "../../core/messages.ts";
 import { ClientMachine } from "../../roles/client/client.ts";
 import { Caller, Client } from "../../roles/client/library.ts";
 import { helloOf } from "../../roles/hello.ts";
@@ -20,38 +18,14 @@ import { SoloConsensus } from "../../roles/master/consensus.ts";
 import { MasterMachine } from "../../roles/master/master.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
+import { watched } from "./actors.ts";
+import type { Actor, Heard } from "./actors.ts";
 import { HandConsensus, HandStore } from "./hands.ts";
+import { HandTime } from "./time.ts";
 import { Wires } from "./wires.ts";
 
 /** Turns of the promise queue without any movement after which a stage stands still. */
 const IDLE_TURNS = 40;
-
-/** An event of a machine, as a test looks at it: `asked lock`, `failed vote`, `lost`, `saved`. */
-export interface Heard {
-  readonly what: string;
-  readonly conn: Conn | undefined;
-  readonly body: unknown;
-  readonly error: WireError | undefined;
-  /** What the machine decided on it. */
-  readonly effects: readonly Effect[];
-}
-
-/** A node's process. */
-export interface Actor<M> {
-  readonly name: string;
-  readonly machine: M;
-  /** All that its machine was told, oldest first. */
-  readonly heard: readonly Heard[];
-  /** Its store, for nodes that keep something. */
-  readonly store: HandStore<unknown, unknown, unknown>;
-  /** How it ended, once it has. */
-  ended: { readonly error?: WireError } | undefined;
-  /** Gives the machine an event. */
-  post(event: unknown): void;
-  terminate(): void;
-  /** Ends it as kill -9 and a power failure do: what wasn't flushed is lost, what was written still arrives. */
-  kill(): void;
-}
 
 /** What a process is made of, besides its machine. */
 export interface Part {
@@ -70,20 +44,11 @@ export interface StageShape {
   readonly clusterId?: string;
 }
 
-interface Wake {
-  readonly clock: Clock;
-  readonly atMs: number;
-  readonly wake: () => void;
-}
-
 /** Everything that plays. */
 export class Stage {
   readonly shape: Required<StageShape>;
   readonly wires: Wires;
-  nowMs = 1_000;
-  wallMs: number = Date.UTC(2024, 4, 1);
-  #tasks: (() => void)[] = [];
-  #wakes = new Map<Clock, Wake>();
+  readonly time = new HandTime();
   #actors = new Map<string, Actor<unknown>>();
   #databases = new Map<string, ReturnType<typeof memoryDatabase>>();
   readonly #metadata: ReturnType<typeof memoryMetadata>;
@@ -92,7 +57,7 @@ export class Stage {
 
   constructor(shape: StageShape = {}) {
     this.shape = { storages: 2, replicas: 1, partitions: 2, clusterId: "c-1", ...shape };
-    this.wires = new Wires((task) => this.#tasks.push(task));
+    this.wires = new Wires((task) => this.time.soon(task));
     this.#metadata = memoryMetadata(this.image);
   }
 
@@ -234,7 +199,7 @@ export class Stage {
     const transport = this.wires.transport(name);
     void transport.listen(`${name}:1`);
     const ports = {
-      clock: this.#clock(),
+      clock: this.time.clock(),
       transport,
       store: part.store,
       log: () => {},
@@ -299,96 +264,23 @@ export class Stage {
 
   /** Lets time go by: everything that is due on the way happens at its moment. */
   async pass(ms: number): Promise<void> {
-    const endMs = this.nowMs + ms;
+    const endMs = this.time.nowMs + ms;
     for (;;) {
       await this.run();
-      const first = this.#nextWake();
-      if (first === undefined || first.atMs > endMs) break;
-      this.#advance(first.atMs);
+      const { nextMs } = this.time;
+      if (nextMs === undefined || nextMs > endMs) break;
+      this.time.advance(nextMs);
     }
-    this.#advance(endMs);
+    this.time.advance(endMs);
     await this.run();
   }
 
-  #advance(toMs: number): void {
-    this.wallMs += toMs - this.nowMs;
-    this.nowMs = toMs;
-  }
-
   #step(): boolean {
-    const task = this.#tasks.shift();
-    if (task !== undefined) {
-      task();
-      return true;
-    }
-    if (this.wires.step()) return true;
-    const first = this.#nextWake();
-    if (first === undefined || first.atMs > this.nowMs) return false;
-    this.#wakes.delete(first.clock);
-    first.wake();
-    return true;
-  }
-
-  #nextWake(): Wake | undefined {
-    let first: Wake | undefined;
-    for (const wake of this.#wakes.values()) if (first === undefined || wake.atMs < first.atMs) first = wake;
-    return first;
-  }
-
-  #clock(): Clock {
-    const clock: Clock = {
-      now: () => ({ monoMs: this.nowMs, wallMs: this.wallMs }),
-      soon: (task) => this.#tasks.push(task),
-      wakeAt: (atMs, wake) => {
-        if (atMs === undefined) this.#wakes.delete(clock);
-        else this.#wakes.set(clock, { clock, atMs, wake });
-      },
-    };
-    return clock;
+    return this.time.runTask() || this.wires.step() || this.time.wakeOne();
   }
 
   #newDatabase(name: string, diskId: string): ReturnType<typeof memoryDatabase> {
     const { clusterId, partitions } = this.shape;
     return memoryDatabase({ clusterId, cluster: "test", name, diskId, partitions }, sha256);
   }
-}
-
-type Event = {
-  readonly type: string;
-  readonly conn?: Conn;
-  readonly name?: string;
-  readonly message?: { readonly name: string; readonly body: unknown };
-  readonly error?: WireError;
-};
-
-/** The machine, and a record of what it is told. */
-function watched(machine: Machine<Event, never>, heard: Heard[]): never {
-  const step: typeof machine.step = (event, now) => {
-    const name = event.message?.name ?? event.name;
-    const what = name === undefined ? event.type : `${event.type} ${name}`;
-    const effects: Effect[] = [];
-    heard.push({ what, conn: event.conn, body: event.message?.body, error: event.error, effects });
-    effects.push(...machine.step(event, now));
-    return effects as never;
-  };
-  return { step, due: () => machine.due() } as never;
-}
-
-/** What a node was asked or told by this name, oldest first. */
-export function bodiesOf<N extends Name>(actor: Actor<unknown>, name: N): Body<N>[] {
-  return actor.heard.flatMap(({ what, body }) =>
-    what === `asked ${name}` || what === `told ${name}` ? [body as Body<N>] : []
-  );
-}
-
-/** The place of the first (or, from `after` on, the next) such event; it must be there. */
-export function placeOf(actor: Actor<unknown>, what: string, after: number = 0): number {
-  const at = actor.heard.findIndex((one, place) => place >= after && one.what === what);
-  assert.ok(at >= 0, `${actor.name} heard: ${what}`);
-  return at;
-}
-
-/** Whether it was told so. */
-export function hasHeard(actor: Actor<unknown>, what: string): boolean {
-  return actor.heard.some((one) => one.what === what);
 }

@@ -34,6 +34,7 @@ export class Wires {
   #held = new Set<string>();
   #listeners = new Map<string, string>(); // address to node
   #transports = new Map<string, HandTransport>();
+  #conns = 0;
 
   constructor(soon: (task: () => void) => void) {
     this.soon = soon;
@@ -104,16 +105,15 @@ export class Wires {
 
   /** Begins a connection; gives the dialer's end. */
   connect(from: string, address: string): End {
-    const count = this.#conns += 2;
-    const near = new End(from, count);
-    const far = new End(this.#listeners.get(address) ?? `nobody at ${address}`, count + 1);
+    this.#conns += 2;
+    const near = new End(from, this.#conns);
+    const far = new End(this.#listeners.get(address) ?? `nobody at ${address}`, this.#conns + 1);
     near.peer = far;
     far.peer = near;
     far.inbox.push({ is: "open" });
     this.#ends.push(near, far);
     return near;
   }
-  #conns = 0;
 
   #on(from: string, to: string): End[] {
     return this.#ends.filter((end) => end.from === from && end.node === to);

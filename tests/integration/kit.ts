@@ -1,5 +1,6 @@
 /** Clusters of real processes for tests: made, started, killed and cleaned away, however the test ends. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -67,9 +68,26 @@ export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise<void>((done) => clock.soon(done));
 }
 
+/** Ends the nodes whose pid files stand in a folder, once nobody holds its input any more; then removes the folder. */
+const GUARD = `cat; for file in "$1"/*/*/neo.pid; do
+  pid=$(sed -n 's/.*"pid":\\([0-9]*\\).*/\\1/p' "$file") && case $(ps -o args= -p "$pid") in neo:*) kill -9 "$pid";; esac
+done; rm -rf "$1"`;
+
+/** A test that hangs, or is ended from outside, leaves no processes behind: this one lives on and sees to that. */
+function guard(folder: string): () => void {
+  if (process.platform === "win32") return () => {};
+  const child = spawn("sh", ["-c", GUARD, "guard", folder], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  child.unref();
+  return () => child.stdin.end();
+}
+
 /** A cluster in a temporary folder. Disposing of it kills what runs and removes the folder. */
 export class CliCluster implements AsyncDisposable {
   readonly #folder = temporaryFolder();
+  readonly #unguard = guard(this.#folder.path);
   readonly #seen = new Map<number, PidFile>();
   readonly #clients = new Set<Client>();
   #config: ClusterConfig | undefined;
@@ -213,6 +231,7 @@ export class CliCluster implements AsyncDisposable {
     await until(() => [...this.#seen.values()].every((file) => !isRunning(file)), WITHIN_MS);
     await Promise.all([...this.#clients].map((client) => client.close()));
     this.#folder.remove();
+    this.#unguard();
   }
 
   /** Remembers who runs, so that nobody is left behind if a test takes pid files away. */

@@ -115,7 +115,7 @@ export class Faults {
 
   /** A process ended because its disk failed. */
   diskFailed(): void {
-    this.#count("failedSave", true);
+    this.#count("failedSave", this.#ports.inFlight() > 0);
   }
 
   /** Starts a node again after a while. */
