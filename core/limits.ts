@@ -56,6 +56,9 @@ export const RETRY_DELAY_MS_MAX = 1_000;
 /** Time for an answer, where a caller gives none. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
+/** A cause for which peers are refused is logged once in this time. */
+export const NOTICE_MS = 10_000;
+
 // Rounds
 /** Events that one round steps. */
 export const ROUND_EVENTS_MAX = 4_096;

@@ -75,7 +75,9 @@ export class Host<C, W, Q, R, A, E, O> {
   ) {
     this.#machine = machine;
     this.#ports = ports;
-    this.#peers = new Peers<C>(ports.transport, options);
+    const log = (text: string, facts: { readonly [name: string]: unknown }): void =>
+      ports.log("warning", text, facts);
+    this.#peers = new Peers<C>(ports.transport, { log, ...options });
     ports.transport.onEvent((event) => this.#arrived(event));
     this.#post({ type: "opened" });
   }

@@ -53,7 +53,13 @@ test("Host lets its machine end what a peer says in the middle of a batch (T21)"
   stage.hears(conn, bytesOfPackets(sync(4)));
   stage.clock.run();
 
-  assert.deepEqual(stage.takeNotes(), ["step told", "step asked", "step asked", "step lost"]);
+  assert.deepEqual(stage.takeNotes(), [
+    "step told",
+    "step asked",
+    "step asked",
+    "log warning Ended a connection: Cannot serve you: you asked for it",
+    "step lost",
+  ]);
   assert.deepEqual(stage.transport.takePackets(conn), [{ kind: "error", id: 0, error }]);
   assert.deepEqual(stage.transport.calls, [`close ${conn}`]);
 });
@@ -72,7 +78,13 @@ test("Host lets its machine end a peer by the first of the messages that waited 
   stage.call("accept");
   stage.clock.run();
 
-  assert.deepEqual(stage.takeNotes(), ["step identified", "step accept", "step asked", "step lost"]);
+  assert.deepEqual(stage.takeNotes(), [
+    "step identified",
+    "step accept",
+    "step asked",
+    "log warning Ended a connection: Cannot serve you: you asked for it",
+    "step lost",
+  ]);
 });
 
 test("Host steps all that a connection delivered before it says that it is lost", () => {
@@ -156,7 +168,10 @@ test("Host of a process that was starved listens to all before it judges any of 
   assert.deepEqual(stage.takeNotes(), ["step told", "step told"]);
   stage.clock.pass(2);
 
-  assert.deepEqual(stage.takeNotes(), ["step lost"]);
+  assert.deepEqual(stage.takeNotes(), [
+    "log warning Ended a connection: Lost the peer: silent for 40100 ms and 3 heartbeats",
+    "step lost",
+  ]);
   assert.deepEqual(stage.transport.calls, [`destroy ${silent}`]);
 });
 

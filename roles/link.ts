@@ -43,6 +43,8 @@ export class Link<C> {
   readonly incoming: boolean;
   /** What an outgoing connection was made for. */
   readonly target: string | undefined;
+  /** Where an incoming connection comes from. */
+  readonly remote: string;
   /** What we say of ourselves there. */
   readonly hello: Hello;
   phase: LinkPhase;
@@ -66,10 +68,13 @@ export class Link<C> {
   #lanes: Uint8Array[][] = [[], [], []];
   #queued = 0;
 
-  constructor(start: { conn: Conn; incoming: boolean; target?: string; hello: Hello; nowMs: number }) {
+  constructor(
+    start: { conn: Conn; incoming: boolean; target?: string; remote?: string; hello: Hello; nowMs: number },
+  ) {
     this.conn = start.conn;
     this.incoming = start.incoming;
     this.target = start.target;
+    this.remote = start.remote ?? "";
     this.hello = start.hello;
     this.phase = start.incoming ? "greeting" : "connecting";
     this.heardMs = start.nowMs;

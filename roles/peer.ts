@@ -29,6 +29,8 @@ import type { Transport, TransportEvent } from "../core/ports.ts";
 import { mismatchOf } from "./hello.ts";
 import { Link, parcelOf } from "./link.ts";
 import type { Parcel, Question } from "./link.ts";
+import { Notices } from "./notices.ts";
+import type { NoticeLog } from "./notices.ts";
 
 /** Effects that concern connections. */
 export type PeerEffect<C> = Extract<
@@ -43,6 +45,8 @@ export interface PeersOptions {
   /** Roles that may connect to us. */
   readonly serves: readonly Role[];
   readonly keepaliveMs?: number;
+  /** Hears of peers that come to us and are refused or dropped. */
+  readonly log?: NoticeLog;
 }
 
 type Watch<C> = Link<C> | Question<C>;
@@ -57,11 +61,13 @@ export class Peers<C> {
   #deadlines = new Deadlines<Watch<C>>();
   #out: PeerEvent<C>[] = [];
   #dirty = new Set<Link<C>>();
+  #notices: Notices;
   #nowMs = 0; // of the call that runs
 
   constructor(transport: Transport, options: PeersOptions) {
     this.#transport = transport;
     this.#options = options;
+    this.#notices = new Notices(options.log ?? (() => {}));
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
   }
 
@@ -74,7 +80,7 @@ export class Peers<C> {
   receive(event: TransportEvent, nowMs: number): PeerEvent<C>[] {
     this.#nowMs = nowMs;
     const link = this.#links.get(event.conn);
-    if (event.type === "accepted") this.#accepted(event.conn, nowMs);
+    if (event.type === "accepted") this.#accepted(event, nowMs);
     else if (link !== undefined) {
       switch (event.type) {
         case "connected":
@@ -167,9 +173,9 @@ export class Peers<C> {
     return events;
   }
 
-  #accepted(conn: Conn, nowMs: number): void {
+  #accepted({ conn, remote }: { readonly conn: Conn; readonly remote: string }, nowMs: number): void {
     if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
-    const link = new Link<C>({ conn, incoming: true, hello: this.#options.hello, nowMs });
+    const link = new Link<C>({ conn, incoming: true, remote, hello: this.#options.hello, nowMs });
     this.#links.set(conn, link);
     this.#unidentified += 1;
     this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
@@ -373,10 +379,10 @@ export class Peers<C> {
       case "connecting":
         return this.#drop(link, { code: "timedOut", message: `Cannot connect to ${to}: no answer in time` });
       case "greeting":
-        return this.#drop(link, {
+        return this.#end(link, {
           code: "timedOut",
           message: "Cannot wait longer: the other side doesn't say who it is",
-        });
+        }, link.incoming);
       case "waiting":
         if (link.incoming) this.#out.push({ type: "impatient", conn: link.conn });
         return;
@@ -425,6 +431,7 @@ export class Peers<C> {
   /** Ends a connection from our side; `tellPeer` says why first. */
   #end(link: Link<C>, error: WireError, tellPeer: boolean): void {
     if (link.phase === "closing") return;
+    if (tellPeer) this.#notice(link, error);
     const connected = link.phase !== "connecting";
     if (tellPeer && connected) {
       this.#post(link, parcelOf(encodeError(0, error), { lane: "bulk", id: 0, kind: "error" }));
@@ -436,8 +443,17 @@ export class Peers<C> {
 
   /** Ends a connection that is of no use any more. */
   #drop(link: Link<C>, error: WireError): void {
+    this.#notice(link, error);
     this.#report(link, error);
     this.#transport.destroy(link.conn);
+  }
+
+  /** Refusals that are part of a cluster's life (a session that ends, a stop) are no news. */
+  #notice(link: Link<C>, error: WireError): void {
+    const ordinary = error.code === "sessionEnded" || error.code === "stopping";
+    if (link.incoming && link.phase !== "closing" && !ordinary) {
+      this.#notices.take(error, link.remote, this.#nowMs);
+    }
   }
 
   /** The transport or the peer ended it. */

@@ -61,7 +61,9 @@ test("Peers ends a connection that never says who it is, without a word to its m
 
   assert.deepEqual(hand.passes(1), []);
 
-  assert.deepEqual(hand.transport.calls, [`destroy ${conn}`]);
+  assert.deepEqual(hand.transport.calls, [`close ${conn}`]);
+  const [told] = hand.transport.takePackets(conn);
+  assert.equal(told?.kind === "error" && told.error.code, "timedOut", "its peer hears why");
 });
 
 test("Peers sends its hello when a connection is made, and nothing before (T45)", () => {
