@@ -15,6 +15,7 @@ import type { HostedMachine } from "../roles/host.ts";
 import { SoloConsensus } from "../roles/master/consensus.ts";
 import { MasterMachine } from "../roles/master/master.ts";
 import { Metadata } from "../roles/master/metadata.ts";
+import { WaitingMaster } from "../roles/master/waiting.ts";
 import type { PeersOptions } from "../roles/peer.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
@@ -72,11 +73,14 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
   const { node, cluster } = opening;
   const path = databaseFileOf(node);
   const store = openMetadata(path, { later });
+  const { snapshot } = store.state;
+  if (snapshot === null) {
+    return await hosted(opening, undefined, () => {
+      const machine = new WaitingMaster({ name: node.name, cluster: cluster.cluster });
+      return { machine, peers: { hello: machine.hello(), serves: ["storage", "client", "admin"] } };
+    });
+  }
   return await hosted(opening, store, (address) => {
-    const { snapshot } = store.state;
-    if (snapshot === null) {
-      throw new CliError("refused", `Cannot run master ${node.name}: ${path} doesn't know its cluster yet`);
-    }
     checkCluster(path, Metadata.ofImage(snapshot.image).clusterId, cluster);
     const machine = new MasterMachine({
       consensus: new SoloConsensus(store.state),

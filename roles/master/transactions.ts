@@ -12,6 +12,7 @@ import { IMPORT_AHEAD_MS_MAX, LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
 import { dateOfTid, nextTid } from "../../core/tid.ts";
+import { Finished } from "./finished.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 
@@ -62,6 +63,7 @@ export class Transactions {
   #queue: Accepted[] = [];
   #byTtid = new Map<Ttid, Accepted>();
   #refused = new Set<Ttid>();
+  #finished = new Finished();
 
   constructor(parts: {
     site: Site;
@@ -90,6 +92,7 @@ export class Transactions {
     this.#queue = [];
     this.#byTtid.clear();
     this.#refused.clear();
+    this.#finished.clear();
   }
 
   /** A client asks to commit. */
@@ -108,11 +111,13 @@ export class Transactions {
         message: `Cannot finish in partition ${home}: there are ${partitions}`,
       });
     }
-    if (this.#refused.has(ttid) || this.#byTtid.has(ttid)) {
-      return this.#site.refuse(asker, {
-        code: "aborted",
-        message: `Cannot finish transaction ${ttid}: it was given up after its time`,
-      });
+    if (this.#finished.has(ttid) || this.#parked.some((request) => request.body.ttid === ttid)) {
+      const message = `Cannot finish transaction ${ttid} twice: ask for its outcome`;
+      return this.#site.refuse(asker, { code: "denied", message });
+    }
+    if (this.#refused.has(ttid)) {
+      const message = `Cannot finish transaction ${ttid}: it was given up after its time`;
+      return this.#site.refuse(asker, { code: "aborted", message });
     }
     if (explicit !== null && !importing) {
       return this.#site.refuse(asker, {
@@ -185,6 +190,7 @@ export class Transactions {
 
   /** Refusals of a session that is over are kept no longer: nothing of it can be finished. */
   sessionEnded(session: ClientSession): void {
+    this.#finished.sessionEnded(session);
     for (const ttid of this.#refused) if (sessionOf(ttid) === session) this.#refused.delete(ttid);
   }
 
@@ -327,6 +333,7 @@ export class Transactions {
     };
     this.#queue.push(accepted);
     this.#byTtid.set(ttid, accepted);
+    this.#finished.add(ttid);
     this.#cover(accepted);
     for (const [index, session] of nodes) {
       const { conn } = this.#storages.node(index)!;
