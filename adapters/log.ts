@@ -75,13 +75,19 @@ class LineSink {
   write(line: string, urgent: boolean): void {
     this.#lines.push(line);
     this.#gathered += line.length;
-    if (urgent || this.#path === undefined || this.#gathered >= LOG_BATCH_BYTES_MAX) this.flush();
-    else this.#cancelTimer ??= this.#later(LOG_FLUSH_MS, () => this.flush());
+    // a lone line is written at once, so that the last words of a process that is killed are there
+    const isLone = this.#cancelTimer === undefined;
+    if (isLone || urgent || this.#gathered >= LOG_BATCH_BYTES_MAX) this.flush();
+    if (this.#path !== undefined) this.#cancelTimer ??= this.#later(LOG_FLUSH_MS, () => this.#windowOver());
+  }
+
+  /** Lines that came since the last write go together. */
+  #windowOver(): void {
+    this.#cancelTimer = undefined;
+    this.flush();
   }
 
   flush(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
     if (this.#lines.length === 0) return;
     const count = this.#lines.length;
     const loss = Buffer.from((this.#torn ? "\n" : "") + this.#lossLine());
@@ -103,6 +109,7 @@ class LineSink {
   }
 
   close(): void {
+    this.#cancelTimer?.();
     this.flush();
     if (this.#path !== undefined) closeSync(this.#descriptor);
   }

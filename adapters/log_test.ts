@@ -95,24 +95,26 @@ test("makeLog() keeps its level and above", () =>
     assert.deepEqual(lines().map(({ level }) => level), ["warning", "error"]);
   }));
 
-test("makeLog() gathers lines until LOG_FLUSH_MS, a full batch, a warning, flush() or close()", () =>
+test("makeLog() writes a lone line at once, and gathers those behind it until LOG_FLUSH_MS, a full batch or a warning", () =>
   withFolder(({ open, lines, timers }) => {
     const log = open();
     log("info", "one");
+    assert.equal(lines().length, 1, "a process that is killed now leaves its last word");
     log("info", "two");
-    assert.equal(lines().length, 0);
+    log("info", "three");
+    assert.equal(lines().length, 1);
     assert.deepEqual(timers.waits, [LOG_FLUSH_MS]);
     timers.fire();
-    assert.equal(lines().length, 2);
-
-    log("info", "three");
-    log("warning", "four");
-    assert.equal(lines().length, 4);
+    assert.equal(lines().length, 3);
     assert.deepEqual(timers.waits, []);
 
+    log("info", "four");
     log("info", "five");
+    log("warning", "six");
+    assert.equal(lines().length, 6);
+    log("info", "seven");
     log.flush();
-    assert.equal(lines().length, 5);
+    assert.equal(lines().length, 7);
 
     for (let bytes = 0; bytes < LOG_BATCH_BYTES_MAX; bytes += 1_000) log("info", "x".repeat(1_000));
     assert.ok(lines().length > 60);

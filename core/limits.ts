@@ -140,7 +140,7 @@ export const SALVAGE_BLOCK_BYTES = 64 * KIB;
 export const LOG_FILE_BYTES_MAX = 32 * MIB;
 /** Lines that are gathered before they are written together. */
 export const LOG_BATCH_BYTES_MAX = 64 * KIB;
-/** A line is in the file after this time at most; warnings and errors are at once. */
+/** A line that follows another is in the file after this time at most; lone ones, warnings and errors are at once. */
 export const LOG_FLUSH_MS = 200;
 /** One line; what is longer is cut and says so. */
 export const LOG_LINE_BYTES_MAX = 16 * KIB;
