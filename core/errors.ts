@@ -1,6 +1,6 @@
 /** Every error a caller may meet, the table of wire codes behind them, and `invariant()` for our own mistakes. */
 import { hexOf } from "./ids.ts";
-import type { Oid, Tid, Ttid } from "./ids.ts";
+import type { Oid, Partition, Tid, Ttid } from "./ids.ts";
 
 /** What a peer may answer instead of an answer: one code per cause. `remedy` is for the person who reads it. */
 export const errorCodes = {
@@ -184,18 +184,22 @@ export class AbortedError extends DatabaseError {
   }
 }
 
-/** The outcome of a commit isn't known yet, because the storages that know it are away: ask again by its ttid. */
+/**
+ * The outcome of a commit isn't known yet, because everything that knows it is away: `Client.outcome()` asks again, with
+ * the two facts of this error.
+ */
 export class OutcomePendingError extends DatabaseError {
   override name = "OutcomePendingError";
   readonly ttid: Ttid;
+  /** The partition that keeps the transaction's outcome. */
+  readonly home: Partition;
 
-  constructor(ttid: Ttid, options?: ErrorOptions) {
-    super(
-      "outcomePending",
-      `Cannot tell yet whether transaction ${ttid} is committed: its storages are away; ask again`,
-      options,
-    );
+  constructor(ttid: Ttid, home: Partition, options?: ErrorOptions) {
+    const message =
+      `Cannot tell yet whether transaction ${ttid} is committed: what knows it is away; ask again`;
+    super("outcomePending", message, options);
     this.ttid = ttid;
+    this.home = home;
   }
 }
 

@@ -16,6 +16,7 @@ import {
 } from "./errors.ts";
 import type { ErrorCode } from "./errors.ts";
 import { toOid, toTid, toTtid } from "./ids.ts";
+import type { Partition } from "./ids.ts";
 
 const rows = Object.entries(errorCodes);
 
@@ -63,10 +64,10 @@ const classes = [
     facts: { oid: 7n, holder: 9n },
   },
   {
-    error: new OutcomePendingError(toTtid(9n)),
+    error: new OutcomePendingError(toTtid(9n), 3 as Partition),
     code: "outcomePending",
-    message: "Cannot tell yet whether transaction 9 is committed: its storages are away; ask again",
-    facts: { ttid: 9n },
+    message: "Cannot tell yet whether transaction 9 is committed: what knows it is away; ask again",
+    facts: { ttid: 9n, home: 3 },
   },
   { error: new AbortedError("Cannot x: y"), code: "aborted", message: "Cannot x: y", facts: {} },
   { error: new MalformedError("Cannot x: y"), code: "malformed", message: "Cannot x: y", facts: {} },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConflictError } from "../core/errors.ts";
-import { toOid } from "../core/ids.ts";
+import { partitionOf, toOid, toTtid, ZERO_TID } from "../core/ids.ts";
 import type { Oid, Tid } from "../core/ids.ts";
 import type { Client } from "../roles/client/library.ts";
 import { LocalCluster } from "./cluster.ts";
@@ -129,5 +129,20 @@ test("N1 an abort before the commit leaves nothing; a transaction that is over r
   await assert.rejects(tx.commit(), { code: "aborted" });
   assert.throws(() => tx.store(a, bytes(1)), { code: "aborted" });
   assert.equal(await (await client.snapshot()).load(a), undefined);
+  await cluster.stop();
+});
+
+test("Client.outcome() tells a committed transaction from one of which nothing is stored", async () => {
+  const cluster = await new LocalCluster({ partitions: 4 }).start();
+  const [one, two] = [await cluster.connect(), await cluster.connect()];
+  const none = new Uint8Array();
+  const write = { oid: a, base: ZERO_TID, data: bytes(1) };
+  const note = { checks: [], user: none, description: none, extension: none, status: " " };
+  const { tid, ttid } = await one.call("commit", { writes: [write], ...note });
+  await one.close();
+
+  const home = partitionOf(a, 4);
+  assert.equal(await two.outcome({ ttid, home }), tid);
+  assert.equal(await two.outcome({ ttid: toTtid(ttid + 1n), home }), undefined);
   await cluster.stop();
 });

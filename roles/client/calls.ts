@@ -93,6 +93,11 @@ export interface Calls {
       readonly clusterId: string;
     };
   };
+  /** What became of a commit whose answer never came: its tid, or null when nothing of it is stored. */
+  readonly outcome: {
+    readonly request: { readonly ttid: Ttid; readonly home: Partition };
+    readonly result: { readonly tid: Tid | null };
+  };
   readonly status: { readonly request: Record<never, never>; readonly result: Answer<"status"> };
 }
 

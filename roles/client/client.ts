@@ -241,6 +241,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "sync":
       case "stage":
       case "status":
+      case "outcome":
         return this.#askPrimary(call, untilMs);
     }
   }
@@ -259,6 +260,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         }, options);
       case "stage":
         return this.#site.ask(conn, "stage", call.request, options);
+      case "outcome":
+        return this.#site.ask(conn, "outcome", call.request, options);
       case "status":
         return this.#site.ask(conn, "status", {}, options);
       default:

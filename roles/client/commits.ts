@@ -195,7 +195,9 @@ export class Commits {
       running.untilMs = this.#site.now.monoMs + OUTCOME_WAIT_MS;
       return this.#askOutcome(running);
     }
-    if (running.step === "outcome") return this.#end(running, new OutcomePendingError(running.ttid));
+    if (running.step === "outcome") {
+      return this.#end(running, new OutcomePendingError(running.ttid, running.home));
+    }
     const problem = [...running.voters.values()].find((voter) => voter.problem)?.problem;
     const why = problem
       ? `: ${problem.message}`

@@ -2,7 +2,7 @@
  * What a program holds: `Client`, `Snapshot`, `Transaction`. Promises and nothing else; the machine behind them decides.
  */
 import { AbortedError } from "../../core/errors.ts";
-import type { Oid, Tid } from "../../core/ids.ts";
+import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import {
   CALL_TIMEOUT_MS_MAX,
@@ -401,6 +401,21 @@ export class Client {
   /** One revision, exactly. Undefined: the object has none with this tid. */
   async loadExact(oid: Oid, tid: Tid, options: CallOptions = {}): Promise<LoadedRevision | undefined> {
     return await this.#caller.call("loadExact", { oid, tid }, options.withinMs);
+  }
+
+  /**
+   * What became of a commit that ended with an `OutcomePendingError`.
+   *
+   * @param pending that error
+   * @returns its tid, or undefined when nothing of it is stored
+   * @throws DatabaseError `outcomePending` when what knows it is still away
+   */
+  async outcome(
+    pending: { readonly ttid: Ttid; readonly home: Partition },
+    options: CallOptions = {},
+  ): Promise<Tid | undefined> {
+    const { ttid, home } = pending;
+    return (await this.#caller.call("outcome", { ttid, home }, options.withinMs)).tid ?? undefined;
   }
 
   /** What the client knows of the cluster. */
