@@ -14,19 +14,12 @@ import type { Shape } from "./kit.ts";
 const VECTORS = fileURLToPath(new URL("../vectors/", import.meta.url));
 const DATA = process.env["NEO_TEST_DATA"];
 const HAS_DATA = { met: DATA !== undefined, reason: "needs NEO_TEST_DATA=DIR, with real databases" };
-const IS_LONG = process.env["NEO_LONG"] === "1";
 
 const SHAPES: readonly Shape[] = [
   { storages: 1, replicas: 0 },
   { storages: 2, replicas: 1 },
   { storages: 3, replicas: 0 },
 ].flatMap((storages) => [1, 240].map((partitions) => ({ ...storages, partitions })));
-/** Those that take part when a file is large and time is short. */
-const FEW_SHAPES: readonly Shape[] = [
-  { storages: 2, replicas: 1, partitions: 240 },
-  { storages: 3, replicas: 0, partitions: 240 },
-];
-
 function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
@@ -96,22 +89,13 @@ for (const shape of SHAPES) {
   test(`history.fs comes back byte for byte with ${shown} (T48, T60)`, () =>
     roundTrip(join(VECTORS, "history.fs"), shape));
 
-  for (const name of ["wiki.fs", "undo-history-py2.fs", "undo-history-py3.fs"]) {
+  for (const name of ["wiki.fs", "undo-history-py2.fs", "undo-history-py3.fs", "plone-site.fs"]) {
     testWith(
       HAS_DATA,
       `${name} comes back byte for byte with ${shown} (T48, T60)`,
       () => roundTrip(join(DATA!, name), shape),
     );
   }
-}
-
-for (const shape of IS_LONG ? SHAPES : FEW_SHAPES) {
-  const shown = initArguments(shape).join(" ");
-  testWith(
-    HAS_DATA,
-    `plone-site.fs comes back byte for byte with ${shown} (T48, T60)`,
-    () => roundTrip(join(DATA!, "plone-site.fs"), shape),
-  );
 }
 
 testWith(
