@@ -41,7 +41,7 @@ export const UNIDENTIFIED_MAX = 256;
 /** A peer that doesn't take what is sent to it for this long is dropped. */
 export const WRITE_TIMEOUT_MS = 15_000;
 /** Silence after which a peer is asked whether it is there. */
-export const KEEPALIVE_MS = 5_000;
+export const KEEPALIVE_MS = 8_000;
 /** Unanswered heartbeats after which a peer is lost. */
 export const KEEPALIVE_MISSED_MAX = 3;
 /** Time for the first frame of a connection. */

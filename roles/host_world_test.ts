@@ -169,7 +169,7 @@ test("Host of a process that was starved listens to all before it judges any of 
   stage.clock.pass(2);
 
   assert.deepEqual(stage.takeNotes(), [
-    "log warning Ended a connection: Lost the peer: silent for 40100 ms and 3 heartbeats",
+    `log warning Ended a connection: Lost the peer: silent for ${8 * KEEPALIVE_MS + 100} ms and 3 heartbeats`,
     "step lost",
   ]);
   assert.deepEqual(stage.transport.calls, [`destroy ${silent}`]);
