@@ -146,3 +146,20 @@ test("Client.outcome() tells a committed transaction from one of which nothing i
   assert.equal(await two.outcome({ ttid: toTtid(ttid + 1n), home }), undefined);
   await cluster.stop();
 });
+
+test("a wrong argument is refused where it is given, and costs nothing else", async () => {
+  const cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const tx = await client.begin();
+  const wrong = (value: unknown): never => value as never;
+
+  await assert.rejects(tx.load(wrong(5)), TypeError);
+  assert.throws(() => tx.store(wrong(5), bytes(1)), TypeError);
+  assert.throws(() => tx.store(a, wrong("text")), TypeError);
+  assert.throws(() => tx.store(a, wrong(new ArrayBuffer(1))), TypeError);
+  await assert.rejects(client.snapshot({ at: wrong("2024") }), TypeError);
+
+  tx.store(a, bytes(1));
+  await tx.commit();
+  await cluster.stop();
+});

@@ -143,7 +143,7 @@ export class Snapshot {
     oid: Oid,
     options: CallOptions = {},
   ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
-    return existing(await this.caller.call("load", { oid, at: this.at }, options.withinMs));
+    return existing(await this.caller.call("load", { oid: idOf(oid), at: this.at }, options.withinMs));
   }
 
   /** Many objects, in the order of `oids`; one message a storage. */
@@ -151,7 +151,9 @@ export class Snapshot {
     oids: readonly Oid[],
     options: CallOptions = {},
   ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
-    return (await this.caller.call("loadMany", { oids, at: this.at }, options.withinMs)).map(existing);
+    return (await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options.withinMs)).map(
+      existing,
+    );
   }
 }
 
@@ -184,7 +186,7 @@ export class Transaction extends Snapshot {
   ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
     const own = this.#writes.get(oid);
     if (own) return own.data === null ? undefined : { tid: own.base, next: null, data: own.data, link: null };
-    const found = await this.caller.call("load", { oid, at: this.at }, options.withinMs);
+    const found = await this.caller.call("load", { oid: idOf(oid), at: this.at }, options.withinMs);
     this.#bases.set(oid, found?.tid ?? ZERO_TID);
     return existing(found);
   }
@@ -195,7 +197,7 @@ export class Transaction extends Snapshot {
     options: CallOptions = {},
   ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
     const rest = oids.filter((oid) => !this.#writes.has(oid));
-    const found = await this.caller.call("loadMany", { oids: rest, at: this.at }, options.withinMs);
+    const found = await this.caller.call("loadMany", { oids: rest.map(idOf), at: this.at }, options.withinMs);
     const byOid = new Map(rest.map((oid, at) => [oid, found[at]]));
     for (const oid of rest) this.#bases.set(oid, byOid.get(oid)?.tid ?? ZERO_TID);
     return oids.map((oid) => {
@@ -217,6 +219,9 @@ export class Transaction extends Snapshot {
    * @throws RangeError when the data is too large or the transaction is over
    */
   store(oid: Oid, data: Uint8Array, options: { readonly base?: Tid } = {}): void {
+    if (!(data instanceof Uint8Array)) {
+      throw new TypeError(`Cannot store object ${oid}: its data must be a Uint8Array`);
+    }
     if (data.length > OBJECT_BYTES_MAX) {
       throw new RangeError(
         `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}`,
@@ -290,6 +295,8 @@ export class Transaction extends Snapshot {
 
   #write(oid: Oid, data: Uint8Array | null, base: Tid | undefined): void {
     this.#mustBeOpen("store");
+    idOf(oid);
+    if (base !== undefined) idOf(base);
     const before = this.#writes.get(oid);
     const bytes = this.#bytes + (data?.length ?? 0) - (before?.data?.length ?? 0);
     const objects = this.#writes.size + (before ? 0 : 1);
@@ -450,6 +457,7 @@ export class Client {
 
   async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number | undefined }> {
     const { at } = options;
+    if (at !== undefined && !(at instanceof Date)) idOf(at);
     if (options.sync === false) {
       const { lastTid } = await this.view();
       const bound = at instanceof Date ? tidOfDate(at.getTime()) : at ?? lastTid;
@@ -466,4 +474,10 @@ export class Client {
 
 function min(a: Tid, b: Tid): Tid {
   return a < b ? a : b;
+}
+
+/** Programs in plain JavaScript, too, hear of a wrong id where they give it. */
+function idOf<T extends Oid | Tid>(id: T): T {
+  if (typeof id === "bigint") return id;
+  throw new TypeError(`Cannot use ${String(id)} as an id: expected a bigint, such as 1n`);
 }
