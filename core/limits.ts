@@ -100,8 +100,6 @@ export const FAILOVER_GRACE_MS = 1_000;
 export const LOCK_TIMEOUT_MS = 20_000;
 /** Finishes are served for this long after a stop was asked for. */
 export const STOP_DEADLINE_MS = 10_000;
-/** How far tids may run ahead of the median of the masters' clocks. */
-export const CLOCK_SKEW_MS = 2_000;
 /** Partitions of a cluster. */
 export const PARTITIONS_MAX = 65_536;
 export const PARTITIONS_DEFAULT = 240;
