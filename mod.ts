@@ -6,8 +6,9 @@
 import { UnreachableError } from "./core/errors.ts";
 import { REQUEST_TIMEOUT_MS } from "./core/limits.ts";
 import { parseUri } from "./core/uri.ts";
+import { Caller } from "./roles/client/caller.ts";
 import { ClientMachine } from "./roles/client/client.ts";
-import { Caller, Client } from "./roles/client/library.ts";
+import { Client } from "./roles/client/library.ts";
 import { Host } from "./roles/host.ts";
 
 export {
@@ -24,17 +25,10 @@ export {
 export { type Oid, type Tid, toOid, toTid, type Ttid } from "./core/ids.ts";
 export { dateOfTid, tidOfDate } from "./core/tid.ts";
 export { UriError } from "./core/uri.ts";
+export { type CallOptions, type PublishListener } from "./roles/client/caller.ts";
 export { type LoadedRevision } from "./roles/client/calls.ts";
-export {
-  type CallOptions,
-  Client,
-  type PublishListener,
-  Snapshot,
-  type SnapshotOptions,
-  type TidRange,
-  Transaction,
-  type TransactionNote,
-} from "./roles/client/library.ts";
+export { Client, type SnapshotOptions, type TidRange } from "./roles/client/library.ts";
+export { Snapshot, Transaction, type TransactionNote } from "./roles/client/transaction.ts";
 
 export { type ObjectRecord, type TransactionRecord, type TransactionSource } from "./core/records.ts";
 export { type CopyProgress, type Restoration, type RestoredNote } from "./roles/client/restoring.ts";

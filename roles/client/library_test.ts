@@ -7,7 +7,8 @@ import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, OID_BLOCK, REQUEST_TIMEOUT_MS } from 
 import { tidOfDate } from "../../core/tid.ts";
 import { asksOf, asTid, clientBench, follow, only, tableOf, welcomeOf } from "../../tests/machines.ts";
 import type { CallName, Calls, Commit, LoadedRevision } from "./calls.ts";
-import { Caller, Client } from "./library.ts";
+import { Caller } from "./caller.ts";
+import { Client } from "./library.ts";
 
 type Request = {
   readonly call: number;

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Oid, Tid } from "../../core/ids.ts";
-import type { Client, Snapshot } from "../../roles/client/library.ts";
+import type { Client } from "../../roles/client/library.ts";
+import type { Snapshot } from "../../roles/client/transaction.ts";
 import { bodiesOf } from "./actors.ts";
 import { Stage } from "./kit.ts";
 import { bytesOf, oidAt, textOf } from "./words.ts";
