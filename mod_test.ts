@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { sha256, SystemClock } from "./adapters/system.ts";
 import { TcpTransport } from "./adapters/tcp.ts";
 import type { Role } from "./core/messages.ts";
 import * as neo from "./mod.ts";
 import { ConflictError, connect, RefusedError, toOid, UriError } from "./mod.ts";
+import type { ConnectOptions } from "./mod.ts";
 import { Host } from "./roles/host.ts";
 import type { HostedMachine, HostPorts } from "./roles/host.ts";
 import { SoloConsensus } from "./roles/master/consensus.ts";
 import { MasterMachine } from "./roles/master/master.ts";
 import { StorageMachine } from "./roles/storage/storage.ts";
 import { masterDisk, storageDisk } from "./tests/machines.ts";
+import { findNode20, moduleGraph, runInNode20 } from "./tests/node20.ts";
 
 type AnyMachine = HostedMachine<never, never, never, never, never, never, never>;
 
@@ -158,6 +161,96 @@ test("connect() gives up when its signal says so, with the signal's reason", asy
   );
   await silent.shutdown();
 });
+
+test("connect() names the three forms of a target to who gives something else", async () => {
+  const wrong: unknown[] = [undefined, null, 5, {}, { directory: "" }, { memory: false }];
+  for (const target of [...wrong, { directory: "x", memory: true }]) {
+    await assert.rejects(connect(target as never), {
+      name: "TypeError",
+      message: /: expected "neo:\/\/NAME@HOST:PORT", \{ directory: "PATH" \} or \{ memory: true \}$/,
+    });
+  }
+});
+
+test("connect() refuses a number of partitions that can't be", async () => {
+  for (const partitions of [0, 1.5, 65_537, "4" as never]) {
+    await assert.rejects(connect({ memory: true, partitions }), RangeError);
+    await assert.rejects(connect({ directory: "never-made", partitions }), RangeError);
+  }
+  assert.equal(existsSync("never-made"), false);
+});
+
+test("connect({ memory: true }) gives an empty cluster of its own each time (X6)", async () => {
+  const [one, two] = [await connect({ memory: true }), await connect({ memory: true, partitions: 3 })];
+  const oid = toOid(1n);
+  const tx = await one.begin();
+  tx.store(oid, bytes("mine"));
+  await tx.commit();
+  assert.equal(await (await two.snapshot()).load(oid), undefined);
+  assert.deepEqual((await (await one.snapshot()).load(oid))?.data, bytes("mine"));
+  assert.equal((await two.view()).table.partitions, 3);
+  await Promise.all([one.close(), two.close()]);
+  await assert.rejects(one.sync(), { name: "UnreachableError", code: "lost" });
+
+  const three = await connect({ memory: true });
+  assert.equal(await three.sync(), 0n);
+  await three.close();
+  await three.close();
+});
+
+test("connect({ memory: true }) gives up when its signal has fired", async () => {
+  const reason = new Error("enough");
+  const signal = AbortSignal.abort(reason);
+  await assert.rejects(connect({ memory: true }, { signal }), (error) => error === reason);
+});
+
+test("connect({ memory: true }) tells the program's log which node speaks", async () => {
+  const nodes = new Set<unknown>();
+  const log: ConnectOptions["log"] = (_level, _text, facts) => nodes.add(facts?.["node"]);
+  const client = await connect({ memory: true }, { log });
+  await client.close();
+  assert.ok(nodes.has("m1"), `heard ${[...nodes].join(" ")}`);
+});
+
+test("mod.ts imports roles and words, and no adapter, before connect() is called (X6)", () => {
+  const graph = moduleGraph("mod.ts", { dynamic: false });
+  assert.ok(graph.has("roles/client/client.ts"));
+  const folders = new Set([...graph.keys()].map((path) => path.split("/")[0]));
+  assert.deepEqual([...folders].sort(), ["core", "mod.ts", "roles"]);
+  const packages = new Set(
+    [...graph.values()].flat().map(({ specifier }) => specifier).filter((name) => !name.startsWith(".")),
+  );
+  assert.deepEqual([...packages], ["cborg"]);
+});
+
+const node20 = findNode20();
+test(
+  "Node 20 runs the client, in a cluster of its own and in one on sockets (X6)",
+  { skip: node20.met ? false : node20.reason },
+  async () => {
+    const cluster = await new TcpCluster().start();
+    try {
+      const printed = await runInNode20(
+        node20.node,
+        `import { connect } from "./mod.js";
+        for (const target of [{ memory: true }, "neo://test@${cluster.masterAddress}"]) {
+          const client = await connect(target);
+          const { tid } = await client.transact((tx) => tx.store(1n, Uint8Array.of(7)));
+          const found = await (await client.snapshot()).load(1n);
+          for await (const change of client.changes({ since: 0n })) {
+            console.log(change.tid === tid, change.oids, found.data);
+            break;
+          }
+          await client.close();
+        }`,
+      );
+      const said = "true [ 1n ] Uint8Array(1) [ 7 ]\n";
+      assert.equal(printed, said + said);
+    } finally {
+      await cluster.stop();
+    }
+  },
+);
 
 test("connect() says where a URI is wrong before it connects", async () => {
   await assert.rejects(connect("http://test@127.0.0.1:1"), UriError);

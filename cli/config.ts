@@ -6,6 +6,7 @@
  * clusterId = "5f0c..."
  * partitions = 240
  * replicas = 1
+ * transactionTimeoutMs = 120_000   # optional: how long a hanging client may hold locks
  *
  * [[node]]
  * name = "s1"
@@ -18,7 +19,12 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
-import { PARTITIONS_MAX } from "../core/limits.ts";
+import {
+  CALL_TIMEOUT_MS_MAX,
+  PARTITIONS_MAX,
+  TRANSACTION_TIMEOUT_MS,
+  TRANSACTION_TIMEOUT_MS_MIN,
+} from "../core/limits.ts";
 import { CliError } from "./exit.ts";
 import { Fields } from "./toml_fields.ts";
 
@@ -55,6 +61,8 @@ export interface ClusterConfig {
   readonly replicas: number;
   /** Whether nodes may listen beyond this machine without TLS. */
   readonly insecure: boolean;
+  /** How long a storage holds what a client that hangs hasn't finished, before the primary decides. */
+  readonly transactionTimeoutMs: number;
   readonly nodes: readonly NodeConfig[];
 }
 
@@ -69,7 +77,15 @@ export const NAME_PATTERN = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 /** The same in words. */
 export const NAME_RULE = "1 to 63 letters, digits and . _ - between them";
 
-const CLUSTER_KEYS = ["cluster", "clusterId", "partitions", "replicas", "insecure", "node"];
+const CLUSTER_KEYS = [
+  "cluster",
+  "clusterId",
+  "partitions",
+  "replicas",
+  "insecure",
+  "transactionTimeoutMs",
+  "node",
+];
 const NODE_KEYS = ["name", "role", "address", "data", "process"];
 
 /**
@@ -97,6 +113,12 @@ export function parseConfig(text: string, file: string): ClusterConfig {
     partitions: top.whole("partitions", 1, PARTITIONS_MAX),
     replicas: top.whole("replicas", 0, PARTITIONS_MAX),
     insecure: top.flag("insecure", false),
+    transactionTimeoutMs: top.whole(
+      "transactionTimeoutMs",
+      TRANSACTION_TIMEOUT_MS_MIN,
+      CALL_TIMEOUT_MS_MAX,
+      TRANSACTION_TIMEOUT_MS,
+    ),
     nodes: top.tables("node").map((fields) => nodeOf(fields, dirname(file))),
   };
   checkNodes(config, top);
@@ -156,7 +178,7 @@ function isLoopback(address: string): boolean {
 
 /** The text of a `neo.toml`. */
 export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) => string): string {
-  const { cluster, clusterId, partitions, replicas, insecure } = config;
+  const { cluster, clusterId, partitions, replicas, insecure, transactionTimeoutMs } = config;
   const node = config.nodes.map((node) => ({
     name: node.name,
     role: node.role,
@@ -164,7 +186,11 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     data: dataOf(node),
     ...(node.process === node.name ? {} : { process: node.process }),
   }));
-  const top = { cluster, clusterId, partitions, replicas, ...(insecure ? { insecure } : {}), node };
+  const optional = {
+    ...(insecure ? { insecure } : {}),
+    ...(transactionTimeoutMs === TRANSACTION_TIMEOUT_MS ? {} : { transactionTimeoutMs }),
+  };
+  const top = { cluster, clusterId, partitions, replicas, ...optional, node };
   return `# What the nodes of this cluster need at start. Made by \`neo init\`.\n${stringify(top)}`;
 }
 

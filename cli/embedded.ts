@@ -1,5 +1,4 @@
 /** A whole cluster in this process, in a folder that goes away with it. */
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +6,11 @@ import type { LogLine } from "../adapters/log.ts";
 import { systemRandom } from "../adapters/system.ts";
 import { processesOf, uriOf } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
+import type { RunningNode } from "./hosting.ts";
+import { newConfig } from "./new_config.ts";
 import { openNode } from "./nodes.ts";
-import type { RunningNode } from "./nodes.ts";
 import type { Plan } from "./plan.ts";
-import { findPorts, HOST } from "./ports.ts";
+import { findPorts } from "./ports.ts";
 import { provision } from "./provision.ts";
 
 /** A cluster that runs here. */
@@ -65,19 +65,7 @@ export class EmbeddedCluster {
 
 async function configOf(name: string, plan: Plan, folder: string): Promise<ClusterConfig> {
   const ports = await findPorts(plan.nodes.length, undefined, systemRandom());
-  return {
-    folder,
-    cluster: name,
-    clusterId: randomBytes(16).toString("hex"),
-    partitions: plan.partitions,
-    replicas: plan.replicas,
-    insecure: false,
-    nodes: plan.nodes.map((node, index) => ({
-      ...node,
-      address: `${HOST}:${ports[index]}`,
-      data: join(folder, node.name),
-    })),
-  };
+  return newConfig(plan, { folder, cluster: name, ports });
 }
 
 async function endAll(nodes: readonly RunningNode[]): Promise<void> {

@@ -16,7 +16,7 @@ export async function newestTransactions(client: CallClient, count: number): Pro
   for (let reach = FIRST_REACH;; reach *= FURTHER) {
     const after = (lastTid > reach ? lastTid - reach : ZERO_TID) as Tid;
     let found: TransactionInfo[] = [];
-    for await (const info of transactionsBetween(client, after, lastTid)) {
+    for await (const info of transactionsBetween(client, { after, upTo: lastTid })) {
       found.push(info);
       if (found.length >= 2 * count) found = found.slice(-count);
     }

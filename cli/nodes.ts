@@ -3,37 +3,28 @@ import { join } from "node:path";
 import type { LogLine } from "../adapters/log.ts";
 import { openDatabase } from "../adapters/sqlite.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
-import { later, sha256, SystemClock } from "../adapters/system.ts";
+import { later, sha256 } from "../adapters/system.ts";
 import { TcpTransport } from "../adapters/tcp.ts";
 import { PATIENCE_MS } from "../core/limits.ts";
 import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
-import type { Hello, WireError } from "../core/messages.ts";
-import type { Store } from "../core/ports.ts";
+import type { Hello } from "../core/messages.ts";
+import type { Transport } from "../core/ports.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
-import { Host } from "../roles/host.ts";
-import type { HostedMachine } from "../roles/host.ts";
 import { SoloConsensus } from "../roles/master/consensus.ts";
 import { MasterMachine } from "../roles/master/master.ts";
 import { Metadata } from "../roles/master/metadata.ts";
 import { WaitingMaster } from "../roles/master/waiting.ts";
-import type { PeersOptions } from "../roles/peer.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
-
-/** A node that listens. */
-export interface RunningNode {
-  /** Where it listens. */
-  readonly address: string;
-  /** How it ended: in order without `error`. Never rejects. */
-  readonly done: Promise<{ readonly error?: string }>;
-  /** Asks it to end in order. */
-  terminate(): void;
-}
+import { hosted } from "./hosting.ts";
+import type { Listening, RunningNode } from "./hosting.ts";
 
 /** What a node needs besides its configuration. */
 export interface OpenOptions {
   readonly log: LogLine;
+  /** What it listens on and connects by: TCP, unless told. */
+  readonly transport?: Transport;
 }
 
 /** Where a master or a storage keeps what it must not lose. */
@@ -52,7 +43,8 @@ export async function openNode(
   cluster: ClusterConfig,
   options: OpenOptions,
 ): Promise<RunningNode> {
-  const opening = { node, cluster, log: options.log };
+  const { log, transport = new TcpTransport() } = options;
+  const opening = { node, cluster, address: node.address, log, transport };
   switch (node.role) {
     case "master":
       return await openMaster(opening);
@@ -63,10 +55,9 @@ export async function openNode(
   }
 }
 
-interface Opening {
+interface Opening extends Listening {
   readonly node: NodeConfig;
   readonly cluster: ClusterConfig;
-  readonly log: LogLine;
 }
 
 async function openMaster(opening: Opening): Promise<RunningNode> {
@@ -110,6 +101,7 @@ async function openStorage(opening: Opening): Promise<RunningNode> {
       masters: mastersOf(cluster),
       address,
       digest: sha256,
+      transactionTimeoutMs: cluster.transactionTimeoutMs,
     });
     return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
   });
@@ -136,41 +128,6 @@ function checkCluster(path: string, clusterId: string, cluster: ClusterConfig): 
 
 function mastersOf(cluster: ClusterConfig): string[] {
   return cluster.nodes.filter(({ role }) => role === "master").map(({ address }) => address);
-}
-
-interface Built<C, W, Q, R, A, O> {
-  readonly machine: HostedMachine<C, W, Q, R, A, never, O>;
-  readonly peers: PeersOptions;
-}
-
-/** Listens, then runs what `build` makes of the address. The store is closed whatever goes wrong. */
-async function hosted<C, W, Q, R, A, O>(
-  { node, log }: Opening,
-  store: Store<W, Q, A> | undefined,
-  build: (address: string) => Built<C, W, Q, R, A, O>,
-): Promise<RunningNode> {
-  const transport = new TcpTransport();
-  try {
-    const address = await transport.listen(node.address);
-    const { machine, peers } = build(address);
-    let ended: (result: { readonly error?: string }) => void;
-    const done = new Promise<{ readonly error?: string }>((resolve) => ended = resolve);
-    const stopped = (error?: WireError) => ended(error === undefined ? {} : { error: error.message });
-    const ports = {
-      clock: new SystemClock(),
-      transport,
-      log,
-      output: () => {},
-      stopped,
-      ...(store && { store }),
-    };
-    const host = new Host(machine, ports, peers);
-    return { address, done, terminate: () => host.terminate() };
-  } catch (error) {
-    await transport.shutdown();
-    await store?.close();
-    throw error;
-  }
 }
 
 function helloOf({ node, cluster }: Opening, address: string): Hello {

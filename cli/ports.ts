@@ -21,13 +21,17 @@ const ATTEMPTS_MAX = 100;
 export async function findPorts(count: number, base: number | undefined, random: Random): Promise<number[]> {
   if (base !== undefined) return await portsFrom(base, count);
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const first = PORT_MIN + Math.floor(random.next() * (PORT_END - PORT_MIN));
-    const ports = portsInARow(first, count);
+    const ports = drawPorts(count, random);
     if (await firstTaken(ports) === undefined) return ports;
   }
   throw new CliError("failed", `Cannot find ${count} free ports in a row`, {
     hint: "name some: --base-port P",
   });
+}
+
+/** `count` ports in a row, whoever has them now: for nodes that won't listen yet. */
+export function drawPorts(count: number, random: Random): number[] {
+  return portsInARow(PORT_MIN + Math.floor(random.next() * (PORT_END - PORT_MIN)), count);
 }
 
 async function portsFrom(base: number, count: number): Promise<number[]> {

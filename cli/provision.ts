@@ -21,7 +21,7 @@ import { createMetadata } from "../adapters/sqlite_metadata.ts";
 import { firstImage } from "../roles/master/metadata.ts";
 import { CONFIG_FILE, formatConfig, UNFINISHED_FILE } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
-import { CliError } from "./exit.ts";
+import { CliError, systemCodeOf } from "./exit.ts";
 import { databaseFileOf } from "./nodes.ts";
 
 /**
@@ -56,11 +56,13 @@ export function provision(config: ClusterConfig): void {
   const unfinished = join(folder, UNFINISHED_FILE);
   try {
     writeDurably(unfinished, formatConfig(config, ({ data }) => relative(folder, data)));
+    checkStillFree(folder);
     makeDatabases(config);
     renameSync(unfinished, join(folder, CONFIG_FILE));
     flushFolder(folder);
     if (made !== undefined) flushFolder(dirname(made));
   } catch (error) {
+    if (error instanceof CliError) throw error; // another's folder, of which nothing is ours
     for (const { data } of config.nodes) rmSync(data, { recursive: true, force: true });
     rmSync(unfinished, { force: true });
     if (made !== undefined) rmSync(made, { recursive: true, force: true });
@@ -90,12 +92,33 @@ function newId(): string {
 }
 
 function writeDurably(path: string, text: string): void {
-  const descriptor = openSync(path, "wx");
+  const descriptor = opened(path);
   try {
     writeSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Another may have been quicker between our look at the folder and our taking it. */
+function checkStillFree(folder: string): void {
+  if (!existsSync(join(folder, CONFIG_FILE))) return;
+  rmSync(join(folder, UNFINISHED_FILE));
+  const hint = `use it: neo status -C ${folder}`;
+  throw new CliError("refused", `Cannot init ${folder}: a cluster stands there already`, { hint });
+}
+
+/** Takes the name, so that of two who make a cluster in one folder at the same moment one is refused. */
+function opened(path: string): number {
+  try {
+    return openSync(path, "wx");
+  } catch (error) {
+    if (systemCodeOf(error) !== "EEXIST") throw error;
+    const hint = "let it end, and use what it has made";
+    throw new CliError("refused", `Cannot init ${dirname(path)}: another process does so at this moment`, {
+      hint,
+    });
   }
 }
 

@@ -47,8 +47,8 @@ export class Fields {
     throw this.error(key, `expected ${rule}, found ${shown(value)}`);
   }
 
-  whole(key: string, least: number, most: number): number {
-    const value = this.#values[key];
+  whole(key: string, least: number, most: number, otherwise?: number): number {
+    const value = this.#values[key] ?? otherwise;
     if (typeof value === "number" && Number.isInteger(value) && least <= value && value <= most) return value;
     throw this.error(key, `expected a whole number from ${least} to ${most}, found ${shown(value)}`);
   }

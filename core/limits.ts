@@ -72,10 +72,20 @@ export const OBJECT_BYTES_MAX = 64 * MIB;
 export const NOTE_BYTES_MAX = 65_535;
 /** Smaller data isn't worth compressing. */
 export const COMPRESS_BYTES_MIN = 512;
+/** What a client sends to one storage for one commit without an answer: bytes of data, and objects. */
+export const STORE_WINDOW_BYTES = 4 * MIB;
+export const STORE_WINDOW_OBJECTS = 4_096;
+/** How often `transact` runs its function at most, unless told. */
+export const TRANSACT_ATTEMPTS_MAX = 50;
+/** The pause before its second attempt is this long at most; each later one may be twice as long, up to the second. */
+export const TRANSACT_PAUSE_MS_MIN = 2;
+export const TRANSACT_PAUSE_MS_MAX = 250;
 /** Time a store waits for the lock of its object. */
 export const LOCK_WAIT_MS = 10_000;
 /** A storage that holds a transaction for longer asks the primary to settle it. */
 export const TRANSACTION_TIMEOUT_MS = 120_000;
+/** The least that a configuration may say for it. */
+export const TRANSACTION_TIMEOUT_MS_MIN = 100;
 /** Free bytes below which a storage takes no new store; lock, unlock, table and epoch use what is left. */
 export const RESERVE_BYTES = 64 * MIB;
 /** How often a storage looks at its free space while it stores. */
@@ -87,8 +97,19 @@ export const OID_BLOCK = 10_000;
 export const SESSION_BLOCK = 1_000;
 /** Transactions in one page of an iteration. */
 export const PAGE_TRANSACTIONS = 100;
+/** Live changes, and oids in them, that wait for a slow reader of a change feed; beyond, it reads them from history. */
+export const CHANGES_QUEUED_MAX = 1_000;
+export const CHANGES_QUEUED_OIDS_MAX = 100_000;
 /** Objects that one `loadMany` message asks for. */
 export const LOAD_MANY_MAX = 1_000;
+/** Reads that one client has under way at one storage; further ones wait at the client. */
+export const READS_IN_FLIGHT_MAX = 48;
+/** A storage that failed is asked after all others for this long. */
+export const FAILURE_MEMORY_MS = 10_000;
+/** A hedged read asks a second copy after this quantile of the last answers' times, of so many, and not before. */
+export const HEDGE_QUANTILE = 0.99;
+export const HEDGE_SAMPLES = 256;
+export const HEDGE_MS_MIN = 1;
 /** Bytes of data after which the answer to a `loadMany` stops; the rest is asked again. */
 export const LOAD_MANY_BYTES_MAX = 4 * MIB;
 
@@ -108,10 +129,22 @@ export const LATE_WAKE_MS = 1_000;
 export const LATE_GRACE_MS = 100;
 /** Entries of a master's log after which it is replaced by a snapshot. */
 export const LOG_ENTRIES_MAX = 1_000;
-/** How often a client stores again what a storage lacks, before it names it failed. */
+/** How often a client stores again what a storage lacks, before it gives the transaction up. */
 export const LACKS_ATTEMPTS_MAX = 3;
+/** How often a client sends a commit again to a storage whose connection was lost, before it names it failed. */
+export const LOSSES_MAX = 3;
 /** How long a client asks for the outcome of a commit whose own time is over. */
 export const OUTCOME_WAIT_MS = 10_000;
+/** Memory of a client's cache, unless told. */
+export const CACHE_BYTES_DEFAULT = 32 * MIB;
+/** What an object in the cache takes besides its data. */
+export const CACHE_ENTRY_BYTES = 500;
+/** A cache has room for this many objects at least: bigger ones aren't kept, or one would drive out all others. */
+export const CACHE_ENTRIES_MIN = 8;
+/** Uses of a cache after which an object that wasn't used itself counts as less used. */
+export const CACHE_LIFE_ACCESSES = 10_000;
+/** Objects that were dropped from a cache, of which it remembers how often they were used. */
+export const CACHE_GHOSTS_MAX = 100_000;
 
 /** How far a tid that an import gives may be ahead of the clock. */
 export const IMPORT_AHEAD_MS_MAX = 86_400_000;

@@ -209,6 +209,10 @@ export const messages = {
     digest: bytes,
     note: maybe(note),
   }, { evidence }),
+  /** An older transaction waits for this object of the client's transaction. */
+  deadlock: tell(0x43, "S>C", "commit", { ttid, oid }),
+  /** The lock goes to the older one, and is waited for again; the vote there is void. */
+  relock: tell(0x44, "C>S", "commit", { ttid, oid }),
 
   load: ask(0x50, "C>S", "bulk", { oid, at: tid, version: integer }, { revision }),
   loadMany: ask(0x51, "C>S", "bulk", { oids: list(oid), at: tid, version: integer }, {

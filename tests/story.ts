@@ -118,7 +118,15 @@ export class Story {
     const masters = ["m1:1"];
     if (name.startsWith("C")) {
       const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
-      return new Bench(new ClientMachine({ cluster: "test", masters, name: name.toLowerCase(), ports }));
+      return new Bench(
+        new ClientMachine({
+          cluster: "test",
+          masters,
+          name: name.toLowerCase(),
+          ports,
+          cacheBytes: 0, // stories tell what goes over wires
+        }),
+      );
     }
     const number = Number(name.slice(1));
     const disk = this.#databases.get(name) ?? storageDisk(number, this.#shape.partitions);

@@ -1,17 +1,17 @@
 /** `neo init` */
-import { randomBytes } from "node:crypto";
 import { relative, resolve } from "node:path";
 import { systemRandom } from "../../adapters/system.ts";
 import { uriOf } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli } from "../context.ts";
 import { generateName } from "../names.ts";
+import { newConfig } from "../new_config.ts";
 import { quoted } from "../next.ts";
 import { table } from "../output.ts";
 import type { Output } from "../output.ts";
 import { evenDeals, inWords, planCluster, storagesMax } from "../plan.ts";
 import type { Wishes } from "../plan.ts";
-import { findPorts, HOST } from "../ports.ts";
+import { findPorts } from "../ports.ts";
 import { checkFolder, provision } from "../provision.ts";
 import { rememberCluster } from "../target.ts";
 
@@ -32,19 +32,8 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
   }
   const random = systemRandom();
   const ports = await findPorts(plan.nodes.length, flags.basePort, random);
-  const config: ClusterConfig = {
-    folder,
-    cluster: flags.name ?? generateName(random),
-    clusterId: randomBytes(16).toString("hex"),
-    partitions: plan.partitions,
-    replicas: plan.replicas,
-    insecure: false,
-    nodes: plan.nodes.map((node, index) => ({
-      ...node,
-      address: `${HOST}:${ports[index]}`,
-      data: resolve(folder, node.name),
-    })),
-  };
+  const cluster = flags.name ?? generateName(random);
+  const config = newConfig(plan, { folder, cluster, ports });
   provision(config);
   remember(config, output, world.env);
   const next = `neo start -C ${quoted(relative(world.cwd, folder) || ".")}`;

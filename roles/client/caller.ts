@@ -1,12 +1,19 @@
 /** Calls of a program to a client machine: each is a promise, settled once. */
+import type { DatabaseError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
-import type { CallName, Calls, ClientOutput } from "./calls.ts";
+import type { CallName, Calls, ClientCall, ClientOutput, ClientWord, Resolution } from "./calls.ts";
 
 /** How a call may be bounded. */
 export interface CallOptions {
   /** How long the call may take, in ms; 30,000 unless told. */
   readonly withinMs?: number;
+  /**
+   * Gives the call up when it fires: its promise rejects with the signal's reason. A commit can be given up until its
+   * `finish` is sent, and nothing of it is stored then; from there on its outcome is waited for, some seconds at most,
+   * and the promise says what it is.
+   */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -15,18 +22,39 @@ export interface CallOptions {
  */
 export type PublishListener = (tid: Tid, oids: readonly Oid[] | null) => void;
 
+/** What else a caller inside the library may say of its call. */
+export interface CallHooks {
+  /** Hears of a commit's conflicts, and gives what becomes of them: undefined when they can't be resolved. */
+  readonly onConflict?: (
+    conflicts: Extract<ClientOutput, { type: "conflict" }>["conflicts"],
+    resolve: (resolutions: readonly Resolution[] | undefined) => void,
+  ) => void;
+}
+
+/** Who listens. */
+export interface Listening {
+  readonly published: PublishListener;
+  /** Hears once that the client has ended, and why. */
+  readonly ended?: (error: Error) => void;
+}
+
+interface Open extends CallHooks {
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly cancel: () => void;
+}
+
 /** Hands calls to a client machine and their results back. */
 export class Caller {
-  #post: (call: { type: "call"; call: number; name: CallName; request: unknown; withinMs: number }) => void;
+  #post: (event: ClientCall | ClientWord) => void;
   #next = 1;
-  #open = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
-  #listeners = new Set<PublishListener>();
+  #open = new Map<number, Open>();
+  #listeners = new Set<Listening>();
   #ended: Error | undefined;
 
-  /** @param post gives a call to the machine */
-  constructor(
-    post: (call: { type: "call"; call: number; name: CallName; request: unknown; withinMs: number }) => void,
-  ) {
+  /** @param post gives a call, or a word on one, to the machine */
+  constructor(post: (event: ClientCall | ClientWord) => void) {
     this.#post = post;
   }
 
@@ -34,53 +62,87 @@ export class Caller {
   call<N extends CallName>(
     name: N,
     request: Calls[N]["request"],
-    withinMs: number = REQUEST_TIMEOUT_MS,
+    options: CallOptions & CallHooks = {},
   ): Promise<Calls[N]["result"]> {
+    const { withinMs = REQUEST_TIMEOUT_MS, signal, onConflict } = options;
     if (this.#ended) return Promise.reject(this.#ended);
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (!(withinMs > 0)) {
       return Promise.reject(new RangeError(`Cannot ${name} within ${withinMs} ms: expected more than 0`));
     }
     const call = this.#next++;
     return new Promise((resolve, reject) => {
-      this.#open.set(call, { resolve, reject });
-      this.#post({ type: "call", call, name, request, withinMs: Math.min(withinMs, CALL_TIMEOUT_MS_MAX) });
+      const cancel = (): void => this.#post({ type: "cancel", call });
+      signal?.addEventListener("abort", cancel, { once: true });
+      this.#open.set(call, { resolve, reject, signal, cancel, ...(onConflict ? { onConflict } : {}) });
+      const within = Math.min(withinMs, CALL_TIMEOUT_MS_MAX);
+      this.#post({ type: "call", call, name, request, withinMs: within } as ClientCall);
     });
   }
 
   /** Takes what comes out of the machine. */
   take(output: ClientOutput): void {
-    if (output.type === "published") {
-      for (const listener of this.#listeners) this.#tell(listener, output.tid, output.oids);
-      return;
+    switch (output.type) {
+      case "published":
+        for (const { published } of this.#listeners) {
+          guarded(() => published(output.tid, output.oids));
+        }
+        return;
+      case "conflict": {
+        const { call, round, conflicts } = output;
+        const answer = (resolutions: readonly Resolution[] | undefined): void =>
+          this.#post({ type: "resolve", call, round, resolutions });
+        const hear = this.#open.get(call)?.onConflict;
+        return hear ? hear(conflicts, answer) : answer(undefined);
+      }
+      case "settled":
+        return this.#closed(output.call)?.resolve(output.result as never);
+      case "failed": {
+        const open = this.#closed(output.call);
+        return open?.reject(reasonOf(open.signal, output.error));
+      }
     }
-    const open = this.#open.get(output.call);
-    this.#open.delete(output.call);
-    if (output.type === "settled") open?.resolve(output.result as never);
-    else open?.reject(output.error);
   }
 
-  /** A listener that throws is the program's uncaught error, and no end of ours. */
-  #tell(listener: PublishListener, tid: Tid, oids: readonly Oid[] | null): void {
-    try {
-      listener(tid, oids);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+  /** Tells `published` each published transaction, in order; gives what ends that. */
+  listen(listening: Listening): () => void {
+    const own = { ...listening }; // the same listener may listen twice
+    if (this.#ended) guarded(() => own.ended?.(this.#ended!));
+    else this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
   }
 
-  /** Calls `listener` with each published transaction, in order; gives what ends that. */
-  listen(listener: PublishListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  /** The machine has ended: so do all calls. */
+  /** The machine has ended: so do all calls, and what listens. */
   end(error: Error): void {
+    if (this.#ended) return;
     this.#ended = error;
-    for (const { reject } of this.#open.values()) reject(error);
-    this.#open.clear();
+    for (const call of [...this.#open.keys()]) this.#closed(call)?.reject(error);
+    for (const { ended } of this.#listeners) guarded(() => ended?.(error));
+    this.#listeners.clear();
+  }
+
+  /** The call is over: its signal isn't listened to any more. */
+  #closed(call: number): Open | undefined {
+    const open = this.#open.get(call);
+    this.#open.delete(call);
+    open?.signal?.removeEventListener("abort", open.cancel);
+    return open;
+  }
+}
+
+/** What a cancelled call fails with is its signal's reason, as with `fetch`. */
+function reasonOf(signal: AbortSignal | undefined, error: DatabaseError): unknown {
+  return signal?.aborted && error.code === "aborted" ? signal.reason : error;
+}
+
+/** A listener that throws is the program's uncaught error, and no end of ours. */
+function guarded(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

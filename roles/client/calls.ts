@@ -29,6 +29,14 @@ export interface Commit {
   readonly restoreTid?: Tid;
   /** When the first attempt began, on the primary's clock; older transactions get locks first. */
   readonly ageMs?: number;
+  /** Whether conflicts of its writes are put out to be resolved, in place of failing it. */
+  readonly resolves?: boolean;
+}
+
+/** What a program makes of a conflict: the write as it shall be, on top of what was saved meanwhile. */
+export interface Resolution {
+  readonly oid: Oid;
+  readonly data: Uint8Array | null;
 }
 
 /** An object as a program sees it. `data` null: deleted there. */
@@ -98,6 +106,8 @@ export interface Calls {
     readonly request: { readonly ttid: Ttid; readonly home: Partition };
     readonly result: { readonly tid: Tid | null };
   };
+  /** A moment before another attempt at a transaction, longer and less certain with each. */
+  readonly pause: { readonly request: { readonly attempt: number }; readonly result: Record<never, never> };
   readonly status: { readonly request: Record<never, never>; readonly result: Answer<"status"> };
 }
 
@@ -114,8 +124,27 @@ export type ClientCall = {
   };
 }[CallName];
 
+/** What a program says of a call that is under way. */
+export type ClientWord =
+  /** The conflicts of a commit are resolved; undefined: they can't be. `round`: that of the output which told of them. */
+  | {
+    readonly type: "resolve";
+    readonly call: number;
+    readonly round: number;
+    readonly resolutions: readonly Resolution[] | undefined;
+  }
+  /** The call isn't wanted any more. A commit whose `finish` is out can't be taken back: its outcome is still told. */
+  | { readonly type: "cancel"; readonly call: number };
+
 /** What comes out: a call's end, or news. */
 export type ClientOutput =
+  /** A commit meets conflicts, all of them told at once, and keeps its locks while the program resolves them. */
+  | {
+    readonly type: "conflict";
+    readonly call: number;
+    readonly round: number;
+    readonly conflicts: readonly { readonly oid: Oid; readonly base: Tid; readonly saved: Tid }[];
+  }
   | { readonly type: "settled"; readonly call: number; readonly result: unknown }
   | { readonly type: "failed"; readonly call: number; readonly error: DatabaseError }
   /**

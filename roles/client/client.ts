@@ -6,24 +6,36 @@
  * before there is a session waits for it, until its own time is over; a session that ends is followed by another.
  */
 import { Deadlines } from "../../core/deadlines.ts";
-import { type DatabaseError, RefusedError, unreachable, UnreachableError } from "../../core/errors.ts";
-import type { Conn, Oid } from "../../core/ids.ts";
-import { OID_BATCH } from "../../core/limits.ts";
+import {
+  AbortedError,
+  type DatabaseError,
+  RefusedError,
+  unreachable,
+  UnreachableError,
+} from "../../core/errors.ts";
+import type { Conn, Oid, Tid } from "../../core/ids.ts";
+import {
+  CACHE_BYTES_DEFAULT,
+  OID_BATCH,
+  REQUEST_TIMEOUT_MS,
+  TRANSACT_PAUSE_MS_MAX,
+  TRANSACT_PAUSE_MS_MIN,
+} from "../../core/limits.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import type { Answer, AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import { View } from "../view.ts";
-import type { ClientCall } from "./calls.ts";
+import type { ClientCall, ClientWord, LoadedRevision } from "./calls.ts";
 import { Commits } from "./commits.ts";
 import { DigestCalls } from "./digests.ts";
 import { Links } from "./links.ts";
 import { Reads } from "./reads.ts";
-import { errorOf, Site } from "./site.ts";
+import { copyOf, errorOf, Site } from "./site.ts";
 import type { ClientContext, ClientEffect, ClientPorts } from "./site.ts";
 
 /** Events of a client. */
-export type ClientEvent = PeerEvent<ClientContext> | HostEvent<never, never> | ClientCall;
+export type ClientEvent = PeerEvent<ClientContext> | HostEvent<never, never> | ClientCall | ClientWord;
 
 /** What a client starts from. */
 export interface ClientStart {
@@ -32,6 +44,10 @@ export interface ClientStart {
   readonly masters: readonly string[];
   readonly name: string;
   readonly ports: ClientPorts;
+  /** Memory for revisions that were read, in bytes: 32 MiB unless told. */
+  readonly cacheBytes?: number;
+  /** Whether a read that takes unusually long asks a second copy; no, unless told. */
+  readonly hedges?: boolean;
 }
 
 /** Refusals that no waiting will change. */
@@ -49,17 +65,32 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   #early = new Map<number, ClientCall>();
   #asked = new Map<number, ClientCall>(); // calls that one question to the primary answers
   #late = new Deadlines<number>();
+  #pausing = new Set<number>();
+  #syncing: readonly number[] = []; // calls that the sync in flight answers
+  #nextSync: number[] = []; // calls that came behind it: what they must see may be younger than its answer
   #oids: Oid[] = [];
   #closing = false;
 
   constructor(start: ClientStart) {
     this.#start = start;
-    this.#site = new Site(start.ports, new View(start.ports.digest));
+    const { ports, cacheBytes = CACHE_BYTES_DEFAULT, hedges = false } = start;
+    this.#site = new Site(ports, new View(ports.digest), { cacheBytes });
     this.#seeker = new Seeker(start.masters, () => this.hello());
     this.#links = new Links(this.#site, () => this.hello());
-    this.#reads = new Reads(this.#site, this.#links);
+    this.#reads = new Reads(this.#site, this.#links, { hedges });
     this.#commits = new Commits(this.#site, this.#links);
     this.#digests = new DigestCalls(this.#site, this.#links);
+  }
+
+  /** For tests and checkers: commits and reads that are under way. */
+  get load(): { readonly commits: number; readonly reads: number } {
+    return { commits: this.#commits.size, reads: this.#reads.size };
+  }
+
+  /** What the cache has of a snapshot, without a call. Its data is the caller's own. */
+  peek(oid: Oid, at: Tid): LoadedRevision | undefined {
+    const hit = at <= this.#site.view.lastTid ? this.#site.cache.lookup(oid, at) : undefined;
+    return hit && copyOf(hit);
   }
 
   /** What this client says of itself. */
@@ -70,9 +101,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   }
 
   due(): number | undefined {
-    const all = [this.#seeker.dueMs, this.#reads.dueMs, this.#commits.dueMs, this.#late.next()].filter((at) =>
-      at !== undefined
-    );
+    const parts = [this.#seeker.dueMs, this.#reads.dueMs, this.#commits.dueMs];
+    const all = [...parts, this.#late.next()].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -105,6 +135,12 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         this.#late.set(event.call, now.monoMs + event.withinMs);
         this.#call(event, now.monoMs + event.withinMs);
         break;
+      case "resolve":
+        this.#commits.resolve(event);
+        break;
+      case "cancel":
+        this.#cancel(event.call);
+        break;
       case "terminate":
         this.#closing = true;
         break;
@@ -122,12 +158,16 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   }
 
   #told({ conn, message }: { readonly conn: Conn; readonly message: TellMessage }): void {
-    if (conn !== this.#seeker.conn) return;
+    if (conn !== this.#seeker.conn) {
+      if (message.name === "deadlock") this.#commits.deadlock(conn, message.body.ttid, message.body.oid);
+      return;
+    }
     switch (message.name) {
       case "welcome":
         return this.#welcomed(conn, message.body);
       case "invalidate":
-        return this.#site.publish(message.body.tid, message.body.oids);
+        this.#site.publish(message.body.tid, message.body.oids);
+        return;
       default: {
         const question = this.#site.view.told(conn, message, { of: "table" } as const);
         if (question) this.#site.emit(question);
@@ -143,7 +183,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   #welcomed(conn: Conn, body: Body<"welcome">): void {
     const { view, now } = this.#site;
-    const before = view.lastTid;
+    const { lastTid: before, truncations } = view;
     const problem = view.welcome(body);
     if (problem !== undefined) {
       const message = `Cannot follow this primary: ${problem}`;
@@ -155,6 +195,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#site.clockMs = body.wallMs - now.monoMs;
     this.#links.endAll();
     this.#oids = [];
+    if (view.truncations !== truncations) this.#site.cache.clear(); // what it has may not have been
     if (view.lastTid !== before) this.#site.jump();
     const early = [...this.#early.values()];
     this.#early.clear();
@@ -169,7 +210,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   #lost(event: Extract<ClientEvent, { type: "lost" }>): void {
     if (event.target !== PRIMARY) {
-      this.#links.lost(event);
+      const node = this.#links.lost(event);
+      if (node !== undefined) this.#commits.linkLost(node);
       return;
     }
     const { error } = event;
@@ -185,6 +227,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#reads.due();
     this.#commits.due();
     for (const call of this.#late.take(this.#site.now.monoMs)) {
+      if (this.#pausing.has(call)) this.#settle(call, {});
       const waiting = this.#early.get(call) ?? this.#asked.get(call);
       if (!waiting) continue;
       const why = this.#seeker.problem ? `: ${this.#seeker.problem.message}` : "";
@@ -205,6 +248,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       );
     }
     const { view, primary } = this.#site;
+    if (call.name === "pause") return this.#pause(call.call, call.request.attempt);
     const reads = call.name === "load" || call.name === "loadExact" || call.name === "loadMany"
       || call.name === "transactions";
     // what is readable without a primary is read without it
@@ -239,11 +283,62 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         }
         return this.#askPrimary(call, untilMs);
       case "sync":
+        this.#asked.set(call.call, call);
+        this.#nextSync.push(call.call);
+        return this.#syncing.length === 0 ? this.#sync() : undefined;
       case "stage":
       case "status":
       case "outcome":
         return this.#askPrimary(call, untilMs);
     }
+  }
+
+  /** Nobody is asked: its time being over is its result. */
+  #pause(call: number, attempt: number): void {
+    const longestMs = Math.min(TRANSACT_PAUSE_MS_MIN * 2 ** (attempt - 1), TRANSACT_PAUSE_MS_MAX);
+    this.#pausing.add(call);
+    this.#late.set(call, this.#site.now.monoMs + longestMs * this.#site.ports.random.next());
+  }
+
+  /** One question for all that wait: begins of one moment cost the primary one message. */
+  #sync(): void {
+    this.#syncing = this.#nextSync.filter((call) => this.#asked.has(call));
+    this.#nextSync = [];
+    if (this.#syncing.length === 0) return;
+    const options = { context: { of: "sync" } as const, withinMs: REQUEST_TIMEOUT_MS };
+    this.#site.ask(this.#site.primary!, "sync", {}, options);
+  }
+
+  #synced({ lastTid, wallMs }: Answer<"sync">): void {
+    this.#site.clockMs = wallMs - this.#site.now.monoMs;
+    // everything up to it came before it on the same connection
+    for (const call of this.#syncing) {
+      if (this.#asked.has(call)) this.#settle(call, { lastTid, ageMs: wallMs });
+    }
+    this.#syncing = [];
+    if (this.#site.primary !== undefined) this.#sync();
+  }
+
+  /** A lost primary only costs time: it is asked again, or the next one is. */
+  #syncFailed({ code }: WireError): void {
+    const waiting = [...this.#syncing, ...this.#nextSync];
+    this.#syncing = [];
+    this.#nextSync = [];
+    for (const id of waiting) {
+      const call = this.#asked.get(id);
+      if (!call) continue;
+      this.#asked.delete(id);
+      if (code === "timedOut") this.#call(call, this.#untilOf(call));
+      else this.#early.set(id, call);
+    }
+  }
+
+  /** What was asked for it meanwhile isn't waited for; a commit knows itself how far it has come. */
+  #cancel(call: number): void {
+    if (this.#commits.cancel(call) || this.#reads.cancel(call) || this.#digests.cancel(call)) return;
+    const waiting = this.#early.get(call) ?? this.#asked.get(call);
+    const name = waiting?.name ?? (this.#pausing.has(call) ? "pause" : undefined);
+    if (name !== undefined) this.#end(call, new AbortedError(`Cannot ${name}: it was cancelled`));
   }
 
   #askPrimary(call: ClientCall, untilMs: number): void {
@@ -262,10 +357,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         return this.#site.ask(conn, "stage", call.request, options);
       case "outcome":
         return this.#site.ask(conn, "outcome", call.request, options);
-      case "status":
-        return this.#site.ask(conn, "status", {}, options);
       default:
-        return this.#site.ask(conn, "sync", {}, options);
+        return this.#site.ask(conn, "status", {}, options);
     }
   }
 
@@ -278,6 +371,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         return this.#reads.answered(context, message);
       case "digest":
         return this.#digests.answered(context, message);
+      case "sync":
+        return message.name === "sync" ? this.#synced(message.body) : undefined;
       case "call":
         return this.#primaryAnswered(context.call, message);
       default:
@@ -289,12 +384,6 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     const call = this.#asked.get(id);
     if (!call) return;
     switch (message.name) {
-      case "sync": {
-        const { lastTid, wallMs } = message.body;
-        this.#site.clockMs = wallMs - this.#site.now.monoMs;
-        // everything up to it came before it on the same connection
-        return this.#settle(id, { lastTid, ageMs: wallMs });
-      }
       case "newOids": {
         if (call.name !== "newOids") return;
         const { first, count } = message.body;
@@ -316,6 +405,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         return this.#reads.failed(context, error);
       case "digest":
         return this.#digests.failed(context, error);
+      case "sync":
+        return this.#syncFailed(error);
       case "call": {
         const call = this.#asked.get(context.call);
         if (!call) return;
@@ -335,7 +426,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   #tryClose(): void {
     const idle = this.#commits.size === 0;
     if (this.#closing && idle) {
-      for (const call of [...this.#early.keys(), ...this.#asked.keys()]) {
+      for (const call of [...this.#early.keys(), ...this.#asked.keys(), ...this.#pausing]) {
         this.#end(call, new UnreachableError("Cannot go on: this client is closed", { code: "lost" }));
       }
       this.#closing = false;
@@ -361,6 +452,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   #forget(call: number): void {
     this.#late.delete(call);
+    this.#pausing.delete(call);
     this.#early.delete(call);
     this.#asked.delete(call);
   }

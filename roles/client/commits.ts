@@ -1,10 +1,14 @@
 /**
  * A commit, as its client drives it: `store` and `vote` on every cell of every object, then `finish` at the primary.
  *
- * Steps of one: `waiting` (no session), `voting` (each node must answer its vote, or fail), `finishing` (the primary
- * decides), `outcome` (its answer was lost: it is asked what became of the transaction). Until `finish` is sent, a session
- * that ends only means to begin again under a new one; after it, only the primary's word counts. A transaction
- * whose outcome is "aborted" is begun again as well: bases are checked again, so nothing can be done twice.
+ * Steps of one: `waiting` (no session), `voting` (each node must answer its vote, or fail), `resolving` (its program makes
+ * new writes of those in conflict; their locks stay), `finishing` (the primary decides), `outcome` (its answer was lost:
+ * it is asked what became of the transaction). Until `finish` is sent, a session that ends only means to begin again under
+ * a new one; after it, only the primary's word counts. A transaction whose outcome is "aborted" is begun again as
+ * well: bases are checked again, so nothing can be done twice.
+ *
+ * A storage that says `deadlock` is obeyed (`relock`, and vote there again) in any step before `finish`, and in that one once
+ * the answer is `missing`.
  */
 import {
   AbortedError,
@@ -14,30 +18,28 @@ import {
   OutcomePendingError,
   UnreachableError,
 } from "../../core/errors.ts";
-import { evidenceDigest } from "../../core/evidence.ts";
-import type { HeldObject } from "../../core/evidence.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import {
   LACKS_ATTEMPTS_MAX,
+  LOSSES_MAX,
   OUTCOME_WAIT_MS,
   RETRY_DELAY_MS_MAX,
   RETRY_DELAY_MS_MIN,
 } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
-import type { AnswerMessage, Body, WireError } from "../../core/messages.ts";
+import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
-import type { Commit } from "./calls.ts";
+import type { ClientWord, Commit } from "./calls.ts";
 import type { Links } from "./links.ts";
-import { itemsOf } from "./plan.ts";
-import type { Item, Running, Voter } from "./plan.ts";
+import { finishOf, isBefore, itemOf, itemsOf, newRunning, partitionsOf, writtenBy } from "./plan.ts";
+import type { Conflict, Running, Voter } from "./plan.ts";
 import { errorOf, isNodeFailure } from "./site.ts";
 import type { ClientContext, Site } from "./site.ts";
-
-const NO_BYTES = new Uint8Array();
+import { Votes } from "./votes.ts";
 
 /** What is asked for commits. */
-type CommitContext = Exclude<ClientContext, { of: "call" | "table" | "read" | "digest" }>;
+type CommitContext = Exclude<ClientContext, { of: "call" | "table" | "sync" | "read" | "digest" }>;
 
 /** The commits that are under way. */
 export class Commits {
@@ -45,11 +47,15 @@ export class Commits {
   #links: Links;
   #running = new Map<number, Running>();
   #counter = 0;
-  #rounds = 0;
+  #votes: Votes;
 
   constructor(site: Site, links: Links) {
     this.#site = site;
     this.#links = links;
+    this.#votes = new Votes(site, links, (running, voter, error) => {
+      this.#markFailed(voter, error);
+      this.#decide(running);
+    });
   }
 
   /** Commits that aren't decided. */
@@ -69,24 +75,12 @@ export class Commits {
 
   /** Begins a commit. */
   begin(call: number, commit: Commit, untilMs: number): void {
-    const running: Running = {
-      call,
-      commit,
+    const { monoMs } = this.#site.now;
+    const running = newRunning(call, commit, {
       items: itemsOf(commit, this.#site.view.table!.partitions, this.#site.ports),
       untilMs,
-      retryMs: undefined,
-      delayMs: RETRY_DELAY_MS_MIN,
-      ageMs: commit.ageMs ?? Math.max(0, Math.floor(this.#site.now.monoMs + this.#site.clockMs)),
-      step: "waiting",
-      ttid: 0n as Ttid,
-      home: 0 as Partition,
-      voters: new Map(),
-      sent: new Set(),
-      conflicts: new Map(),
-      refusal: undefined,
-      catchingUp: false,
-      late: false,
-    };
+      ageMs: commit.ageMs ?? Math.max(0, Math.floor(monoMs + this.#site.clockMs)),
+    });
     this.#running.set(call, running);
     this.#start(running);
   }
@@ -116,8 +110,10 @@ export class Commits {
     const running = this.#attemptOf(context);
     if (!running) return;
     switch (context.of) {
-      case "store":
-        return; // its vote says the same
+      case "store": {
+        const voter = this.#voter(running, context);
+        return voter && this.#votes.answered(running, voter, context.bytes); // its vote says the same
+      }
       case "vote": {
         const voter = this.#voter(running, context);
         if (!voter || message.name !== "vote") return;
@@ -127,7 +123,7 @@ export class Commits {
       }
       case "catchUp":
         running.catchingUp = false;
-        return running.step === "voting" ? this.#spread(running) : undefined;
+        return isBefore(running) ? this.#spread(running) : undefined;
       case "finish":
         if (message.name === "finish") this.#committed(running, message.body.tid);
         return;
@@ -154,8 +150,10 @@ export class Commits {
       case "vote": {
         const voter = this.#voter(running, context);
         if (voter?.state !== "voting") return;
-        // the vote's answer names all conflicts of its node
-        if (context.of === "store" && error.code === "conflict") return;
+        // the vote's answer names all conflicts of its node, and says whether it has given the transaction up
+        if (context.of === "store" && (error.code === "conflict" || error.code === "aborted")) {
+          return this.#votes.answered(running, voter, context.bytes);
+        }
         return this.#nodeFailed(running, voter, error);
       }
       case "catchUp":
@@ -174,6 +172,82 @@ export class Commits {
     return "ttid" in context && context.ttid !== running?.ttid ? undefined : running;
   }
 
+  /** An older transaction waits for an object of one of ours at a storage. */
+  deadlock(conn: Conn, ttid: Ttid, oid: Oid): void {
+    for (const running of this.#running.values()) {
+      if (running.ttid !== ttid) continue;
+      const voter = [...running.voters.values()].find(({ node }) => this.#links.conn(node) === conn);
+      if (!voter) return;
+      if (running.step === "finishing") running.deadlocks.push({ node: voter.node, oid });
+      else if (isBefore(running) && voter.state !== "failed") this.#votes.relock(running, voter, oid);
+      return;
+    }
+  }
+
+  /** A program has resolved the conflicts that it was told of, or can't. */
+  resolve({ call, round, resolutions }: Extract<ClientWord, { type: "resolve" }>): void {
+    const running = this.#running.get(call);
+    if (running?.step !== "resolving" || running.resolving.round !== round) return;
+    const { conflicts, items } = running;
+    const data = new Map(resolutions?.map((resolution) => [resolution.oid, resolution.data]));
+    const again = new Set<Oid>();
+    for (const { oid, saved } of running.resolving.conflicts) {
+      const resolved = data.get(oid);
+      if (resolved === undefined) return this.#abort(running, new ConflictError([...conflicts.values()]));
+      if (conflicts.get(oid)?.saved !== saved) continue; // it has changed once more
+      const { partitions } = this.#site.view.table!;
+      items.set(oid, itemOf({ oid, base: saved, data: resolved }, partitions, this.#site.ports));
+      conflicts.delete(oid);
+      again.add(oid);
+    }
+    running.step = "voting";
+    for (const voter of [...running.voters.values()]) {
+      const own = voter.oids.filter((oid) => again.has(oid));
+      if (own.length > 0 && voter.state !== "failed") this.#votes.sendAgain(running, voter, own);
+    }
+    this.#decide(running);
+  }
+
+  /**
+   * A call isn't wanted any more. Gives false when it is no commit. Before `finish` nothing of it stays; afterwards it is as
+   * if its time were over.
+   */
+  cancel(call: number): boolean {
+    const running = this.#running.get(call);
+    if (!running) return false;
+    if (running.step === "finishing") this.#late(running);
+    else if (running.step === "outcome") {
+      running.late = true;
+      running.untilMs = Math.min(running.untilMs, this.#site.now.monoMs + OUTCOME_WAIT_MS);
+    } else this.#abort(running, new AbortedError("Cannot commit: its caller has given it up"));
+    return true;
+  }
+
+  /** The connection to a storage ended: what was promised there stays, but nobody could tell us of a deadlock. */
+  linkLost(node: NodeIndex): void {
+    for (const running of [...this.#running.values()]) {
+      const voter = running.voters.get(node);
+      if (!voter || !isBefore(running)) continue;
+      if (voter.state === "voting") {
+        this.#lost(running, voter, { code: "lost", message: `Lost storage ${node}` });
+      } else if (voter.state === "voted") this.#sendOnceMore(running, voter);
+    }
+  }
+
+  /** What wasn't voted is gone at the storage; a connection alone is no failure of the node. */
+  #lost(running: Running, voter: Voter, error: WireError): void {
+    if (this.#sendOnceMore(running, voter)) return;
+    this.#markFailed(voter, error);
+    this.#decide(running);
+  }
+
+  #sendOnceMore(running: Running, voter: Voter): boolean {
+    voter.losses += 1;
+    if (voter.losses > LOSSES_MAX || this.#site.view.nodes.get(voter.node)?.state !== "running") return false;
+    this.#votes.send(running, voter);
+    return true;
+  }
+
   /** Waits and commits whose time is over. */
   due(): void {
     const { monoMs } = this.#site.now;
@@ -181,7 +255,7 @@ export class Commits {
       if (monoMs >= running.untilMs) this.#late(running);
       else if (running.retryMs !== undefined && monoMs >= running.retryMs) {
         running.retryMs = undefined;
-        if (running.step === "voting") this.#catchUp(running);
+        if (isBefore(running)) this.#catchUp(running);
         if (running.step === "outcome") this.#askOutcome(running);
       }
     }
@@ -218,10 +292,10 @@ export class Commits {
         error: { code: "sessionEnded", message, detail: { session: view.session } },
       });
     }
-    const { commit, items } = running;
+    const { commit } = running;
     running.ttid = ttidOf(view.session, ++this.#counter);
     // a partition that it writes, if there is one
-    const first = commit.writes[0]?.oid ?? items[0]?.oid ?? (BigInt(running.ttid) as Oid);
+    const first = commit.writes[0]?.oid ?? commit.checks[0]?.oid ?? (BigInt(running.ttid) as Oid);
     running.home = partitionOf(commit.restoreTid ?? first, view.table!.partitions);
     running.step = "voting";
     this.#spread(running);
@@ -233,106 +307,26 @@ export class Commits {
     running.voters.clear();
     running.sent.clear();
     running.conflicts.clear();
+    running.deadlocks.length = 0;
     running.refusal = undefined;
     running.catchingUp = false;
     running.retryMs = undefined;
   }
 
-  /** Sends stores and votes to every node of the table that must have them and hasn't. */
   #spread(running: Running): void {
-    const { table } = this.#site.view;
-    const plan = new Map<NodeIndex, Item[]>();
-    for (const { node } of table!.cells(running.home)) plan.set(node, []);
-    for (const item of running.items) {
-      for (const { node } of table!.cells(item.partition)) {
-        const items = plan.get(node);
-        if (items) items.push(item);
-        else plan.set(node, [item]);
-      }
-    }
-    for (const [node, items] of plan) {
-      const known = running.voters.get(node);
-      if (known || this.#site.view.nodes.get(node)?.state !== "running") continue;
-      const voter: Voter = {
-        node,
-        round: 0,
-        items,
-        state: "voting",
-        evidence: undefined,
-        failedSession: 0,
-        lacks: 0,
-        problem: undefined,
-      };
-      running.voters.set(node, voter);
-      this.#sendTo(running, voter);
-    }
+    this.#votes.spread(running);
     this.#decide(running);
   }
 
-  #sendTo(running: Running, voter: Voter): void {
-    const round = ++this.#rounds;
-    voter.round = round;
-    voter.state = "voting";
-    running.sent.add(voter.node);
-    this.#links.with(voter.node, (conn, error) => {
-      if (this.#running.get(running.call) !== running || voter.round !== round) return;
-      if (conn === undefined) {
-        return this.#nodeFailed(running, voter, error ?? { code: "lost", message: "Lost the storage" });
-      }
-      for (const item of voter.items) this.#store(running, voter, conn, item);
-      this.#vote(running, voter, conn);
-    });
-  }
-
-  #store(running: Running, { node, round }: Voter, conn: Conn, item: Item): void {
-    const { ttid, ageMs, call, untilMs, commit } = running;
-    const { oid, base, mode, stored, link } = item;
-    const { version } = this.#site.view.table!;
-    const options = {
-      context: { of: "store", call, node, round, oid } as const,
-      withinMs: this.#patienceOf(untilMs),
-    };
-    if (mode === "check") return this.#site.ask(conn, "check", { ttid, version, ageMs, oid, base }, options);
-    const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
-    const restore = commit.restoreTid !== undefined;
-    this.#site.ask(conn, "store", {
-      ttid,
-      version,
-      ageMs,
-      oid,
-      base,
-      compression,
-      checksum,
-      data,
-      link,
-      restore,
-    }, options);
-  }
-
-  #vote(running: Running, { node, round, items }: Voter, conn: Conn): void {
-    const { ttid, home, call, commit, untilMs } = running;
-    const { table } = this.#site.view;
-    const { status, user, description, extension, writes } = commit;
-    const note = table!.cell(home, node)
-      ? { status, user, description, extension, oids: writes.map(({ oid }) => oid) }
-      : null;
-    const digest = evidenceDigest(items, this.#site.ports.digest);
-    const body: Body<"vote"> = { ttid, version: table!.version, home, count: items.length, digest, note };
-    const options = {
-      context: { of: "vote", call, node, round } as const,
-      withinMs: this.#patienceOf(untilMs),
-    };
-    this.#site.ask(conn, "vote", body, options);
-  }
-
-  /** Questions of a commit outlast it: that its caller's time is over must not look like a storage that fails. */
-  #patienceOf(untilMs: number): number {
-    return Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
-  }
-
-  #voter(running: Running, context: { node: NodeIndex; round: number }): Voter | undefined {
+  /** The voter that an answer is from, unless it was asked anew since. */
+  #voter(
+    running: Running,
+    context: Extract<CommitContext, { of: "store" | "vote" }>,
+  ): Voter | undefined {
     const voter = running.voters.get(context.node);
-    return voter?.round === context.round && running.step === "voting" ? voter : undefined;
+    if (!voter || !isBefore(running)) return undefined;
+    const isNow = context.of === "vote" ? voter.ballot === context.ballot : voter.round === context.round;
+    return isNow ? voter : undefined;
   }
 
   #nodeFailed(running: Running, voter: Voter, error: WireError): void {
@@ -347,13 +341,15 @@ export class Commits {
         break;
       case "lacks":
         voter.lacks += 1;
-        if (voter.lacks <= LACKS_ATTEMPTS_MAX) return this.#sendTo(running, voter);
+        if (voter.lacks <= LACKS_ATTEMPTS_MAX) return this.#votes.send(running, voter);
         running.refusal ??= errorOf(error); // no node's failure: one of us two counts wrongly
         voter.state = "refused";
         break;
       case "notAssigned":
         running.voters.delete(voter.node);
         return this.#catchUp(running);
+      case "lost": // each open question fails first, then the connection is told as lost
+        return this.#links.isOpen(voter.node) ? undefined : this.#lost(running, voter, error);
       case "sessionEnded": // the storage was fenced again; if it is over everywhere, the primary says so too
         this.#markFailed(voter, error);
         break;
@@ -392,11 +388,9 @@ export class Commits {
       || voters.some(({ state }) => state === "voting")
     ) return;
     if (running.refusal) return this.#abort(running, running.refusal);
-    if (running.conflicts.size > 0) {
-      return this.#abort(running, new ConflictError([...running.conflicts.values()]));
-    }
+    if (running.conflicts.size > 0) return this.#conflicted(running);
     const { view, primary } = this.#site;
-    const uncovered = [running.home, ...running.items.map(({ partition }) => partition)].some((partition) =>
+    const uncovered = [running.home, ...partitionsOf(running)].some((partition) =>
       !view.table!.cells(partition).some((cell) =>
         isReadable(cell) && running.voters.get(cell.node)?.state === "voted"
       )
@@ -404,7 +398,19 @@ export class Commits {
     if (primary === undefined) return;
     if (uncovered) return this.#wait(running);
     running.step = "finishing";
-    this.#finish(running, primary, voters);
+    this.#finish(running, primary);
+  }
+
+  /** All nodes have answered, some with conflicts: its program resolves them, if it can. */
+  #conflicted(running: Running): void {
+    const { conflicts, items, commit, call } = running;
+    const all: Conflict[] = [...conflicts.values()];
+    const isWrite = ({ oid }: Conflict) => items.get(oid)?.mode === "store" && items.get(oid)!.link === null;
+    if (commit.resolves !== true || !all.every(isWrite)) return this.#abort(running, new ConflictError(all));
+    running.step = "resolving";
+    const round = running.resolving.round + 1;
+    running.resolving = { round, conflicts: all };
+    this.#site.emit({ do: "output", output: { type: "conflict", call, round, conflicts: all } });
   }
 
   /** No copy of some partition answered: it may come back, or another may take over. */
@@ -417,24 +423,11 @@ export class Commits {
     running.delayMs = Math.min(2 * running.delayMs, RETRY_DELAY_MS_MAX);
   }
 
-  #finish(running: Running, primary: Conn, voters: readonly Voter[]): void {
-    const { ttid, home, items, call, untilMs, commit, sent } = running;
-    const oids = (mode: HeldObject["mode"]): Oid[] =>
-      items.flatMap((item) => (item.mode === mode ? [item.oid] : []));
-    const body: Body<"finish"> = {
-      ttid,
-      home,
-      explicit: commit.restoreTid ?? null,
-      stored: oids("store"),
-      checked: oids("check"),
-      evidence: voters.flatMap(({ evidence, state }) => (evidence && state === "voted" ? [evidence] : [])),
-      sent: [...sent],
-      failed: voters.flatMap((
-        { node, state, failedSession },
-      ) => (state === "failed" ? [{ node, session: failedSession }] : [])),
-    };
-    const withinMs = this.#patienceOf(untilMs);
-    this.#site.ask(primary, "finish", body, { context: { of: "finish", call, ttid }, withinMs });
+  #finish(running: Running, primary: Conn): void {
+    const { ttid, call, untilMs } = running;
+    const withinMs = Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
+    const context = { of: "finish", call, ttid } as const;
+    this.#site.ask(primary, "finish", finishOf(running), { context, withinMs });
   }
 
   #finishFailed(running: Running, error: WireError): void {
@@ -442,6 +435,10 @@ export class Commits {
       case "missing": {
         running.step = "voting";
         for (const { node } of error.detail.cells) running.voters.delete(node);
+        for (const { node, oid } of running.deadlocks.splice(0)) {
+          const voter = running.voters.get(node);
+          if (voter && voter.state !== "failed") this.#votes.relock(running, voter, oid);
+        }
         return this.#catchUp(running);
       }
       case "lost":
@@ -481,7 +478,8 @@ export class Commits {
 
   #committed(running: Running, tid: Tid): void {
     this.#running.delete(running.call);
-    this.#site.publish(tid, running.commit.writes.map(({ oid }) => oid));
+    const isNewest = this.#site.publish(tid, running.commit.writes.map(({ oid }) => oid));
+    if (isNewest) this.#site.keep(tid, writtenBy(running));
     this.#site.settle(running.call, { tid, ttid: running.ttid });
   }
 

@@ -1,5 +1,5 @@
 /** Compares copies: asks every readable cell of a partition for its digest. */
-import { UnreachableError } from "../../core/errors.ts";
+import { AbortedError, UnreachableError } from "../../core/errors.ts";
 import type { NodeIndex, Partition, Tid } from "../../core/ids.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Links } from "./links.ts";
@@ -36,12 +36,20 @@ export class DigestCalls {
     for (const node of nodes) {
       const context: Context = { of: "digest", call, node };
       this.#links.with(node, (conn, error) => {
+        if (!this.#calls.has(call)) return;
         if (conn === undefined) return this.#fail(call, error?.message ?? "lost the storage");
         const { version } = this.#site.view.table!;
         const withinMs = Math.max(untilMs - this.#site.now.monoMs, 1);
         this.#site.ask(conn, "digest", { partition, upTo, version }, { context, withinMs });
       });
     }
+  }
+
+  /** Nobody waits for a comparison any more; false: it is none of these. */
+  cancel(call: number): boolean {
+    if (!this.#calls.delete(call)) return false;
+    this.#site.fail(call, new AbortedError("Cannot compare copies: it was cancelled"));
+    return true;
   }
 
   answered({ call, node }: Context, message: AnswerMessage): void {

@@ -10,8 +10,12 @@ import { tidOfDate } from "../../core/tid.ts";
 import { idOf } from "./caller.ts";
 import type { Caller, CallOptions, PublishListener } from "./caller.ts";
 import type { CallName, Calls, LoadedRevision } from "./calls.ts";
+import { changesOf } from "./changes.ts";
+import type { Change, ChangesOptions } from "./changes.ts";
 import { copyTransactionsFrom, recordsBetween, restoring, transactionsBetween } from "./restoring.ts";
-import type { CopyProgress, Restoration } from "./restoring.ts";
+import type { CopyOptions, CopyProgress, Restoration } from "./restoring.ts";
+import { transact } from "./transact.ts";
+import type { BeginOptions, Transacted, TransactOptions } from "./transact.ts";
 import { Snapshot, Transaction } from "./transaction.ts";
 
 /** How a snapshot is chosen. */
@@ -22,8 +26,8 @@ export interface SnapshotOptions extends CallOptions {
   readonly sync?: boolean;
 }
 
-/** A stretch of history: after < tid <= upTo. */
-export interface TidRange {
+/** A stretch of history: after < tid <= upTo. Time and signal are those of each page. */
+export interface TidRange extends CallOptions {
   readonly after?: Tid;
   readonly upTo?: Tid;
 }
@@ -41,12 +45,12 @@ export class Client {
 
   /** The newest tid, once everything committed before this call is visible here. */
   async sync(options: CallOptions = {}): Promise<Tid> {
-    return (await this.#caller.call("sync", {}, options.withinMs)).lastTid;
+    return (await this.#caller.call("sync", {}, options)).lastTid;
   }
 
   /** The newest tid that this client knows, without asking. */
-  async lastTid(): Promise<Tid> {
-    return (await this.view()).lastTid;
+  async lastTid(options: CallOptions = {}): Promise<Tid> {
+    return (await this.view(options)).lastTid;
   }
 
   /**
@@ -59,13 +63,48 @@ export class Client {
   }
 
   /** Begins a transaction on a fresh snapshot. Costs one message to the primary, shared by all that begin at the same moment. */
-  async begin(options: Omit<SnapshotOptions, "at"> = {}): Promise<Transaction> {
-    return new Transaction(this.#caller, await this.#at(options));
+  async begin(options: BeginOptions = {}): Promise<Transaction> {
+    return new Transaction(this.#caller, { ...await this.#at(options), resolve: options.resolve });
+  }
+
+  /**
+   * Runs `work` in a transaction and commits it; runs it again, on a fresh snapshot, when others were faster. `work` may
+   * run several times, so that it should change nothing but the transaction. When it throws, nothing is stored.
+   *
+   * @returns what `work` gave, the tid, and how often it ran
+   * @throws ConflictError, LockTimeoutError, AbortedError after the last attempt, and at once what else ends a commit
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { connect } from "../../mod.ts";
+   *
+   * await using client = await connect({ memory: true });
+   * const counter = await client.newOid();
+   * const add = () =>
+   *   client.transact(async (tx) => {
+   *     const count = ((await tx.load(counter))?.data[0] ?? 0) + 1;
+   *     tx.store(counter, Uint8Array.of(count));
+   *     return count;
+   *   });
+   * await Promise.all([add(), add(), add()]);
+   * assert.equal((await add()).value, 4);
+   * ```
+   */
+  transact<T>(
+    work: (tx: Transaction) => T | Promise<T>,
+    options: TransactOptions = {},
+  ): Promise<Transacted<T>> {
+    const begin = async (ageMs: number | undefined): Promise<Transaction> => {
+      const { resolve } = options;
+      const begun = await this.#at(options);
+      return new Transaction(this.#caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
+    };
+    return transact(this.#caller, begin, work, options);
   }
 
   /** Ids for new objects. */
   async newOids(count: number, options: CallOptions = {}): Promise<readonly Oid[]> {
-    return await this.#caller.call("newOids", { count }, options.withinMs);
+    return await this.#caller.call("newOids", { count }, options);
   }
 
   /** Id for a new object. */
@@ -75,17 +114,48 @@ export class Client {
 
   /** Calls `listener` with each transaction as it is published, in order; gives what ends that. */
   onPublish(listener: PublishListener): () => void {
-    return this.#caller.listen(listener);
+    return this.#caller.listen({ published: listener });
+  }
+
+  /**
+   * Every transaction from one on, for as long as the consumer stays: in order, each exactly once, own ones and those that
+   * changed nothing too. It lives through lost connections and restarts of the cluster, and a consumer who notes the
+   * last tid goes on from there another day. It begins at the first `next()`; one who is slow costs no memory.
+   *
+   * @param options.since the last transaction that was seen; unless told, the newest one at the beginning
+   * @param options.signal ends it: `next()` rejects with the signal's reason
+   * @throws RangeError when `since` is beyond the newest tid, UnreachableError (`lost`) when the client is closed
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { connect } from "../../mod.ts";
+   *
+   * await using client = await connect({ memory: true });
+   * const since = await client.sync();
+   * const tx = await client.begin();
+   * const oid = await client.newOid();
+   * tx.store(oid, Uint8Array.of(1));
+   * const tid = await tx.commit();
+   * for await (const change of client.changes({ since })) {
+   *   assert.deepEqual(change, { tid, oids: [oid] });
+   *   break;
+   * }
+   * ```
+   */
+  changes(options: ChangesOptions = {}): AsyncGenerator<Change, void, void> {
+    return changesOf(this.#caller, options);
   }
 
   /** All transactions with after < tid <= upTo, ascending, read page by page. Everything, unless told. */
   async *transactions(range: TidRange = {}): AsyncGenerator<TransactionInfo> {
-    yield* transactionsBetween(this, range.after ?? ZERO_TID, range.upTo ?? await this.sync());
+    const upTo = range.upTo ?? await this.sync(range);
+    yield* transactionsBetween(this, { ...range, after: range.after ?? ZERO_TID, upTo });
   }
 
   /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
   async *records(range: TidRange = {}): AsyncGenerator<TransactionRecord> {
-    yield* recordsBetween(this, { after: range.after ?? ZERO_TID, upTo: range.upTo ?? await this.sync() });
+    const upTo = range.upTo ?? await this.sync(range);
+    yield* recordsBetween(this, { ...range, after: range.after ?? ZERO_TID, upTo });
   }
 
   /**
@@ -94,21 +164,22 @@ export class Client {
    * @param options.origin what the cluster keeps as the origin of its data
    * @throws DatabaseError `denied` while other clients are connected
    */
-  restoring(options: { readonly origin: string }): Promise<Restoration> {
-    return restoring(this, options.origin);
+  restoring(options: { readonly origin: string } & CallOptions): Promise<Restoration> {
+    return restoring(this, options.origin, options);
   }
 
-  /** Copies a whole history: every transaction of `source`, with its tid, its records and what it says about itself. */
-  copyTransactionsFrom(
-    source: TransactionSource,
-    options: { readonly origin: string; readonly onProgress?: (progress: CopyProgress) => void },
-  ): Promise<CopyProgress> {
+  /**
+   * Copies a whole history: every transaction of `source`, with its tid, its records and what it says about itself.
+   *
+   * @param options.signal ends it between two transactions, or before one is finished: what was copied stays
+   */
+  copyTransactionsFrom(source: TransactionSource, options: CopyOptions): Promise<CopyProgress> {
     return copyTransactionsFrom(this, source, options);
   }
 
   /** One revision, exactly. Undefined: the object has none with this tid. */
   async loadExact(oid: Oid, tid: Tid, options: CallOptions = {}): Promise<LoadedRevision | undefined> {
-    return await this.#caller.call("loadExact", { oid, tid }, options.withinMs);
+    return await this.#caller.call("loadExact", { oid, tid }, options);
   }
 
   /**
@@ -123,11 +194,11 @@ export class Client {
     options: CallOptions = {},
   ): Promise<Tid | undefined> {
     const { ttid, home } = pending;
-    return (await this.#caller.call("outcome", { ttid, home }, options.withinMs)).tid ?? undefined;
+    return (await this.#caller.call("outcome", { ttid, home }, options)).tid ?? undefined;
   }
 
   /** What the client knows of the cluster. */
-  async view(): Promise<
+  async view(options: CallOptions = {}): Promise<
     {
       readonly table: ReadonlyTable;
       readonly nodes: readonly NodeInfo[];
@@ -135,16 +206,16 @@ export class Client {
       readonly clusterId: string;
     }
   > {
-    return await this.#caller.call("view", {});
+    return await this.#caller.call("view", {}, options);
   }
 
   /** Any call of the machine: for tools. */
   call<N extends CallName>(
     name: N,
     request: Calls[N]["request"],
-    withinMs?: number,
+    options: CallOptions = {},
   ): Promise<Calls[N]["result"]> {
-    return this.#caller.call(name, request, withinMs);
+    return this.#caller.call(name, request, options);
   }
 
   /** Ends the connection; commits under way end first. */
@@ -160,11 +231,11 @@ export class Client {
     const { at } = options;
     if (at !== undefined && !(at instanceof Date)) idOf(at);
     if (options.sync === false) {
-      const { lastTid } = await this.view();
+      const { lastTid } = await this.view(options);
       const bound = at instanceof Date ? tidOfDate(at.getTime()) : at ?? lastTid;
       if (bound <= lastTid) return { at: bound, ageMs: undefined };
     }
-    const { lastTid, ageMs } = await this.#caller.call("sync", {}, options.withinMs);
+    const { lastTid, ageMs } = await this.#caller.call("sync", {}, options);
     const bound = at instanceof Date ? min(tidOfDate(at.getTime()), lastTid) : at ?? lastTid;
     if (bound > lastTid) {
       throw new RangeError(`Cannot show tid ${hexOf(bound)}: the newest one is ${hexOf(lastTid)}`);

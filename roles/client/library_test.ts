@@ -6,8 +6,8 @@ import type { Oid, Tid } from "../../core/ids.ts";
 import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, OID_BLOCK, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { tidOfDate } from "../../core/tid.ts";
 import { asksOf, asTid, clientBench, follow, only, tableOf, welcomeOf } from "../../tests/machines.ts";
-import type { CallName, Calls, Commit, LoadedRevision } from "./calls.ts";
 import { Caller } from "./caller.ts";
+import type { CallName, Calls, Commit, LoadedRevision } from "./calls.ts";
 import { Client } from "./library.ts";
 
 type Request = {
@@ -21,6 +21,7 @@ type Request = {
 class Hand {
   readonly requests: Request[] = [];
   readonly caller = new Caller((call) => {
+    if (call.type !== "call") return;
     this.requests.push(call);
     const answer = this.answers[call.name];
     if (answer === undefined) return;

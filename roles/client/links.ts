@@ -9,7 +9,8 @@ import type { Hello, WireError } from "../../core/messages.ts";
 import type { Site } from "./site.ts";
 
 type Waiting = (conn: Conn | undefined, error?: WireError) => void;
-type Link = { conn: Conn | undefined; readonly waiting: Waiting[] };
+/** `target` names one attempt: what an earlier one brings, late, is none of this one's. */
+type Link = { readonly target: string; conn: Conn | undefined; readonly waiting: Waiting[] };
 
 /** Storages that we talk to. */
 export class Links {
@@ -17,7 +18,7 @@ export class Links {
   #hello: () => Hello;
   #links = new Map<NodeIndex, Link>();
   #nodes = new Map<Conn, NodeIndex>();
-  #sessions = 0; // targets of older sessions are none of ours
+  #attempts = 0;
 
   constructor(site: Site, hello: () => Hello) {
     this.#site = site;
@@ -49,8 +50,8 @@ export class Links {
         message: `Cannot reach storage ${node}: the cluster doesn't know it`,
       });
     }
-    this.#links.set(node, { conn: undefined, waiting: [use] });
-    const target = `${this.#sessions}/${node}`;
+    const target = `${++this.#attempts}/${node}`;
+    this.#links.set(node, { target, conn: undefined, waiting: [use] });
     this.#site.emit({ do: "connect", address: info.address, target, hello: this.#hello() });
   }
 
@@ -90,14 +91,16 @@ export class Links {
 
   /** The primary has lost a storage: what we asked it is asked elsewhere. */
   drop(node: NodeIndex): void {
-    const conn = this.#links.get(node)?.conn;
+    const link = this.#links.get(node);
+    if (!link) return;
     const error: WireError = { code: "lost", message: `The cluster has lost storage ${node}` };
-    if (conn !== undefined) this.#site.emit({ do: "close", conn, error });
+    if (link.conn !== undefined) return this.#site.emit({ do: "close", conn: link.conn, error });
+    this.#links.delete(node);
+    for (const use of link.waiting) use(undefined, error);
   }
 
   /** The session is over: so are all its connections. */
   endAll(): void {
-    this.#sessions += 1;
     const links = [...this.#links.values()];
     this.#links.clear();
     this.#nodes.clear();
@@ -109,7 +112,7 @@ export class Links {
   }
 
   #nodeOf(target: string | undefined): NodeIndex | undefined {
-    const [session, node] = (target ?? "").split("/");
-    return Number(session) === this.#sessions && node !== undefined ? (Number(node) as NodeIndex) : undefined;
+    const node = Number(target?.split("/")[1]) as NodeIndex;
+    return this.#links.get(node)?.target === target ? node : undefined;
   }
 }

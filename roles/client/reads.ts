@@ -1,11 +1,15 @@
 /**
  * Reads of a client. A read is made of units (an object each, or a group of partitions), and each unit goes to one storage that can
- * answer it: connected ones first, then those without a recent failure. A storage that fails is not asked for that unit again
- * until all others were tried; then the read catches up with the primary, whose table may have changed, and starts over.
+ * answer it (`readers.ts` says which). A storage that fails is not asked for that unit again until all others were tried;
+ * then the read catches up with the primary, whose table may have changed, and starts over.
+ *
+ * What the cache has is answered in the step that asks. A load that is under way is shared by those who want the same
+ * object meanwhile; what it brings goes into the cache with the end that was published while it was on its way.
  */
-import { type DatabaseError, UnreachableError } from "../../core/errors.ts";
+import { Deadlines } from "../../core/deadlines.ts";
+import { AbortedError, type DatabaseError, UnreachableError } from "../../core/errors.ts";
 import { partitionOf, ZERO_TID } from "../../core/ids.ts";
-import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import {
   LOAD_MANY_MAX,
   PAGE_TRANSACTIONS,
@@ -15,7 +19,9 @@ import {
 import type { AnswerMessage, TransactionInfo, WireError } from "../../core/messages.ts";
 import type { LoadedRevision } from "./calls.ts";
 import type { Links } from "./links.ts";
-import { errorOf, isNodeFailure } from "./site.ts";
+import type { PendingLoad } from "./pending_loads.ts";
+import { Readers } from "./readers.ts";
+import { copyOf, errorOf, isNodeFailure } from "./site.ts";
 import type { ClientContext, Site } from "./site.ts";
 
 /** What is read. */
@@ -25,21 +31,33 @@ export type ReadRequest =
   | { readonly name: "loadMany"; readonly oids: readonly Oid[]; readonly at: Tid }
   | { readonly name: "transactions"; readonly after: Tid; readonly upTo: Tid; readonly count: number };
 
+type Context = Extract<ClientContext, { of: "read" }>;
+
 interface Read {
   readonly call: number;
   readonly request: ReadRequest;
   readonly untilMs: number;
+  /** The object of each unit; none when transactions are read. */
+  readonly oids: readonly Oid[];
   /** A partition a unit; units that have their answer are undefined. */
   readonly units: (Partition | undefined)[];
+  /** What is published of a unit's object since it was asked for. */
+  readonly loads: (PendingLoad | undefined)[];
   readonly tried: Set<NodeIndex>[];
   readonly loaded: (LoadedRevision | undefined)[];
   readonly transactions: TransactionInfo[];
   /** Transactions are complete up to here, over all storages. */
   upTo: Tid;
   open: number;
+  /** Questions that wait for their answers. */
+  asked: number;
   delayMs: number;
   /** While it waits to start over. */
   retryMs: number | undefined;
+  /** When another copy is asked as well. */
+  hedgeMs: number | undefined;
+  /** Reads of the same object that wait for this one. */
+  readonly followers: Read[];
   problem: WireError | undefined;
 }
 
@@ -47,44 +65,59 @@ interface Read {
 export class Reads {
   #site: Site;
   #links: Links;
+  #readers: Readers;
+  #hedges: boolean;
   #reads = new Map<number, Read>();
-  #failedMs = new Map<NodeIndex, number>();
+  #leaders = new Map<Oid, Read>(); // loads that others may wait for
+  #deadlines = new Deadlines<Read>();
 
-  constructor(site: Site, links: Links) {
+  constructor(site: Site, links: Links, options: { readonly hedges: boolean }) {
     this.#site = site;
     this.#links = links;
+    this.#readers = new Readers(site, links);
+    this.#hedges = options.hedges;
+  }
+
+  /** Reads that haven't ended. */
+  get size(): number {
+    return this.#reads.size;
   }
 
   /** When `due` wants to be called. */
   get dueMs(): number | undefined {
-    let due: number | undefined;
-    for (const { retryMs, untilMs } of this.#reads.values()) {
-      const at = Math.min(retryMs ?? untilMs, untilMs);
-      if (due === undefined || at < due) due = at;
-    }
-    return due;
+    return this.#deadlines.next();
   }
 
   /** Begins a read. */
   begin(call: number, request: ReadRequest, untilMs: number): void {
     const units = this.#unitsOf(request);
+    const oids = request.name === "transactions"
+      ? []
+      : request.name === "loadMany"
+      ? request.oids
+      : [request.oid];
     const read: Read = {
       call,
       request,
       untilMs,
+      oids,
       units,
+      loads: [],
       tried: units.map(() => new Set()),
       loaded: units.map(() => undefined),
       transactions: [],
       upTo: request.name === "transactions" ? request.upTo : ZERO_TID,
       open: units.length,
+      asked: 0,
       delayMs: RETRY_DELAY_MS_MIN,
       retryMs: undefined,
+      hedgeMs: undefined,
+      followers: [],
       problem: undefined,
     };
     this.#reads.set(call, read);
-    if (read.open === 0) this.#done(read);
-    else this.#send(read, units.map((_, at) => at));
+    this.#arm(read);
+    this.#go(read);
   }
 
   /** Whether a call is one of these. */
@@ -92,10 +125,19 @@ export class Reads {
     return this.#reads.has(call);
   }
 
+  /** Nobody waits for a read any more; false: it is none of these. */
+  cancel(call: number): boolean {
+    const read = this.#reads.get(call);
+    if (read) this.#fail(read, new AbortedError("Cannot read: it was cancelled"));
+    return read !== undefined;
+  }
+
   /** A storage has answered. */
-  answered(context: Extract<ClientContext, { of: "read" }>, message: AnswerMessage): void {
+  answered(context: Context, message: AnswerMessage): void {
+    this.#readers.ended(context.node, context.sentMs);
     const read = this.#reads.get(context.call);
     if (!read) return;
+    read.asked -= 1;
     switch (message.name) {
       case "load":
       case "loadExact":
@@ -131,9 +173,11 @@ export class Reads {
   }
 
   /** A storage has refused, or is gone. */
-  failed(context: Extract<ClientContext, { of: "read" }>, error: WireError): void {
+  failed(context: Context, error: WireError): void {
+    this.#readers.ended(context.node, context.sentMs);
     const read = this.#reads.get(context.call);
     if (!read) return;
+    read.asked -= 1;
     if (error.code === "oidUnknown" || error.code === "noSuchRevision") {
       for (const unit of context.units) this.#close(read, unit, undefined);
       return read.open === 0 ? this.#done(read) : undefined;
@@ -141,19 +185,28 @@ export class Reads {
     if (!isNodeFailure(error) && error.code !== "notReadable" && error.code !== "sessionEnded") {
       return this.#fail(read, errorOf(error));
     }
-    if (isNodeFailure(error)) this.#failedMs.set(context.node, this.#site.now.monoMs);
+    this.#elsewhere(read, context, error);
+  }
+
+  #elsewhere(read: Read, { node, units }: Pick<Context, "node" | "units">, error: WireError): void {
+    if (isNodeFailure(error)) this.#readers.failed(node);
     read.problem = error;
-    this.#send(read, context.units);
+    const open = units.filter((unit) => read.units[unit] !== undefined);
+    if (open.length > 0) this.#send(read, open);
   }
 
   /** Waits that are over. */
   due(): void {
     const { monoMs } = this.#site.now;
-    for (const read of [...this.#reads.values()]) {
+    for (const read of this.#deadlines.take(monoMs)) {
       if (monoMs >= read.untilMs) {
         const why = read.problem ? `: ${read.problem.message}` : "";
         this.#fail(read, new UnreachableError(`Cannot read in time${why}`));
-      } else if (read.retryMs !== undefined && monoMs >= read.retryMs) this.retry(read);
+        continue;
+      }
+      if (read.hedgeMs !== undefined && monoMs >= read.hedgeMs) this.#hedge(read);
+      if (read.retryMs !== undefined && monoMs >= read.retryMs) this.retry(read);
+      else this.#arm(read);
     }
   }
 
@@ -164,8 +217,45 @@ export class Reads {
 
   retry(read: Read): void {
     read.retryMs = undefined;
+    this.#arm(read);
     for (const tried of read.tried) tried.clear();
-    this.#send(read, read.units.flatMap((partition, unit) => (partition === undefined ? [] : [unit])));
+    this.#send(read, this.#openUnits(read));
+  }
+
+  #arm(read: Read): void {
+    const { untilMs, retryMs = untilMs, hedgeMs = untilMs } = read;
+    this.#deadlines.set(read, Math.min(untilMs, retryMs, hedgeMs));
+  }
+
+  /** What the cache has is there; the rest is waited for, or asked. */
+  #go(read: Read): void {
+    const { request, oids } = read;
+    const { cache, loads, view } = this.#site;
+    oids.forEach((oid, unit) => {
+      const hit = request.name === "loadExact"
+        ? cache.lookupExact(oid, request.tid)
+        : request.name !== "transactions" && request.at <= view.lastTid
+        ? cache.lookup(oid, request.at)
+        : undefined;
+      if (hit) this.#close(read, unit, copyOf(hit));
+    });
+    if (read.open === 0) return this.#done(read);
+    if (request.name === "load") {
+      const leader = this.#leaders.get(request.oid);
+      if (leader) {
+        leader.followers.push(read);
+        return;
+      }
+      this.#leaders.set(request.oid, read);
+    }
+    oids.forEach((oid, unit) => {
+      if (read.units[unit] !== undefined) read.loads[unit] = loads.begin(oid);
+    });
+    this.#send(read, this.#openUnits(read));
+  }
+
+  #openUnits(read: Read): number[] {
+    return read.units.flatMap((partition, unit) => (partition === undefined ? [] : [unit]));
   }
 
   #unitsOf(request: ReadRequest): Partition[] {
@@ -185,8 +275,13 @@ export class Reads {
   #send(read: Read, units: readonly number[]): void {
     const groups = new Map<NodeIndex, number[]>();
     for (const unit of units) {
-      const node = this.#choose(read, unit);
-      if (node === undefined) return this.#wait(read);
+      const node = this.#readers.best(read.units[unit]!, read.tried[unit]!);
+      // a hedged load may still have its other answer
+      if (node === undefined) {
+        return read.hedgeMs === Infinity && read.asked > 0
+          ? undefined
+          : this.#wait(read);
+      }
       const group = groups.get(node);
       if (group) group.push(unit);
       else groups.set(node, [unit]);
@@ -200,44 +295,63 @@ export class Reads {
 
   #sendTo(read: Read, node: NodeIndex, units: readonly number[]): void {
     for (const unit of units) read.tried[unit]!.add(node);
-    const context = { of: "read", call: read.call, node, units } as const;
-    this.#links.with(node, (conn, error) => {
-      if (!this.#reads.has(read.call) || units.some((unit) => read.units[unit] === undefined)) {
+    read.asked += 1;
+    this.#readers.enter(node, () =>
+      this.#links.with(node, (conn, error) => {
+        read.asked -= 1;
+        if (this.#reads.get(read.call) !== read) return;
         const open = units.filter((unit) => read.units[unit] !== undefined);
-        return this.#reads.has(read.call) && open.length > 0 ? this.#send(read, open) : undefined;
-      }
-      if (conn === undefined) {
-        return this.failed(context, error ?? { code: "lost", message: "Lost the storage" });
-      }
-      const { version } = this.#site.view.table!;
-      const options = { context, withinMs: Math.max(read.untilMs - this.#site.now.monoMs, 1) };
-      const { request } = read;
-      switch (request.name) {
-        case "load":
-          return this.#site.ask(conn, "load", { oid: request.oid, at: request.at, version }, options);
-        case "loadExact":
-          return this.#site.ask(conn, "loadExact", { oid: request.oid, tid: request.tid, version }, options);
-        case "loadMany": {
-          const oids = units.map((unit) => request.oids[unit]!);
-          return this.#site.ask(conn, "loadMany", { oids, at: request.at, version }, options);
+        if (open.length === 0) return;
+        if (conn === undefined) {
+          return this.#elsewhere(
+            read,
+            { node, units: open },
+            error ?? { code: "lost", message: "Lost the storage" },
+          );
         }
-        case "transactions": {
-          const partitions = units.map((unit) => read.units[unit]!);
-          const { after, upTo } = request;
-          const count = Math.min(request.count, PAGE_TRANSACTIONS);
-          return this.#site.ask(conn, "transactions", { partitions, after, upTo, count, version }, options);
-        }
-      }
-    });
+        read.asked += 1;
+        this.#readers.began(node);
+        this.#ask(read, conn, {
+          of: "read",
+          call: read.call,
+          node,
+          units: open,
+          sentMs: this.#site.now.monoMs,
+        });
+      }));
   }
 
-  #choose(read: Read, unit: number): NodeIndex | undefined {
-    const readers = this.#site.readers(read.units[unit]!).filter((node) => !read.tried[unit]!.has(node));
-    const rank = (node: NodeIndex): number =>
-      (this.#links.isOpen(node) ? 0 : 1e15) + (this.#failedMs.get(node) ?? 0);
-    let best: NodeIndex | undefined;
-    for (const node of readers) if (best === undefined || rank(node) < rank(best)) best = node;
-    return best;
+  #ask(read: Read, conn: Conn, context: Context): void {
+    const { version } = this.#site.view.table!;
+    const options = { context, withinMs: Math.max(read.untilMs - this.#site.now.monoMs, 1) };
+    const { request } = read;
+    switch (request.name) {
+      case "load":
+        if (this.#hedges && read.hedgeMs === undefined) {
+          read.hedgeMs = this.#site.now.monoMs + this.#readers.hedgeMs;
+          this.#arm(read);
+        }
+        return this.#site.ask(conn, "load", { oid: request.oid, at: request.at, version }, options);
+      case "loadExact":
+        return this.#site.ask(conn, "loadExact", { oid: request.oid, tid: request.tid, version }, options);
+      case "loadMany": {
+        const oids = context.units.map((unit) => request.oids[unit]!);
+        return this.#site.ask(conn, "loadMany", { oids, at: request.at, version }, options);
+      }
+      case "transactions": {
+        const partitions = context.units.map((unit) => read.units[unit]!);
+        const { after, upTo } = request;
+        const count = Math.min(request.count, PAGE_TRANSACTIONS);
+        return this.#site.ask(conn, "transactions", { partitions, after, upTo, count, version }, options);
+      }
+    }
+  }
+
+  /** The answer takes longer than nearly all others did: another copy is asked as well, once. */
+  #hedge(read: Read): void {
+    read.hedgeMs = Infinity;
+    const node = this.#readers.best(read.units[0]!, read.tried[0]!);
+    if (node !== undefined && read.asked > 0) this.#sendTo(read, node, [0]);
   }
 
   /** No storage is left to ask: hears the primary first, then starts over. */
@@ -245,32 +359,36 @@ export class Reads {
     if (read.retryMs !== undefined) return;
     read.retryMs = this.#site.now.monoMs + read.delayMs;
     read.delayMs = Math.min(read.delayMs * 2, RETRY_DELAY_MS_MAX);
+    this.#arm(read);
   }
 
-  #take(
-    read: Read,
-    context: Extract<ClientContext, { of: "read" }>,
-    unit: number,
-    revision: LoadedRevision | undefined,
-  ): void {
-    if (revision) return this.#close(read, unit, revision);
-    this.#failedMs.set(context.node, this.#site.now.monoMs);
+  #take(read: Read, { node }: Context, unit: number, revision: LoadedRevision | undefined): void {
+    if (read.units[unit] === undefined) return;
+    if (revision) {
+      const { cache, loads, view } = this.#site;
+      const { revision: found, cacheable } = loads.end(read.loads[unit]!, revision);
+      if (cacheable && found.tid <= view.lastTid) cache.insert(read.oids[unit]!, copyOf(found));
+      return this.#close(read, unit, found);
+    }
+    this.#readers.failed(node);
     read.problem = {
       code: "badChecksum",
-      message: `Storage ${context.node} sent data that doesn't match its checksum`,
+      message: `Storage ${node} sent data that doesn't match its checksum`,
     };
     this.#site.log("error", read.problem.message);
   }
 
   #close(read: Read, unit: number, revision: LoadedRevision | undefined): void {
     if (read.units[unit] === undefined) return;
+    const load = read.loads[unit];
+    if (load) this.#site.loads.drop(load);
     read.units[unit] = undefined;
     read.loaded[unit] = revision;
     read.open -= 1;
   }
 
   #done(read: Read): void {
-    this.#reads.delete(read.call);
+    this.#leave(read);
     const { request, loaded, transactions } = read;
     if (request.name === "transactions") {
       const whole = transactions.filter(({ tid }) => tid <= read.upTo).sort((
@@ -281,10 +399,30 @@ export class Reads {
       const upTo = page.length < whole.length ? page.at(-1)!.tid : read.upTo;
       this.#site.settle(read.call, { transactions: page, upTo });
     } else this.#site.settle(read.call, request.name === "loadMany" ? loaded : loaded[0]);
+    for (const follower of read.followers) {
+      if (this.#reads.get(follower.call) !== follower) continue;
+      if (request.name !== "load" || follower.request.name !== "load" || follower.request.at !== request.at) {
+        this.#go(follower);
+        continue;
+      }
+      this.#close(follower, 0, loaded[0] && copyOf(loaded[0]));
+      this.#done(follower);
+    }
   }
 
   #fail(read: Read, error: DatabaseError): void {
-    this.#reads.delete(read.call);
+    this.#leave(read);
+    for (const load of read.loads) if (load) this.#site.loads.drop(load);
     this.#site.fail(read.call, error);
+    for (const follower of read.followers) {
+      if (this.#reads.get(follower.call) === follower) this.#go(follower);
+    }
+  }
+
+  #leave(read: Read): void {
+    this.#reads.delete(read.call);
+    this.#deadlines.delete(read);
+    const { request } = read;
+    if (request.name === "load" && this.#leaders.get(request.oid) === read) this.#leaders.delete(request.oid);
   }
 }

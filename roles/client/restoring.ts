@@ -15,11 +15,22 @@ import {
 } from "../../core/limits.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { ObjectRecord, TransactionRecord, TransactionSource } from "../../core/records.ts";
+import type { CallOptions } from "./caller.ts";
 import type { CallName, Calls, LoadedRevision, Write } from "./calls.ts";
 
 /** What restoring needs of a client. */
 export interface Calling {
-  call<N extends CallName>(name: N, request: Calls[N]["request"]): Promise<Calls[N]["result"]>;
+  call<N extends CallName>(
+    name: N,
+    request: Calls[N]["request"],
+    options?: CallOptions,
+  ): Promise<Calls[N]["result"]>;
+}
+
+/** How a history is copied. Time and signal are those of each call. */
+export interface CopyOptions extends CallOptions {
+  readonly origin: string;
+  readonly onProgress?: (progress: CopyProgress) => void;
 }
 
 /** How far a copy has come. */
@@ -60,14 +71,19 @@ export class Restoration {
    * @param from the revision that this one repeats (an undo link)
    * @throws DatabaseError `noSuchRevision` when `from` isn't there
    */
-  async restore(oid: Oid, data: Uint8Array | null | undefined, from?: Tid): Promise<void> {
+  async restore(
+    oid: Oid,
+    data: Uint8Array | null | undefined,
+    from?: Tid,
+    options: CallOptions = {},
+  ): Promise<void> {
     if ((data?.length ?? 0) > OBJECT_BYTES_MAX) {
       const message = `Cannot restore object ${
         hexOf(oid)
       }: ${data?.length} bytes are more than ${OBJECT_BYTES_MAX}`;
       throw new DatabaseError("tooLarge", message);
     }
-    const bytes = data === undefined ? await this.#dataOf(oid, from ?? ZERO_TID) : data;
+    const bytes = data === undefined ? await this.#dataOf(oid, from ?? ZERO_TID, options) : data;
     this.#bytes += bytes?.length ?? 0;
     if (this.#bytes > TRANSACTION_BYTES_MAX || this.#writes.size >= TRANSACTION_OBJECTS_MAX) {
       const limits = `${TRANSACTION_OBJECTS_MAX} objects and ${TRANSACTION_BYTES_MAX} bytes`;
@@ -90,20 +106,13 @@ export class Restoration {
    *
    * @throws DatabaseError `tidTaken` when its tid isn't above the last one
    */
-  async commit(): Promise<void> {
+  async commit(options: CallOptions = {}): Promise<void> {
     if (!this.#note) throw new RangeError("Cannot commit: no transaction was begun");
     const { tid, status, user, description, extension } = this.#note;
     const writes = [...this.#writes.values()];
     this.#note = undefined;
-    await this.#client.call("commit", {
-      writes,
-      checks: [],
-      user,
-      description,
-      extension,
-      status,
-      restoreTid: tid,
-    });
+    const note = { user, description, extension, status, restoreTid: tid };
+    await this.#client.call("commit", { writes, checks: [], ...note }, options);
   }
 
   /** Ends the stage: other clients are let in. */
@@ -111,8 +120,8 @@ export class Restoration {
     await this.#client.call("stage", { importing: false, origin: "" });
   }
 
-  async #dataOf(oid: Oid, from: Tid): Promise<Uint8Array | null> {
-    const found = await this.#client.call("loadExact", { oid, tid: from });
+  async #dataOf(oid: Oid, from: Tid, options: CallOptions): Promise<Uint8Array | null> {
+    const found = await this.#client.call("loadExact", { oid, tid: from }, options);
     if (found !== undefined) return found.data;
     const message = `Cannot restore object ${hexOf(oid)}: it repeats transaction ${
       hexOf(from)
@@ -127,8 +136,12 @@ export class Restoration {
  * @param origin what the cluster keeps as the origin of its data, such as `FS30`
  * @throws DatabaseError `denied` while other clients are connected
  */
-export async function restoring(client: Calling, origin: string): Promise<Restoration> {
-  await client.call("stage", { importing: true, origin });
+export async function restoring(
+  client: Calling,
+  origin: string,
+  options: CallOptions = {},
+): Promise<Restoration> {
+  await client.call("stage", { importing: true, origin }, options);
   return new Restoration(client);
 }
 
@@ -152,14 +165,15 @@ function added(before: CopyProgress, { tid, records }: TransactionRecord): CopyP
 export async function copyTransactionsFrom(
   client: Calling,
   source: TransactionSource,
-  options: { readonly origin: string; readonly onProgress?: (progress: CopyProgress) => void },
+  options: CopyOptions,
 ): Promise<CopyProgress> {
-  const stage = await restoring(client, options.origin);
+  const stage = await restoring(client, options.origin, options);
   let progress = NOTHING;
   for await (const transaction of source) {
+    options.signal?.throwIfAborted();
     stage.begin(transaction);
-    for (const { oid, data, from } of transaction.records) await stage.restore(oid, data, from);
-    await stage.commit();
+    for (const { oid, data, from } of transaction.records) await stage.restore(oid, data, from, options);
+    await stage.commit(options);
     progress = added(progress, transaction);
     options.onProgress?.(progress);
   }
@@ -167,14 +181,17 @@ export async function copyTransactionsFrom(
   return progress;
 }
 
+/** after < tid <= upTo; time and signal are those of each call. */
+type Range = { readonly after: Tid; readonly upTo: Tid } & CallOptions;
+
 /** Transactions with after < tid <= upTo, ascending, fetched page by page. */
 export async function* transactionsBetween(
   client: Calling,
-  after: Tid,
-  upTo: Tid,
+  range: Range,
 ): AsyncGenerator<TransactionInfo> {
-  for (let last = after; last < upTo;) {
-    const page = await client.call("transactions", { after: last, upTo, count: PAGE_TRANSACTIONS });
+  const { upTo } = range;
+  for (let last = range.after; last < upTo;) {
+    const page = await client.call("transactions", { after: last, upTo, count: PAGE_TRANSACTIONS }, range);
     yield* page.transactions;
     last = page.upTo;
   }
@@ -187,13 +204,13 @@ export async function* transactionsBetween(
  */
 export async function* recordsBetween(
   client: Calling,
-  range: { readonly after: Tid; readonly upTo: Tid },
+  range: Range,
   onProgress?: (progress: CopyProgress) => void,
 ): AsyncGenerator<TransactionRecord> {
   let progress = NOTHING;
-  for await (const info of transactionsBetween(client, range.after, range.upTo)) {
+  for await (const info of transactionsBetween(client, range)) {
     const { tid, user, description, extension } = info;
-    const records = await recordsOf(client, info);
+    const records = await recordsOf(client, info, range);
     const status = info.status === "p" ? "p" : " ";
     const transaction: TransactionRecord = { tid, status, user, description, extension, records };
     progress = added(progress, transaction);
@@ -202,11 +219,15 @@ export async function* recordsBetween(
   }
 }
 
-async function recordsOf(client: Calling, { tid, oids }: TransactionInfo): Promise<ObjectRecord[]> {
+async function recordsOf(
+  client: Calling,
+  { tid, oids }: TransactionInfo,
+  options: CallOptions,
+): Promise<ObjectRecord[]> {
   const records: ObjectRecord[] = [];
   for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
     const some = oids.slice(done, done + LOAD_MANY_MAX);
-    const found = await client.call("loadMany", { oids: some, at: tid });
+    const found = await client.call("loadMany", { oids: some, at: tid }, options);
     some.forEach((oid, index) => records.push(recordOf(oid, tid, found[index])));
   }
   return records;

@@ -8,17 +8,20 @@ import type { AskName, Body, Revision, WireError } from "../../core/messages.ts"
 import { isReadable } from "../../core/partition_table.ts";
 import type { Compression, Digest, Random } from "../../core/ports.ts";
 import type { View } from "../view.ts";
+import { Cache } from "./cache.ts";
 import type { ClientOutput, LoadedRevision } from "./calls.ts";
+import { PendingLoads } from "./pending_loads.ts";
 
 /** What a client attaches to its questions: the call that asks, and what for. */
 export type ClientContext =
   | { readonly of: "call"; readonly call: number }
-  | { readonly of: "table" }
+  | { readonly of: "table" | "sync" }
   | {
     readonly of: "read";
     readonly call: number;
     readonly node: NodeIndex;
     readonly units: readonly number[];
+    readonly sentMs: number;
   }
   | { readonly of: "digest"; readonly call: number; readonly node: NodeIndex }
   | {
@@ -27,8 +30,10 @@ export type ClientContext =
     readonly node: NodeIndex;
     readonly round: number;
     readonly oid: Oid;
+    /** What it weighs in its window. */
+    readonly bytes: number;
   }
-  | { readonly of: "vote"; readonly call: number; readonly node: NodeIndex; readonly round: number }
+  | { readonly of: "vote"; readonly call: number; readonly node: NodeIndex; readonly ballot: number }
   /** Of one attempt: answers to an earlier one are none of this one's. */
   | { readonly of: "finish" | "outcome" | "catchUp"; readonly call: number; readonly ttid: Ttid };
 
@@ -51,11 +56,15 @@ export class Site {
   primary: Conn | undefined;
   /** The primary's wall clock minus our monotonic one, at the last time we heard it. */
   clockMs = 0;
+  /** What was read, and what is being read: both hear of every publication in the step that brings it. */
+  readonly cache: Cache;
+  readonly loads = new PendingLoads();
   #effects: ClientEffect[] = [];
 
-  constructor(ports: ClientPorts, view: View) {
+  constructor(ports: ClientPorts, view: View, options: { readonly cacheBytes: number }) {
     this.ports = ports;
     this.view = view;
+    this.cache = new Cache({ bytesMax: options.cacheBytes });
   }
 
   emit(...effects: readonly ClientEffect[]): void {
@@ -81,15 +90,32 @@ export class Site {
     this.#effects.push({ do: "output", output: { type: "failed", call, error } });
   }
 
-  /** The newest published tid moves on; whoever caches hears of it before any later answer. */
-  publish(tid: Tid, oids: readonly Oid[]): void {
-    if (tid <= this.view.lastTid) return; // an outcome of an earlier session: this one began behind it
+  /**
+   * The newest published tid moves on; whoever caches hears of it before any later answer. Gives false for the outcome of an
+   * earlier session: this one began behind it.
+   */
+  publish(tid: Tid, oids: readonly Oid[]): boolean {
+    if (tid <= this.view.lastTid) return false;
+    for (const oid of oids) {
+      this.cache.invalidate(oid, tid);
+      this.loads.invalidated(oid, tid);
+    }
     this.view.lastTid = tid;
     this.#effects.push({ do: "output", output: { type: "published", tid, oids } });
+    return true;
+  }
+
+  /** Our own writes are what others read from now on. */
+  keep(tid: Tid, written: Iterable<{ readonly oid: Oid; readonly data: Uint8Array | null }>): void {
+    for (const { oid, data } of written) {
+      this.cache.insert(oid, copyOf({ tid, next: null, data, link: null }));
+    }
   }
 
   /** A session begins: what happened since the last one is known by its end only. */
   jump(): void {
+    this.cache.clearCurrent();
+    this.loads.jump();
     this.#effects.push({ do: "output", output: { type: "published", tid: this.view.lastTid, oids: null } });
   }
 
@@ -134,6 +160,11 @@ export class Site {
     this.#effects = [];
     return effects;
   }
+}
+
+/** A revision with data of its own: what the cache keeps and what a program has must not share memory. */
+export function copyOf({ tid, next, data, link }: LoadedRevision): LoadedRevision {
+  return { tid, next, data: data === null ? null : new Uint8Array(data), link };
 }
 
 /** An error from a peer, for a program. */

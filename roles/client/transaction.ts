@@ -1,5 +1,5 @@
 /** What a program reads and writes with: `Snapshot` and `Transaction`. */
-import { AbortedError } from "../../core/errors.ts";
+import { AbortedError, DatabaseError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import {
@@ -11,6 +11,8 @@ import {
 import { idOf } from "./caller.ts";
 import type { Caller, CallOptions } from "./caller.ts";
 import type { Commit, LoadedRevision, Write } from "./calls.ts";
+import { Resolving } from "./resolving.ts";
+import type { Resolver } from "./resolving.ts";
 
 /** What a transaction says about itself. */
 export interface TransactionNote {
@@ -40,7 +42,7 @@ export class Snapshot {
     oid: Oid,
     options: CallOptions = {},
   ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
-    return existing(await this.caller.call("load", { oid: idOf(oid), at: this.at }, options.withinMs));
+    return existing(await this.caller.call("load", { oid: idOf(oid), at: this.at }, options));
   }
 
   /** Many objects, in the order of `oids`; one message a storage. */
@@ -48,7 +50,7 @@ export class Snapshot {
     oids: readonly Oid[],
     options: CallOptions = {},
   ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
-    return (await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options.withinMs)).map(
+    return (await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options)).map(
       existing,
     );
   }
@@ -68,12 +70,34 @@ export class Transaction extends Snapshot {
   #checks = new Map<Oid, Tid>();
   #note: TransactionNote = {};
   #state: "open" | "committing" | "committed" | "aborted" = "open";
-  readonly #ageMs: number | undefined;
+  #tid: Tid | undefined;
+  readonly #resolve: Resolver | undefined;
+  /** The primary's time when it began, in ms: its place in the queues for locks. Undefined: that of its commit. */
+  readonly ageMs: number | undefined;
 
-  /** Made by `Client.begin()`. `ageMs`: the primary's time, which is its lock priority; undefined: that of its commit. */
-  constructor(caller: Caller, begin: { at: Tid; ageMs: number | undefined }) {
+  /** Made by `Client.begin()`. */
+  constructor(
+    caller: Caller,
+    begin: { at: Tid; ageMs: number | undefined; resolve?: Resolver | undefined },
+  ) {
     super(caller, begin.at);
-    this.#ageMs = begin.ageMs;
+    this.ageMs = begin.ageMs;
+    this.#resolve = begin.resolve;
+  }
+
+  /** Whether it takes writes. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Whether there is nothing to commit: nothing written, checked or noted. */
+  get isEmpty(): boolean {
+    return this.#writes.size + this.#checks.size + Object.keys(this.#note).length === 0;
+  }
+
+  /** Its tid, once it is committed. */
+  get tid(): Tid | undefined {
+    return this.#tid;
   }
 
   /** An object in this transaction: its own write, or the snapshot's revision, which becomes the base of a write. */
@@ -83,7 +107,7 @@ export class Transaction extends Snapshot {
   ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
     const own = this.#writes.get(oid);
     if (own) return own.data === null ? undefined : { tid: own.base, next: null, data: own.data, link: null };
-    const found = await this.caller.call("load", { oid: idOf(oid), at: this.at }, options.withinMs);
+    const found = await this.caller.call("load", { oid: idOf(oid), at: this.at }, options);
     this.#bases.set(oid, found?.tid ?? ZERO_TID);
     return existing(found);
   }
@@ -94,7 +118,7 @@ export class Transaction extends Snapshot {
     options: CallOptions = {},
   ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
     const rest = oids.filter((oid) => !this.#writes.has(oid));
-    const found = await this.caller.call("loadMany", { oids: rest.map(idOf), at: this.at }, options.withinMs);
+    const found = await this.caller.call("loadMany", { oids: rest.map(idOf), at: this.at }, options);
     const byOid = new Map(rest.map((oid, at) => [oid, found[at]]));
     for (const oid of rest) this.#bases.set(oid, byOid.get(oid)?.tid ?? ZERO_TID);
     return oids.map((oid) => {
@@ -124,7 +148,7 @@ export class Transaction extends Snapshot {
         `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}`,
       );
     }
-    this.#write(oid, data.slice(), options.base); // the caller may use its buffer again
+    this.#write(oid, new Uint8Array(data), options.base); // a copy (slice() of a node Buffer is none): its owner may use it again
   }
 
   /** Deletes an object: later snapshots don't have it, earlier ones do. */
@@ -148,7 +172,7 @@ export class Transaction extends Snapshot {
    * Commits all writes, durably on every copy.
    *
    * @returns the transaction's tid
-   * @throws ConflictError when others changed what was written or checked: begin again
+   * @throws ConflictError when others changed what was written or checked, and no resolver made one of both: begin again
    * @throws LockTimeoutError, AbortedError, UnreachableError: nothing is stored; begin again
    * @throws OutcomePendingError only when everything that knows the outcome is away
    */
@@ -161,16 +185,20 @@ export class Transaction extends Snapshot {
       description: bytesOf("description", this.#note.description),
       extension: bytesOf("extension", this.#note.extension),
       status: " ",
-      ...(this.#ageMs === undefined ? {} : { ageMs: this.#ageMs }),
+      ...(this.ageMs === undefined ? {} : { ageMs: this.ageMs }),
+      resolves: this.#resolve !== undefined,
     };
     this.#state = "committing";
+    const resolving = this.#resolve && new Resolving(this.caller, this.#resolve, commit.writes, options);
+    const hooks = resolving ? { onConflict: resolving.take.bind(resolving) } : {};
     try {
-      const { tid } = await this.caller.call("commit", commit, options.withinMs);
+      const { tid } = await this.caller.call("commit", commit, { ...options, ...hooks });
       this.#state = "committed";
+      this.#tid = tid;
       return tid;
     } catch (error) {
       this.#state = "aborted";
-      throw error;
+      throw resolving && error instanceof DatabaseError ? resolving.reasonOf(error) : error;
     }
   }
 

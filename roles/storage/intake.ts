@@ -159,15 +159,15 @@ export class Intake {
     }
     const common = { asker, ttid, ageMs, oid, base, untilMs };
     if (message.name === "check") {
-      return this.#transactions.store(
-        { ...common, mode: "check", stored: null, link: null, restore: false },
-        now,
-      );
+      const nothing = { content: { stored: null, link: null }, checksum: null, restore: false };
+      return this.#transactions.store({ ...common, ...nothing, mode: "check" }, now);
     }
     const { compression, checksum, data, link, restore } = message.body;
     this.#site.freeBytes -= data?.length ?? 0; // until the disk is looked at again
     const stored = data === null ? null : { compression, checksum, data };
-    this.#transactions.store({ ...common, mode: "store", stored, link, restore }, now);
+    const content = { stored, link };
+    const kept = data === null ? null : checksum;
+    this.#transactions.store({ ...common, mode: "store", content, checksum: kept, restore }, now);
   }
 
   /** What is wrong with the data itself, if anything. */

@@ -49,6 +49,11 @@ export class Locks<W extends Claim> {
     waiting.splice(at < 0 ? waiting.length : at, 0, request);
   }
 
+  /** Who has waited for an object in vain and comes first. */
+  oldest(oid: Oid): W | undefined {
+    return this.#locks.get(oid)?.waiting[0];
+  }
+
   /** Takes a parked request out of the queue. */
   leave(oid: Oid, request: W): void {
     const waiting = this.#locks.get(oid)?.waiting;

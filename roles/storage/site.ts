@@ -1,5 +1,6 @@
 /** What the parts of a storage share: who it is, what it knows of the cluster, and where its effects go. */
 import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import { TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Effect } from "../../core/machine.ts";
 import type { WireError } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
@@ -36,14 +37,19 @@ export class Site {
   index = 0 as NodeIndex;
   /** Our connection's number at the primary: evidence carries it. */
   session = 0;
+  /** How long a transaction may be here before the primary is asked what becomes of it. */
+  readonly transactionTimeoutMs: number;
   /** Little disk space is left: first stores are refused. */
   low = false;
   /** Bytes that the disk may still take, as far as is known. */
   freeBytes = Infinity;
   #effects: StorageEffect[] = [];
 
-  constructor(start: { digest: Digest; epoch: number; image: Uint8Array | null }) {
+  constructor(
+    start: { digest: Digest; epoch: number; image: Uint8Array | null; transactionTimeoutMs?: number },
+  ) {
     this.digest = start.digest;
+    this.transactionTimeoutMs = start.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS;
     this.epoch = start.epoch;
     this.table = start.image === null ? undefined : PartitionTable.ofImage(start.image);
   }

@@ -3,14 +3,14 @@
  * has seen (made durable before it answers), whose table isn't older than its own.
  *
  * Messages: from the primary `fence start lock unlock abort fate sessionOpened sessionEnded table tableChange
- * shutdown`; from clients `store check vote abort load loadMany loadExact transactions digest`; to the primary `settle`
- * (a transaction is here for too long), `space`, `askTable`. Invariants: what is acknowledged is saved before; a lock is
+ * shutdown`; from clients `store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
+ * to the primary `settle` (a transaction is here for too long), `space`, `askTable`. Invariants: what is acknowledged is saved before; a lock is
  * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
 import { unreachable } from "../../core/errors.ts";
 import { hexOf } from "../../core/ids.ts";
 import type { Conn, Ttid } from "../../core/ids.ts";
-import { REQUEST_TIMEOUT_MS, RESERVE_BYTES } from "../../core/limits.ts";
+import { REQUEST_TIMEOUT_MS, RESERVE_BYTES, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
@@ -40,6 +40,8 @@ export interface StorageStart {
   /** Where others reach it. */
   readonly address: string;
   readonly digest: Digest;
+  /** How long a transaction may be here before the primary is asked what becomes of it; 120,000 unless told. */
+  readonly transactionTimeoutMs?: number;
 }
 
 /** A storage. */
@@ -60,7 +62,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     const { state, digest } = start;
     this.#identity = state.identity;
     this.#address = start.address;
-    this.#site = new Site({ digest, epoch: state.epoch, image: state.image });
+    const { transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = start;
+    this.#site = new Site({ digest, epoch: state.epoch, image: state.image, transactionTimeoutMs });
     this.#transactions = new Transactions(this.#site, state.held);
     this.#reads = new Reads(this.#site, this.#transactions);
     this.#clients = new Clients(this.#site);
@@ -135,7 +138,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         this.#lost(event, now);
         break;
       case "saved":
-        this.#transactions.saved(now);
+        this.#transactions.saved();
         break;
       case "read":
         this.#read(event.context, event.result);
@@ -221,10 +224,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
 
   #told(conn: Conn, message: TellMessage): void {
     if (conn !== this.#seeker.conn) {
-      // A client may abort what is its own, and say nothing else.
-      if (message.name === "abort" && this.#intake.owns(conn, message.body.ttid)) {
-        this.#abort(message.body.ttid);
-      }
+      // A client speaks of what is its own only.
+      if (message.name !== "abort" && message.name !== "relock") return;
+      const { ttid } = message.body;
+      if (!this.#intake.owns(conn, ttid)) return;
+      if (message.name === "abort") this.#abort(ttid);
+      else this.#transactions.relock(ttid, message.body.oid, this.#now);
       return;
     }
     if (conn !== this.#primary || !("epoch" in message.body) || message.body.epoch !== this.#site.epoch) {

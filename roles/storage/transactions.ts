@@ -1,76 +1,37 @@
 /**
- * What a storage does for a commit: `store check vote lock unlock abort`, and who holds which lock.
+ * What a storage does for a commit: `store check vote relock lock unlock abort`, and who holds which lock.
  *
- * An object of a transaction is `waiting` (another holds its lock), `checking` (the lock is ours, its newest revision is
- * being read), `held` (stored), or `refused` (a conflict; the lock stays with the asker). A transaction is open, then
- * voted (durable: from here only the primary or the end of its session aborts it), then locked (its tid is known), then
- * final. Its locks go at the `saved` of its end.
+ * A transaction is open, then voted (durable: from here only the primary, the end of its session or its own relock
+ * undoes the vote), then locked (its tid is known), then final. Its locks go at the `saved` of its end.
+ *
+ * Deadlocks can't last. Who waits for an older one waits; where an older one waits for a younger, the younger's client is
+ * told `deadlock`, voted or not, and answers with `relock`: the lock goes to the older, the younger waits for it again, and
+ * its vote here is void. Only a client whose `finish` is out doesn't obey: then the primary decides, and waits for nobody.
  */
 import { Deadlines } from "../../core/deadlines.ts";
 import { invariant } from "../../core/errors.ts";
 import { evidenceDigest } from "../../core/evidence.ts";
-import type { HeldObject } from "../../core/evidence.ts";
 import { hexOf, sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { LOCK_WAIT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
-import { answer } from "../../core/machine.ts";
+import { LOCK_WAIT_MS } from "../../core/limits.ts";
+import { answer, tell } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
-import type { Answer, Body, CellVote, Evidence } from "../../core/messages.ts";
+import type { Answer, Body } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
-import type { HeldTransaction, StoredData } from "../../core/ports.ts";
-import { Locks } from "./locks.ts";
+import type { HeldTransaction } from "../../core/ports.ts";
+import { isOlder, Locks } from "./locks.ts";
 import type { Asker, Site } from "./site.ts";
-
-/** A store or a check, as one request. */
-export interface StoreRequest {
-  readonly asker: Asker;
-  readonly ttid: Ttid;
-  readonly ageMs: number;
-  readonly oid: Oid;
-  readonly base: Tid;
-  readonly mode: "store" | "check";
-  readonly stored: StoredData | null;
-  readonly link: Tid | null;
-  readonly restore: boolean;
-  readonly untilMs: number;
-}
-
-interface Held {
-  state: "waiting" | "checking" | "held" | "refused";
-  request: StoreRequest | undefined;
-  attempt: number;
-  readonly partition: Partition;
-  readonly base: Tid;
-  readonly mode: "store" | "check";
-  readonly lockless: boolean;
-  readonly checksum: Uint8Array | null;
-  /** What is newer than `base`, when refused. */
-  saved: Tid;
-}
-
-interface Transaction {
-  readonly ttid: Ttid;
-  ageMs: number;
-  /** The client's connection; undefined for one that an earlier process held. */
-  conn: Conn | undefined;
-  readonly objects: Map<Oid, Held>;
-  /** Objects that are waiting or checking. */
-  readonly open: Set<Oid>;
-  home: Partition | undefined;
-  noted: boolean;
-  voted: boolean;
-  tid: Tid | undefined;
-  vote: { readonly asker: Asker; readonly body: Body<"vote"> } | undefined;
-}
+import { evidenceOf, heldObjectsOf, newTransaction, reportOf, restoredTransaction } from "./transaction.ts";
+import type { Claim, Held, StoreRequest, Transaction } from "./transaction.ts";
 
 /** The transactions of a storage that aren't final. */
 export class Transactions {
   #site: Site;
   #all = new Map<Ttid, Transaction>();
-  #locks = new Locks<StoreRequest>();
+  #locks = new Locks<Claim>();
   #readLocks = new Map<Oid, Transaction>();
   #ending: { readonly transaction: Transaction; readonly oids: readonly Oid[] }[] = []; // released at `saved`
-  #waits = new Deadlines<StoreRequest>();
+  #waits = new Deadlines<Claim>();
   #ages = new Deadlines<Ttid>();
   #attempts = 0;
   #freed = false;
@@ -115,15 +76,7 @@ export class Transactions {
 
   /** Votes and locks, as the primary asks for them at the fence. */
   report(): Pick<Answer<"fence">, "votes" | "locks"> {
-    const voted = [...this.#all.values()].filter((one) => one.voted);
-    return {
-      votes: voted.map(({ ttid, home, objects }) => ({
-        ttid,
-        home: home!,
-        partitions: [...new Set([...objects.values()].map((held) => held.partition))],
-      })),
-      locks: voted.filter((one) => one.tid !== undefined).map(({ ttid, tid }) => ({ ttid, tid: tid! })),
-    };
+    return reportOf(this.#all.values());
   }
 
   /** Takes one object of a transaction. */
@@ -136,25 +89,30 @@ export class Transactions {
       });
     }
     if (transaction.voted) this.#unvote(transaction);
-    const partition = this.#site.table!.partitionOf(request.oid);
     const before = transaction.objects.get(request.oid);
-    if (before?.request) this.#cancel(before.request, "a later store of the same object replaces it");
-    const lockless = !isReadable(this.#site.cell(partition));
-    const held: Held = {
-      state: "waiting",
-      request,
-      attempt: ++this.#attempts,
-      partition,
-      base: request.base,
-      mode: request.mode,
-      lockless,
-      checksum: request.stored?.checksum ?? null,
-      saved: ZERO_TID,
-    };
-    transaction.objects.set(request.oid, held);
-    transaction.open.add(request.oid);
-    if (lockless) this.#hold(transaction, held);
-    else this.#claim(transaction, held);
+    if (before?.claim) this.#cancel(before.claim, "a later store of the same object replaces it");
+    this.#enter(transaction, request);
+  }
+
+  /**
+   * Gives the lock of an object to whoever is older, and waits for it again: the client was told of a `deadlock`. What was
+   * stored stays; the vote here is void, and the client votes again.
+   */
+  relock(ttid: Ttid, oid: Oid, now: Now): void {
+    const transaction = this.#all.get(ttid);
+    const held = transaction?.objects.get(oid);
+    if (!transaction || !held || transaction.tid !== undefined || this.#locks.holder(oid) !== ttid) return;
+    if (transaction.voted) this.#unvote(transaction);
+    transaction.asked.delete(oid);
+    const { base, mode, checksum, claim } = held;
+    const kept = { asker: undefined, content: undefined, restore: false, untilMs: lockDeadline(now, LOCK_WAIT_MS) };
+    const again = claim ?? { ttid, ageMs: transaction.ageMs, oid, base, mode, checksum, ...kept };
+    held.state = "waiting";
+    held.claim = again;
+    transaction.open.add(oid);
+    const freed = [...this.#locks.release(oid, ttid), again];
+    freed.sort((a, b) => (isOlder(a, b) ? -1 : 1));
+    for (const next of freed) this.#retry(next);
   }
 
   /** The newest revision of a locked object was read. */
@@ -162,18 +120,20 @@ export class Transactions {
     const transaction = this.#all.get(ttid);
     const held = transaction?.objects.get(oid);
     if (!transaction || held?.attempt !== attempt || held.state !== "checking") return;
-    const { request } = held;
-    invariant(request !== undefined, "a check has its request");
-    if (latest === held.base || request.restore) return this.#hold(transaction, held);
+    const { claim } = held;
+    invariant(claim !== undefined, "a check has its claim");
+    if (latest === held.base || claim.restore) return this.#hold(transaction, held);
     held.state = "refused";
-    held.request = undefined;
+    held.claim = undefined;
     transaction.open.delete(oid);
     held.saved = latest;
-    const message = `Cannot store object ${oid}: it changed at tid ${hexOf(latest)}, after ${
-      hexOf(held.base)
-    }`;
-    const conflicts = [{ oid, base: held.base, saved: latest }];
-    this.#site.refuse(request.asker, { code: "conflict", message, detail: { conflicts } });
+    if (claim.asker) {
+      const message = `Cannot store object ${oid}: it changed at tid ${hexOf(latest)}, after ${
+        hexOf(held.base)
+      }`;
+      const conflicts = [{ oid, base: held.base, saved: latest }];
+      this.#site.refuse(claim.asker, { code: "conflict", message, detail: { conflicts } });
+    }
     this.#tryVote(transaction);
   }
 
@@ -254,7 +214,7 @@ export class Transactions {
       if (transaction.home === partition && transaction.noted) this.#forgetNote(transaction);
       for (const oid of oids) {
         const held = transaction.objects.get(oid)!;
-        if (held.request) this.#cancel(held.request, "its copy here was outdated", "notAssigned");
+        if (held.claim) this.#cancel(held.claim, "its copy here was outdated", "notAssigned");
         transaction.objects.delete(oid);
         transaction.open.delete(oid);
         this.#site.save({ op: "unstore", ttid: transaction.ttid, oid }, { durable: false });
@@ -265,10 +225,10 @@ export class Transactions {
   }
 
   /** Locks of what has ended may go to the next: the save that ended it is done. */
-  saved(now: Now): void {
+  saved(): void {
     const ending = this.#ending;
     this.#ending = [];
-    const ready: StoreRequest[] = [];
+    const ready: Claim[] = [];
     for (const { transaction, oids } of ending) {
       for (const oid of oids) {
         if (this.#readLocks.get(oid) === transaction) {
@@ -279,7 +239,7 @@ export class Transactions {
       }
       if (transaction.tid !== undefined) this.#freed = true;
     }
-    for (const request of ready) this.#retry(request, now);
+    for (const claim of ready) this.#retry(claim);
   }
 
   /** Whether a lock is that of a transaction that is here: it may have come again in the round in which it went. */
@@ -290,71 +250,54 @@ export class Transactions {
 
   /** Deadlines: waits that are over, and transactions that have been here for too long (given back, to be settled). */
   tick(nowMs: number): Ttid[] {
-    for (const request of this.#waits.take(nowMs)) {
-      const { oid, ttid, asker } = request;
-      const holder = this.#locks.holder(oid);
-      this.#locks.leave(oid, request);
-      const message = `Cannot lock object ${oid}: transaction ${holder} holds it`;
-      this.#site.refuse(asker, { code: "lockTimeout", message, detail: { oid, holder: holder ?? ttid } });
-      const transaction = this.#all.get(ttid);
-      if (!transaction) continue;
-      transaction.objects.delete(oid);
-      transaction.open.delete(oid);
-      this.#tryVote(transaction);
-    }
+    for (const claim of this.#waits.take(nowMs)) this.#waitedTooLong(claim);
     const old = this.#ages.take(nowMs).filter((ttid) => this.#all.get(ttid)?.tid === undefined);
-    for (const ttid of old) this.#ages.set(ttid, nowMs + TRANSACTION_TIMEOUT_MS);
+    for (const ttid of old) this.#ages.set(ttid, nowMs + this.#site.transactionTimeoutMs);
     return old;
   }
 
-  #restore(one: HeldTransaction): void {
-    const { ttid, ageMs, home, noted } = one;
-    const tid = one.tid ?? undefined;
-    const objects = new Map<Oid, Held>();
-    const transaction: Transaction = {
-      ttid,
-      ageMs,
-      conn: undefined,
-      objects,
-      open: new Set(),
-      home,
-      noted,
-      voted: true,
-      tid,
-      vote: undefined,
-    };
-    for (const { oid, partition, base, mode, lockless, checksum } of one.objects) {
-      const kept = { partition, base, mode, lockless, checksum, saved: ZERO_TID };
-      objects.set(oid, { state: "held", request: undefined, attempt: 0, ...kept });
-      if (!lockless) this.#locks.take(oid, ttid);
-      if (tid !== undefined && mode === "store") this.#readLocks.set(oid, transaction);
+  #waitedTooLong(claim: Claim): void {
+    const { oid, ttid, asker } = claim;
+    const holder = this.#locks.holder(oid) ?? ttid;
+    this.#locks.leave(oid, claim);
+    const transaction = this.#all.get(ttid);
+    const message = `Cannot lock object ${oid}: transaction ${holder} holds it`;
+    const error = { code: "lockTimeout", message, detail: { oid, holder } } as const;
+    if (asker) this.#site.refuse(asker, error);
+    else if (transaction?.vote) {
+      this.#site.refuse(transaction.vote.asker, error);
+      transaction.vote = undefined;
     }
-    this.#all.set(ttid, transaction);
+    if (!transaction) return;
+    transaction.objects.delete(oid);
+    transaction.open.delete(oid);
+    if (claim.content === undefined) this.#site.save({ op: "unstore", ttid, oid }, { durable: false });
+    this.#tryVote(transaction);
   }
 
-  #open(request: StoreRequest, now: Now): Transaction {
-    const transaction = this.#all.get(request.ttid)
-      ?? this.#begin(request.ttid, request.ageMs, request.asker.conn, now);
-    transaction.ageMs = request.ageMs;
-    transaction.conn = request.asker.conn;
+  #restore(one: HeldTransaction): void {
+    const transaction = restoredTransaction(one);
+    for (const [oid, { lockless, mode }] of transaction.objects) {
+      if (!lockless) this.#locks.take(oid, one.ttid);
+      if (one.tid !== null && mode === "store") this.#readLocks.set(oid, transaction);
+    }
+    this.#all.set(one.ttid, transaction);
+  }
+
+  #open({ ttid, ageMs, asker }: StoreRequest, now: Now): Transaction {
+    const transaction = this.#all.get(ttid) ?? this.#begin(ttid, ageMs, asker.conn, now);
+    transaction.ageMs = ageMs;
+    if (transaction.conn === asker.conn) return transaction;
+    transaction.conn = asker.conn; // it was lost meanwhile, perhaps with what it was told
+    transaction.asked.clear();
+    for (const oid of transaction.objects.keys()) this.#askRelock(oid);
     return transaction;
   }
 
   #begin(ttid: Ttid, ageMs: number, conn: Conn, now: Now): Transaction {
-    const transaction: Transaction = {
-      ttid,
-      ageMs,
-      conn,
-      objects: new Map(),
-      open: new Set(),
-      home: undefined,
-      noted: false,
-      voted: false,
-      tid: undefined,
-      vote: undefined,
-    };
+    const transaction = newTransaction(ttid, ageMs, conn);
     this.#all.set(ttid, transaction);
-    this.#ages.set(ttid, now.monoMs + TRANSACTION_TIMEOUT_MS);
+    this.#ages.set(ttid, now.monoMs + this.#site.transactionTimeoutMs);
     return transaction;
   }
 
@@ -365,51 +308,66 @@ export class Transactions {
     this.#site.save({ op: "unvote", ttid: transaction.ttid }, { durable: false });
   }
 
-  #claim(transaction: Transaction, held: Held): void {
+  /** An object comes in, or comes again: everything about it is judged from the beginning. */
+  #enter(transaction: Transaction, claim: Claim): void {
+    const { oid, base, mode, checksum } = claim;
+    const partition = this.#site.table!.partitionOf(oid);
+    const lockless = !isReadable(this.#site.cell(partition));
+    const attempt = ++this.#attempts;
+    const common = { claim, attempt, partition, base, mode, lockless, checksum, saved: ZERO_TID };
+    const held: Held = { state: "waiting", ...common };
+    transaction.objects.set(oid, held);
+    transaction.open.add(oid);
+    if (lockless) return this.#hold(transaction, held);
     const { ttid } = transaction;
-    const request = held.request!;
-    const { oid } = request;
     if (!this.#locks.take(oid, ttid)) {
-      held.state = "waiting";
-      this.#locks.wait(oid, request);
-      this.#waits.set(request, request.untilMs);
-      return;
+      this.#locks.wait(oid, claim);
+      this.#waits.set(claim, claim.untilMs);
+      return this.#askRelock(oid);
     }
     held.state = "checking";
-    this.#site.emit({
-      do: "read",
-      query: { read: "latest", oid },
-      context: { for: "lock", ttid, oid, attempt: held.attempt },
-    });
+    const context = { for: "lock", ttid, oid, attempt } as const;
+    this.#site.emit({ do: "read", query: { read: "latest", oid }, context });
   }
 
-  /** A request whose object became free: everything about it is judged again. */
-  #retry(request: StoreRequest, now: Now): void {
-    this.#waits.delete(request);
-    const held = this.#all.get(request.ttid)?.objects.get(request.oid);
-    if (held?.request !== request) return;
-    held.request = undefined;
-    this.store(request, now);
+  /** An older transaction waits for a younger one: the younger's client is told, once. */
+  #askRelock(oid: Oid): void {
+    const holder = this.#all.get(this.#locks.holder(oid) ?? (0n as Ttid));
+    const oldest = this.#locks.oldest(oid);
+    if (!holder || !oldest || holder.conn === undefined || holder.tid !== undefined) return;
+    if (!isOlder(oldest, holder) || holder.asked.has(oid)) return;
+    holder.asked.add(oid);
+    this.#site.emit(tell(holder.conn, "deadlock", { ttid: holder.ttid, oid }));
   }
 
-  #cancel(request: StoreRequest, why: string, code: "aborted" | "notAssigned" = "aborted"): void {
-    this.#waits.delete(request);
-    this.#locks.leave(request.oid, request);
-    const message = `Cannot store object ${request.oid}: ${why}`;
-    this.#site.refuse(request.asker, { code, message });
+  /** A claim whose object became free. */
+  #retry(claim: Claim): void {
+    this.#waits.delete(claim);
+    const transaction = this.#all.get(claim.ttid);
+    if (!transaction || transaction.objects.get(claim.oid)?.claim !== claim) return;
+    this.#enter(transaction, claim);
+  }
+
+  #cancel(claim: Claim, why: string, code: "aborted" | "notAssigned" = "aborted"): void {
+    this.#waits.delete(claim);
+    this.#locks.leave(claim.oid, claim);
+    if (claim.asker) {
+      this.#site.refuse(claim.asker, { code, message: `Cannot store object ${claim.oid}: ${why}` });
+    }
   }
 
   #hold(transaction: Transaction, held: Held): void {
-    const { asker, oid, stored, link } = held.request!;
+    const { asker, oid, content } = held.claim!;
     const { partition, base, mode, lockless } = held;
     const { ttid } = transaction;
     held.state = "held";
-    held.request = undefined;
+    held.claim = undefined;
     transaction.open.delete(oid);
-    this.#site.save({ op: "store", ttid, oid, partition, base, mode, lockless, stored, link }, {
-      durable: false,
-    });
-    this.#site.emit(answer(asker, mode === "store" ? "store" : "check", { lockless }));
+    if (content) {
+      const write = { op: "store", ttid, oid, partition, base, mode, lockless, ...content } as const;
+      this.#site.save(write, { durable: false });
+    }
+    if (asker) this.#site.emit(answer(asker, mode, { lockless }));
     this.#tryVote(transaction);
   }
 
@@ -424,7 +382,7 @@ export class Transactions {
       const message = `Cannot vote: ${conflicts.length} objects of transaction ${ttid} are in conflict`;
       return this.#site.refuse(vote.asker, { code: "conflict", message, detail: { conflicts } });
     }
-    const held: HeldObject[] = all.map(([oid, { base, mode, checksum }]) => ({ oid, base, mode, checksum }));
+    const held = heldObjectsOf(transaction);
     const { count, digest, home, note } = vote.body;
     if (held.length !== count || !sameBytes(evidenceDigest(held, this.#site.digest), digest)) {
       const message =
@@ -441,24 +399,7 @@ export class Transactions {
       transaction.noted = note !== null;
       this.#site.save({ op: "vote", ttid, home, ageMs: transaction.ageMs, note }, { durable: true });
     }
-    this.#site.emit(answer(vote.asker, "vote", { evidence: this.#evidence(transaction) }));
-  }
-
-  /** What this node holds of a transaction, cell by cell. A partition is locked only if all of it is. */
-  #evidence(transaction: Transaction): Evidence {
-    const locked = new Map<Partition, boolean>();
-    for (const held of transaction.objects.values()) {
-      locked.set(held.partition, (locked.get(held.partition) ?? true) && !held.lockless);
-    }
-    const { home, noted } = transaction;
-    if (home !== undefined && noted && !locked.has(home)) locked.set(home, this.#site.reads(home));
-    if (home !== undefined && !noted) locked.delete(home); // without its note, a lock here is no commit point
-    const cells: CellVote[] = [];
-    for (const [partition, all] of locked) {
-      const cell = this.#site.cell(partition);
-      if (cell) cells.push({ partition, since: cell.since, locked: all });
-    }
-    return { node: this.#site.index, session: this.#site.session, cells };
+    this.#site.emit(answer(vote.asker, "vote", { evidence: evidenceOf(transaction, this.#site) }));
   }
 
   /** The home cell was outdated: the vote stays for the rest, without what stood here for home. */
@@ -472,7 +413,7 @@ export class Transactions {
 
   #drop(transaction: Transaction): void {
     for (const held of transaction.objects.values()) {
-      if (held.request) this.#cancel(held.request, "its transaction was aborted");
+      if (held.claim) this.#cancel(held.claim, "its transaction was aborted");
     }
     if (transaction.vote) {
       const message = `Cannot vote: transaction ${transaction.ttid} was aborted`;

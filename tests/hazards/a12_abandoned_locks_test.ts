@@ -44,6 +44,7 @@ test("A12: a node that voted and isn't counted is told to abort", async () => {
   const commit = tx.commit();
   await stage.run();
   assert.equal(stage.storage("s2").machine.load.transactions, 1, "s2 has voted");
+  stage.wires.bar("c1", "s2");
   stage.wires.cut("c1", "s2"); // the client doesn't know
   assert.ok(await stage.finish(commit) > 0n);
   assert.ok(hasHeard(stage.storage("s2"), "told abort"));
@@ -130,6 +131,7 @@ test("A12: a finish that is given up while it waits leaves no locks in the way o
   const commit = tx.commit({ withinMs: 5_000 });
   commit.catch(() => undefined);
   await stage.run();
+  stage.wires.bar("c1", "s2");
   stage.wires.cut("c1", "s2"); // s2 failed: its outdating must be held first, and isn't
   await stage.run();
   assert.equal(stage.master.machine.view.pending, 1);

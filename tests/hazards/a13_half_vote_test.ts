@@ -155,6 +155,7 @@ test("A13: a commit whose connection to one copy breaks between its stores is wh
   for (let oid = 0; oid < 10; oid++) tx.store(oidAt(oid), bytesOf(`object ${oid}`));
   const commit = tx.commit();
   await stage.run();
+  stage.wires.bar("c1", "s2");
   stage.wires.cut("c1", "s2"); // s2 gets nothing of it
   assert.ok(await stage.finish(commit) > 0n);
   assert.equal(stage.master.machine.view.table, "0: 2U 3O");
@@ -163,4 +164,18 @@ test("A13: a commit whose connection to one copy breaks between its stores is wh
     hasHeard(s1, "asked lock") && bodiesOf(stage.storage("s2"), "lock").length === 1,
     "s2 only the first one",
   );
+});
+
+test("A13: a connection that breaks and comes back costs no copy: all of it is sent again", async () => {
+  const stage = await new Stage({ partitions: 1 }).open();
+  const client = await stage.warm("c1");
+  stage.wires.hold("c1", "s2");
+  const tx = await stage.finish(client.begin());
+  for (let oid = 0; oid < 10; oid++) tx.store(oidAt(oid), bytesOf(`object ${oid}`));
+  const commit = tx.commit();
+  await stage.run();
+  stage.wires.cut("c1", "s2");
+  assert.ok(await stage.finish(commit) > 0n);
+  assert.equal(stage.master.machine.view.table, "0: 2U 3U");
+  assert.equal(bodiesOf(stage.storage("s2"), "lock").length, 2, "it has both");
 });

@@ -110,6 +110,7 @@ test("B1: no lock is sent before the outdating of what misses the transaction is
   tx.store(oidAt(4), bytesOf("x"));
   const commit = tx.commit();
   await stage.run();
+  stage.wires.bar("c1", "s2");
   stage.wires.cut("c1", "s2");
   await stage.run();
   assert.ok(hasHeard(stage.master, "asked finish"));

@@ -47,7 +47,7 @@ test("B8: a master whose store was never initialised waits, and makes no cluster
   for (const name of stage.names) stage.startStorage(name);
   const { client, actor, connected } = stage.startClient("c1");
   connected.catch(() => undefined);
-  const late = client.call("connect", {}, 2 * PATIENCE_MS);
+  const late = client.call("connect", {}, { withinMs: 2 * PATIENCE_MS });
   late.catch(() => undefined);
   await stage.pass(PATIENCE_MS - 1);
   assert.equal(master.heard.filter(({ what }) => what === "identified").length, 3);

@@ -165,7 +165,8 @@ export class Stage {
   /** Starts a client; `connected` when the cluster has let it in. */
   startClient(name: string): { client: Client; actor: Actor<ClientMachine>; connected: Promise<unknown> } {
     const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
-    const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports });
+    // no cache: what is read says what storages answer
+    const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports, cacheBytes: 0 });
     const caller: Caller = new Caller((call) => actor.post(call));
     const output = (output: never): void => caller.take(output);
     const actor = this.play(name, machine, { hello: machine.hello(), serves: [], output });

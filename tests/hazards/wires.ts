@@ -32,6 +32,7 @@ export class Wires {
   readonly soon: (task: () => void) => void;
   #ends: End[] = [];
   #held = new Set<string>();
+  #barred = new Set<string>();
   #listeners = new Map<string, string>(); // address to node
   #transports = new Map<string, HandTransport>();
   #conns = 0;
@@ -60,6 +61,11 @@ export class Wires {
   /** It moves again. */
   free(from: string, to: string): void {
     this.#held.delete(`${from}>${to}`);
+  }
+
+  /** New connections from one node to another are refused from here on. */
+  bar(from: string, to: string): void {
+    this.#barred.add(`${from}>${to}`);
   }
 
   /** How much waits on a way. */
@@ -107,7 +113,9 @@ export class Wires {
   connect(from: string, address: string): End {
     this.#conns += 2;
     const near = new End(from, this.#conns);
-    const far = new End(this.#listeners.get(address) ?? `nobody at ${address}`, this.#conns + 1);
+    const listener = this.#listeners.get(address);
+    const isThere = listener !== undefined && !this.#barred.has(`${from}>${listener}`);
+    const far = new End(isThere ? listener : `nobody at ${address}`, this.#conns + 1);
     near.peer = far;
     far.peer = near;
     far.inbox.push({ is: "open" });

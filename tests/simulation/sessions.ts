@@ -3,7 +3,7 @@
  * out. No promises: a worker goes on when the world says so.
  */
 import type { DatabaseError } from "../../core/errors.ts";
-import type { CallName, Calls, ClientCall, ClientOutput } from "../../roles/client/calls.ts";
+import type { CallName, Calls, ClientCall, ClientOutput, ClientWord } from "../../roles/client/calls.ts";
 import type { FeedRecord, History } from "./history.ts";
 import type { SimRandom } from "./random.ts";
 import type { World } from "./world.ts";
@@ -41,7 +41,7 @@ export interface SessionPorts {
   readonly world: World;
   readonly random: SimRandom;
   readonly history: History;
-  call(event: ClientCall): void;
+  call(event: ClientCall | ClientWord): void;
 }
 
 /** The workers of one client process. */
@@ -83,6 +83,14 @@ export class Session {
     if (output.type === "published") {
       this.#feed.entries.push(output);
       return;
+    }
+    if (output.type === "conflict") {
+      return this.#ports.call({
+        type: "resolve",
+        call: output.call,
+        round: output.round,
+        resolutions: undefined,
+      });
     }
     const worker = this.#calls.get(output.call);
     if (worker === undefined) {

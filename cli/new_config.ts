@@ -1,0 +1,29 @@
+/** The configuration of a cluster that is made now. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { TRANSACTION_TIMEOUT_MS } from "../core/limits.ts";
+import type { ClusterConfig } from "./config.ts";
+import type { Plan } from "./plan.ts";
+import { HOST } from "./ports.ts";
+
+/** Gives a plan its place: a folder, a name, a port a node on this machine. Its id is new. */
+export function newConfig(
+  { partitions, replicas, nodes }: Plan,
+  place: { readonly folder: string; readonly cluster: string; readonly ports: readonly number[] },
+): ClusterConfig {
+  const { folder, cluster, ports } = place;
+  return {
+    folder,
+    cluster,
+    clusterId: randomBytes(16).toString("hex"),
+    partitions,
+    replicas,
+    insecure: false,
+    transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+    nodes: nodes.map((node, index) => ({
+      ...node,
+      address: `${HOST}:${ports[index]}`,
+      data: join(folder, node.name),
+    })),
+  };
+}

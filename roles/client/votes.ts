@@ -1,0 +1,157 @@
+/**
+ * What a commit sends to storages: `store` and `check` of each object to every cell of its partition, `vote` behind
+ * them. A storage gets a window's worth at once, the rest as it answers, so that a large transaction fills no queues and
+ * others get through beside it; the vote follows its last store and waits at the storage for all of them.
+ */
+import { evidenceDigest } from "../../core/evidence.ts";
+import type { Conn, NodeIndex, Oid } from "../../core/ids.ts";
+import { OUTCOME_WAIT_MS, STORE_WINDOW_BYTES, STORE_WINDOW_OBJECTS } from "../../core/limits.ts";
+import { tell } from "../../core/machine.ts";
+import type { Body, WireError } from "../../core/messages.ts";
+import type { Links } from "./links.ts";
+import type { Item, Running, Voter } from "./plan.ts";
+import type { Site } from "./site.ts";
+
+const NO_BYTES = new Uint8Array();
+/** What a request weighs besides its data. */
+const REQUEST_BYTES = Math.ceil(STORE_WINDOW_BYTES / STORE_WINDOW_OBJECTS);
+
+/** Sends the objects and votes of commits. */
+export class Votes {
+  #site: Site;
+  #links: Links;
+  #rounds = 0;
+  #unreachable: (running: Running, voter: Voter, error: WireError) => void;
+
+  /** @param unreachable hears of a storage that no connection can be made to */
+  constructor(
+    site: Site,
+    links: Links,
+    unreachable: (running: Running, voter: Voter, error: WireError) => void,
+  ) {
+    this.#site = site;
+    this.#links = links;
+    this.#unreachable = unreachable;
+  }
+
+  /** Begins with every node of the table that must have the transaction and isn't a voter yet. */
+  spread(running: Running): void {
+    const { table, nodes } = this.#site.view;
+    const plan = new Map<NodeIndex, Oid[]>();
+    for (const { node } of table!.cells(running.home)) plan.set(node, []);
+    for (const { oid, partition } of running.items.values()) {
+      for (const { node } of table!.cells(partition)) {
+        const oids = plan.get(node);
+        if (oids) oids.push(oid);
+        else plan.set(node, [oid]);
+      }
+    }
+    for (const [node, oids] of plan) {
+      if (running.voters.has(node) || nodes.get(node)?.state !== "running") continue;
+      const voter: Voter = {
+        node,
+        oids,
+        round: 0,
+        ballot: 0,
+        state: "voting",
+        unsent: [],
+        unanswered: 0,
+        isVoteSent: false,
+        evidence: undefined,
+        failedSession: 0,
+        lacks: 0,
+        losses: 0,
+        problem: undefined,
+      };
+      running.voters.set(node, voter);
+      this.send(running, voter);
+    }
+  }
+
+  /** Sends all of it, from the beginning. */
+  send(running: Running, voter: Voter): void {
+    voter.round = ++this.#rounds;
+    voter.unsent = voter.oids.toReversed();
+    voter.unanswered = 0;
+    this.#go(running, voter);
+  }
+
+  /** Sends some objects once more, as they are now, and asks for the vote again. */
+  sendAgain(running: Running, voter: Voter, oids: readonly Oid[]): void {
+    voter.unsent = [...new Set([...voter.unsent, ...oids])];
+    this.#go(running, voter);
+  }
+
+  /** Gives the lock of an object to an older transaction, and asks for the vote again. */
+  relock(running: Running, voter: Voter, oid: Oid): void {
+    const conn = this.#links.conn(voter.node);
+    if (conn === undefined) return; // a lost connection is told, and all of it is sent again
+    this.#site.emit(tell(conn, "relock", { ttid: running.ttid, oid }));
+    this.#go(running, voter);
+  }
+
+  /** A store has its answer, or won't have one: the next may go. */
+  answered(running: Running, voter: Voter, bytes: number): void {
+    voter.unanswered -= bytes;
+    if (!voter.isVoteSent && voter.state === "voting") this.#go(running, voter);
+  }
+
+  #go(running: Running, voter: Voter): void {
+    const ballot = ++this.#rounds;
+    voter.ballot = ballot;
+    voter.state = "voting";
+    voter.isVoteSent = false;
+    running.sent.add(voter.node);
+    this.#links.with(voter.node, (conn, error) => {
+      if (running.voters.get(voter.node) !== voter || voter.ballot !== ballot) return;
+      if (conn === undefined) {
+        return this.#unreachable(running, voter, error ?? { code: "lost", message: "Lost the storage" });
+      }
+      this.#pump(running, voter, conn);
+    });
+  }
+
+  /** As much as the window takes; the vote when nothing is left. */
+  #pump(running: Running, voter: Voter, conn: Conn): void {
+    while (voter.unsent.length > 0 && voter.unanswered < STORE_WINDOW_BYTES) {
+      this.#store(running, voter, conn, running.items.get(voter.unsent.pop()!)!);
+    }
+    if (voter.unsent.length > 0) return;
+    voter.isVoteSent = true;
+    this.#vote(running, voter, conn);
+  }
+
+  #store(running: Running, voter: Voter, conn: Conn, item: Item): void {
+    const { ttid, ageMs, call, untilMs, commit } = running;
+    const { node, round } = voter;
+    const { oid, base, mode, stored, link } = item;
+    const { version } = this.#site.view.table!;
+    const bytes = REQUEST_BYTES + (stored?.data.length ?? 0);
+    voter.unanswered += bytes;
+    const context = { of: "store", call, node, round, oid, bytes } as const;
+    const options = { context, withinMs: this.#patienceOf(untilMs) };
+    if (mode === "check") return this.#site.ask(conn, "check", { ttid, version, ageMs, oid, base }, options);
+    const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
+    const restore = commit.restoreTid !== undefined;
+    const content = { compression, checksum, data, link, restore };
+    this.#site.ask(conn, "store", { ttid, version, ageMs, oid, base, ...content }, options);
+  }
+
+  #vote(running: Running, { node, ballot, oids }: Voter, conn: Conn): void {
+    const { ttid, home, call, commit, untilMs, items } = running;
+    const { table } = this.#site.view;
+    const { status, user, description, extension, writes } = commit;
+    const note = table!.cell(home, node)
+      ? { status, user, description, extension, oids: writes.map(({ oid }) => oid) }
+      : null;
+    const digest = evidenceDigest(oids.map((oid) => items.get(oid)!), this.#site.ports.digest);
+    const body: Body<"vote"> = { ttid, version: table!.version, home, count: oids.length, digest, note };
+    const context = { of: "vote", call, node, ballot } as const;
+    this.#site.ask(conn, "vote", body, { context, withinMs: this.#patienceOf(untilMs) });
+  }
+
+  /** Questions of a commit outlast it: that its caller's time is over must not look like a storage that fails. */
+  #patienceOf(untilMs: number): number {
+    return Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
+  }
+}

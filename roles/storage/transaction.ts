@@ -1,0 +1,134 @@
+/**
+ * One transaction as a storage holds it, and what is said of it.
+ *
+ * An object of it is `waiting` (another holds its lock), `checking` (the lock is ours, its newest revision is being
+ * read), `held` (stored), or `refused` (a conflict; the lock stays with the asker until it stores again, relocks or
+ * ends: a slow resolver isn't overtaken for ever).
+ */
+import type { HeldObject } from "../../core/evidence.ts";
+import type { Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import type { Answer, Body, CellVote, Evidence } from "../../core/messages.ts";
+import type { HeldTransaction, StoredData } from "../../core/ports.ts";
+import type { Asker, Site } from "./site.ts";
+
+/** What wants an object's lock: a store, a check, or an object that gave its lock to an older transaction. */
+export interface Claim {
+  /** Undefined: nobody waits for an answer of its own; the vote's answer tells. */
+  readonly asker: Asker | undefined;
+  readonly ttid: Ttid;
+  readonly ageMs: number;
+  readonly oid: Oid;
+  readonly base: Tid;
+  readonly mode: "store" | "check";
+  /** Undefined: what was stored stays. */
+  readonly content: { readonly stored: StoredData | null; readonly link: Tid | null } | undefined;
+  readonly checksum: Uint8Array | null;
+  /** Skips the comparison of its base: an import. */
+  readonly restore: boolean;
+  readonly untilMs: number;
+}
+
+/** A store or a check, as one request. */
+export type StoreRequest = Claim & {
+  readonly asker: Asker;
+  readonly content: NonNullable<Claim["content"]>;
+};
+
+/** One object of a transaction. */
+export interface Held {
+  state: "waiting" | "checking" | "held" | "refused";
+  claim: Claim | undefined;
+  /** Which try of the object this is: a read for an earlier one is void. */
+  readonly attempt: number;
+  readonly partition: Partition;
+  readonly base: Tid;
+  readonly mode: "store" | "check";
+  readonly lockless: boolean;
+  readonly checksum: Uint8Array | null;
+  /** What is newer than `base`, when refused. */
+  saved: Tid;
+}
+
+/** A transaction that isn't final. */
+export interface Transaction {
+  readonly ttid: Ttid;
+  ageMs: number;
+  /** The client's connection; undefined for one that an earlier process held, or whose connection is lost. */
+  conn: Conn | undefined;
+  readonly objects: Map<Oid, Held>;
+  /** Objects that are waiting or checking. */
+  readonly open: Set<Oid>;
+  /** Objects that its client was asked to relock: once each. */
+  readonly asked: Set<Oid>;
+  home: Partition | undefined;
+  noted: boolean;
+  voted: boolean;
+  tid: Tid | undefined;
+  vote: { readonly asker: Asker; readonly body: Body<"vote"> } | undefined;
+}
+
+/** A transaction of which nothing is here yet. */
+export function newTransaction(ttid: Ttid, ageMs: number, conn: Conn | undefined): Transaction {
+  return {
+    ttid,
+    ageMs,
+    conn,
+    objects: new Map(),
+    open: new Set(),
+    asked: new Set(),
+    home: undefined,
+    noted: false,
+    voted: false,
+    tid: undefined,
+    vote: undefined,
+  };
+}
+
+/** A voted transaction that the database kept over a restart. */
+export function restoredTransaction(one: HeldTransaction): Transaction {
+  const transaction = newTransaction(one.ttid, one.ageMs, undefined);
+  for (const { oid, partition, base, mode, lockless, checksum } of one.objects) {
+    const kept = { partition, base, mode, lockless, checksum, saved: ZERO_TID };
+    transaction.objects.set(oid, { state: "held", claim: undefined, attempt: 0, ...kept });
+  }
+  transaction.home = one.home;
+  transaction.noted = one.noted;
+  transaction.voted = true;
+  transaction.tid = one.tid ?? undefined;
+  return transaction;
+}
+
+/** Votes and locks, as the primary asks for them at the fence. */
+export function reportOf(all: Iterable<Transaction>): Pick<Answer<"fence">, "votes" | "locks"> {
+  const voted = [...all].filter((one) => one.voted);
+  return {
+    votes: voted.map(({ ttid, home, objects }) => ({
+      ttid,
+      home: home!,
+      partitions: [...new Set([...objects.values()].map((held) => held.partition))],
+    })),
+    locks: voted.flatMap(({ ttid, tid }) => (tid === undefined ? [] : [{ ttid, tid }])),
+  };
+}
+
+/** The objects that a vote's digest speaks of. */
+export function heldObjectsOf({ objects }: Transaction): HeldObject[] {
+  return [...objects].map(([oid, { base, mode, checksum }]) => ({ oid, base, mode, checksum }));
+}
+
+/** What this node holds of a transaction, cell by cell. A partition is locked only if all of it is. */
+export function evidenceOf({ objects, home, noted }: Transaction, site: Site): Evidence {
+  const locked = new Map<Partition, boolean>();
+  for (const held of objects.values()) {
+    locked.set(held.partition, (locked.get(held.partition) ?? true) && !held.lockless);
+  }
+  if (home !== undefined && noted && !locked.has(home)) locked.set(home, site.reads(home));
+  if (home !== undefined && !noted) locked.delete(home); // without its note, a lock here is no commit point
+  const cells: CellVote[] = [];
+  for (const [partition, all] of locked) {
+    const cell = site.cell(partition);
+    if (cell) cells.push({ partition, since: cell.since, locked: all });
+  }
+  return { node: site.index, session: site.session, cells };
+}
