@@ -6,7 +6,7 @@
  * @module
  */
 import { UnreachableError } from "./core/errors.ts";
-import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
+import { CACHE_BYTES_DEFAULT, PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
 import type { Transport } from "./core/ports.ts";
 import { parseUri } from "./core/uri.ts";
 import { Caller } from "./roles/client/caller.ts";
@@ -35,6 +35,7 @@ export { Client, type SnapshotOptions, type TidRange } from "./roles/client/libr
 export { type ObjectConflict, type Resolver } from "./roles/client/resolving.ts";
 export { type BeginOptions, type Transacted, type TransactOptions } from "./roles/client/transact.ts";
 export { Snapshot, Transaction, type TransactionNote } from "./roles/client/transaction.ts";
+export { type ByteSource, type StreamedValue, type WholeRevision } from "./roles/client/values.ts";
 
 export { type ObjectRecord, type TransactionRecord, type TransactionSource } from "./core/records.ts";
 export {
@@ -74,6 +75,10 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
   /** What the cluster's logs call this client. */
   readonly name?: string;
+  /** Memory for revisions that were read, in bytes: 32 MiB unless told, 0 keeps none. */
+  readonly cacheBytes?: number;
+  /** Asks a second copy when a storage takes longer than nearly all answers did lately; no, unless told. */
+  readonly hedges?: boolean;
   /** Where the client, and the nodes that it runs, say what they see. */
   readonly log?: (
     level: "debug" | "info" | "warning" | "error",
@@ -112,8 +117,19 @@ export async function connect(target: ConnectTarget, options: ConnectOptions = {
   const { SystemClock, sha256, systemRandom, zlibCompression } = await import("./adapters/system.ts");
   const { cluster, masters, transport, nodes } = place;
   const ports = { digest: sha256, compression: zlibCompression, random: systemRandom() };
-  const machine = new ClientMachine({ cluster, masters, name, ports });
-  const caller: Caller = new Caller((event) => host.call(event as never));
+  const cacheBytes = options.cacheBytes ?? CACHE_BYTES_DEFAULT;
+  const machine = new ClientMachine({
+    cluster,
+    masters,
+    name,
+    ports,
+    cacheBytes,
+    hedges: options.hedges ?? false,
+  });
+  const caller: Caller = new Caller(
+    (event) => host.call(event as never),
+    (oid, at) => machine.peek(oid, at),
+  );
   let clientEnded: () => void;
   const ended = new Promise<void>((resolve) => clientEnded = resolve);
   const host = new Host(machine, {

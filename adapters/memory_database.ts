@@ -3,6 +3,7 @@ import { invariant, unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
 import { partitionOf, ZERO_TID } from "../core/ids.ts";
 import type { Note, TransactionInfo } from "../core/messages.ts";
+import { COMPRESSION_PARTS } from "../core/parts.ts";
 import type {
   DatabaseAnswer,
   DatabaseAnswers,
@@ -12,6 +13,7 @@ import type {
   DatabaseWrite,
   Digest,
   HeldTransaction,
+  StoredData,
   StoredRevision,
 } from "../core/ports.ts";
 import { HeldTransactions } from "./held_transactions.ts";
@@ -24,7 +26,12 @@ interface Vote {
   readonly ageMs: number;
   readonly note: Note | null;
 }
-type Revision = Omit<StoredRevision, "next">;
+/** The parts of a value; none for one that is kept as a whole. */
+interface InParts {
+  readonly parts: readonly StoredData[];
+}
+type Kept = StoreWrite & InParts;
+type Revision = Omit<StoredRevision, "next"> & InParts;
 type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
 
 /** What a storage keeps in memory. */
@@ -33,7 +40,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
   readonly #digest: Digest;
   #epoch = 0;
   #image: Uint8Array | null = null;
-  #held: HeldTransactions<StoreWrite, Vote>;
+  #held: HeldTransactions<Kept, Vote, StoredData[]>;
   /** Revisions of each object, by tid. */
   #objects = new Map<Oid, readonly Revision[]>();
   /** Transactions of each home partition, by tid. */
@@ -47,6 +54,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
 
   open(): DatabaseState {
     for (const [ttid, held] of this.#held.entries()) {
+      held.parts.clear();
       if (held.vote === null) this.#held.abort(ttid);
     }
     return { identity: this.#identity, epoch: this.#epoch, image: this.#image, held: this.#holding() };
@@ -60,6 +68,9 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
     copy.#transactions = new Map(this.#transactions);
     for (const [ttid, held] of this.#held.entries()) {
       for (const kept of held.objects.values()) copy.#held.store(kept, kept);
+      for (const [oid, { kept }] of held.parts) {
+        kept.forEach((stored, seq) => copy.#part({ op: "part", ttid, oid, seq, stored }));
+      }
       if (held.vote !== null) copy.#held.vote(ttid, held.vote);
       if (held.tid !== null) copy.#held.lock(ttid, held.tid);
     }
@@ -74,10 +85,16 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       case "image":
         this.#image = write.image;
         return;
-      case "store":
-        this.#held.store(write, this.#keep(write));
+      case "part":
+        this.#part(write);
         return;
+      case "store": {
+        const parts = this.#held.takeParts(write.ttid, write.oid) ?? [];
+        this.#held.store(write, this.#keep(write, parts));
+        return;
+      }
       case "unstore":
+        this.#held.takeParts(write.ttid, write.oid);
         this.#held.unstore(write.ttid, write.oid);
         return;
       case "vote":
@@ -108,6 +125,11 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
         return { read: "load", ...this.#load(query.oid, query.at) };
       case "loadExact":
         return { read: "loadExact", ...this.#loadExact(query) };
+      case "loadPart": {
+        const all = this.#revisions(query.oid);
+        const part = all.find(({ tid }) => tid === query.tid)?.parts[query.seq] ?? null;
+        return { read: "loadPart", known: all.length > 0, part };
+      }
       case "loadMany":
         return this.#loadMany(query);
       case "transactions":
@@ -142,19 +164,25 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
     });
   }
 
-  #keep(write: StoreWrite): StoreWrite {
+  #part({ ttid, oid, seq, stored }: Extract<DatabaseWrite, { op: "part" }>): void {
+    if (seq === 0) this.#held.takeParts(ttid, oid);
+    this.#held.part({ ttid, oid, seq }, () => []).push(stored);
+  }
+
+  #keep(write: StoreWrite, parts: readonly StoredData[]): Kept {
     const { link, stored } = write;
-    if (write.mode === "check") return { ...write, stored: null };
+    if (write.mode === "check") return { ...write, stored: null, parts: [] };
     const linked = link === null ? undefined : this.#revisions(write.oid).find(({ tid }) => tid === link);
-    return { ...write, stored: linked === undefined ? stored : linked.stored };
+    if (linked !== undefined) return { ...write, stored: linked.stored, parts: linked.parts };
+    return { ...write, stored, parts: stored?.compression === COMPRESSION_PARTS ? parts : [] };
   }
 
   #unlock(ttid: Ttid, tid: Tid): void {
     const held = this.#held.unlock(ttid, tid);
     if (held === undefined) return;
-    for (const { oid, mode, stored, link } of held.objects.values()) {
+    for (const { oid, mode, stored, link, parts } of held.objects.values()) {
       if (mode === "check") continue;
-      this.#objects.set(oid, inserted(this.#revisions(oid), { tid, stored, link }));
+      this.#objects.set(oid, inserted(this.#revisions(oid), { tid, stored, link, parts }));
     }
     const { home, note } = held.vote;
     if (note === null) return;

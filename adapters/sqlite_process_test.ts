@@ -59,6 +59,15 @@ test("SQLite has every promised transaction after its process is killed (T26)", 
     await db.close();
   }));
 
+test("SQLite holds little of the parts that go through it, in and out (T19)", () =>
+  withFile((path) => {
+    const { stdout } = spawnSync(process.execPath, child("parts", path), { encoding: "utf8" });
+    const [, inMib, outMib] = /^in (\d+)\nout (\d+)\n$/.exec(stdout) ?? [];
+    // Pages of the file, and what a runtime lets pile up before it collects. What SQLite gives isn't counted as such.
+    assert.ok(Number(inMib) < 160, stdout);
+    assert.ok(Number(outMib) < 256, stdout);
+  }));
+
 const withoutTracer = spawnSync("strace", ["-V"]).error === undefined ? false : "strace isn't installed";
 
 /** Runs all rounds under strace. Gives what the process said, and the system calls on its log by mark. */

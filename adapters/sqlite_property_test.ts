@@ -27,8 +27,8 @@ const OIDS = 6;
 const SLOTS = 2;
 
 /** `advance` is what comes next for a transaction: vote, lock, unlock. */
-const ops = ["store", "advance", "unstore", "vote", "unvote", "abort", "image"] as const;
-const weights = [8, 8, 1, 1, 1, 1, 1];
+const ops = ["store", "part", "advance", "unstore", "vote", "unvote", "abort", "image"] as const;
+const weights = [8, 8, 8, 1, 1, 1, 1, 1];
 
 const anyStep = fc.record({
   op: fc.oneof(...ops.map((op, index) => ({ arbitrary: fc.constant(op), weight: weights[index]! }))),
@@ -36,7 +36,10 @@ const anyStep = fc.record({
   slot: fc.nat(SLOTS - 1),
   oid: fc.nat(OIDS - 1),
   text: fc.option(fc.string({ maxLength: 5 })),
-  compression: fc.nat(1),
+  /** 2: takes along what parts there are. */
+  compression: fc.nat(2),
+  /** The first part of a value, not the next one. */
+  first: fc.boolean(),
   link: fc.option(fc.nat(9)),
   check: fc.boolean(),
   lockless: fc.boolean(),
@@ -62,6 +65,8 @@ class Author {
   );
   #ttids = SLOTS;
   #tids = 0;
+  /** Parts that wait, by transaction and object. */
+  #parts = new Map<string, number>();
 
   get ttids(): readonly Ttid[] {
     return Array.from({ length: this.#ttids }, (_, index) => ttidOf(index + 1));
@@ -77,8 +82,12 @@ class Author {
     const locked = tid !== null;
     switch (step.op) {
       case "store":
+        if (!locked) this.#parts.delete(`${ttid} ${step.oid}`);
         return locked ? [] : [storeOf(ttid, step)];
+      case "part":
+        return locked ? [] : [this.#part(ttid, step)];
       case "unstore":
+        if (!locked) this.#parts.delete(`${ttid} ${step.oid}`);
         return locked ? [] : [{ op: "unstore", ttid, oid: oidOf(step.oid) }];
       case "vote":
         return locked ? [] : [this.#vote(step)];
@@ -94,6 +103,13 @@ class Author {
       default:
         return [{ op: "image", image: sha256() }, { op: "epoch", epoch: step.oid }];
     }
+  }
+
+  #part(ttid: Ttid, { oid, first, text, compression }: Step): DatabaseWrite {
+    const key = `${ttid} ${oid}`;
+    const seq = first ? 0 : this.#parts.get(key) ?? 0;
+    this.#parts.set(key, seq + 1);
+    return { op: "part", ttid, oid: oidOf(oid), seq, stored: dataOf(text ?? "", compression) };
   }
 
   #advance(step: Step): DatabaseWrite[] {
@@ -116,6 +132,7 @@ class Author {
 
   /** What opening forgets. */
   reopened(): void {
+    this.#parts.clear();
     for (const [index, { voted }] of this.#slots.entries()) {
       if (!voted) this.#renew(index);
     }
@@ -151,6 +168,9 @@ function questions(author: Author): DatabaseQuery[] {
     ...oids.map((oid) => ({ read: "latest", oid }) as const),
     ...oids.flatMap((oid) => tids.map((at) => ({ read: "load", oid, at }) as const)),
     ...oids.flatMap((oid) => tids.map((tid) => ({ read: "loadExact", oid, tid }) as const)),
+    ...oids.flatMap((oid) =>
+      tids.flatMap((tid) => [0, 1, 2].map((seq) => ({ read: "loadPart", oid, tid, seq }) as const))
+    ),
     ...tids.map((at) => ({ read: "loadMany", oids, at, bytesMax: Number(at) }) as const),
     ...tids.map((after, index) => ({ ...page, after, count: index }) as const),
     ...author.ttids.map((ttid) => ({ read: "fate", ttid }) as const),
@@ -185,7 +205,7 @@ class Files {
     this.database = openDatabase(this.#path);
   }
 
-  /** Ends. Each row must have its data, and all data a row. */
+  /** Ends. Each row must have its data, and all data a row; parts belong to a manifest, or wait for one. */
   async end(): Promise<void> {
     await this.database.close();
     const connection = new DatabaseSync(this.#path);
@@ -194,9 +214,13 @@ class Files {
           SELECT data_id FROM obj WHERE data_id IS NOT NULL UNION SELECT data_id FROM tobj WHERE data_id IS NOT NULL
         )
         SELECT (SELECT count(*) FROM data WHERE id NOT IN (SELECT data_id FROM used)) AS orphans,
-          (SELECT count(*) FROM used WHERE data_id NOT IN (SELECT id FROM data)) AS dangling`,
+          (SELECT count(*) FROM used WHERE data_id NOT IN (SELECT id FROM data)) AS dangling,
+          (SELECT count(*) FROM part WHERE data_id NOT IN
+            (SELECT id FROM data WHERE compression = 2 UNION SELECT data_id FROM tpart)) AS lostParts,
+          (SELECT count(*) FROM tpart WHERE data_id NOT IN (SELECT data_id FROM part)
+            OR data_id IN (SELECT id FROM data)) AS oddWaits`,
     ).get();
-    assert.deepEqual({ ...rows }, { orphans: 0, dangling: 0 });
+    assert.deepEqual({ ...rows }, { orphans: 0, dangling: 0, lostParts: 0, oddWaits: 0 });
     assert.equal(connection.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
     connection.close();
   }

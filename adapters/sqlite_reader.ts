@@ -2,12 +2,14 @@
 import { invariant, unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
 import { ZERO_TID } from "../core/ids.ts";
+import { SQLITE_COPY_BYTES_MIN } from "../core/limits.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type {
   DatabaseAnswer,
   DatabaseAnswers,
   DatabaseQuery,
   Digest,
+  StoredData,
   StoredRevision,
 } from "../core/ports.ts";
 import { RowDigest, unpackIds } from "./row_digest.ts";
@@ -24,6 +26,8 @@ const REVISION = `SELECT o.tid, o.link, o.data_id, d.compression, d.checksum, d.
   WHERE o.oid = ?`;
 const LOAD = `${REVISION} AND o.tid <= ? ORDER BY o.tid DESC LIMIT 1`;
 const LOAD_EXACT = `${REVISION} AND o.tid = ?`;
+const LOAD_PART = `SELECT p.compression, p.checksum, p.value FROM obj o JOIN part p ON p.data_id = o.data_id
+  WHERE o.oid = ? AND o.tid = ? AND p.seq = ?`;
 const TRANSACTION =
   "SELECT tid, ttid, status, user, description, extension, oids FROM trans WHERE partition = ?";
 const TIDS = "SELECT tid FROM trans WHERE partition = ? AND tid > ? AND tid <= ? ORDER BY tid LIMIT ?";
@@ -48,6 +52,8 @@ export class SqliteReader {
         return { read: "load", ...this.#load(LOAD, query.oid, query.at) };
       case "loadExact":
         return { read: "loadExact", ...this.#load(LOAD_EXACT, query.oid, query.tid) };
+      case "loadPart":
+        return this.#loadPart(query);
       case "loadMany":
         return this.#loadMany(query);
       case "transactions":
@@ -74,6 +80,12 @@ export class SqliteReader {
     const row = this.#file.get<RevisionRow>(sql, oid, tid);
     if (row !== undefined) return { known: true, revision: revisionOf(row) };
     return { known: this.#latest(oid) !== ZERO_TID, revision: null };
+  }
+
+  #loadPart({ oid, tid, seq }: Query<"loadPart">): DatabaseAnswer {
+    const row = this.#file.get<DataRow>(LOAD_PART, oid, tid, seq);
+    if (row !== undefined) return { read: "loadPart", known: true, part: storedOf(row) };
+    return { read: "loadPart", known: this.#latest(oid) !== ZERO_TID, part: null };
   }
 
   #loadMany({ oids, at, bytesMax }: Query<"loadMany">): DatabaseAnswer {
@@ -129,13 +141,16 @@ export class SqliteReader {
   }
 }
 
-interface RevisionRow {
-  readonly tid: Tid;
-  readonly link: Tid | null;
-  readonly data_id: bigint | null;
+interface DataRow {
   readonly compression: bigint;
   readonly checksum: Uint8Array;
   readonly value: Uint8Array;
+}
+
+interface RevisionRow extends DataRow {
+  readonly tid: Tid;
+  readonly link: Tid | null;
+  readonly data_id: bigint | null;
   readonly next: Tid | null;
 }
 
@@ -156,9 +171,15 @@ interface TransRow {
   readonly oids: Uint8Array;
 }
 
-function revisionOf({ tid, next, link, data_id, compression, checksum, value }: RevisionRow): StoredRevision {
-  const stored = data_id === null ? null : { compression: Number(compression), checksum, data: value };
-  return { tid, next, stored, link };
+function storedOf({ compression, checksum, value }: DataRow): StoredData {
+  // Deno doesn't count what SQLite gives: it would pile up hundreds of megabytes of it before it collects
+  const data = value.length < SQLITE_COPY_BYTES_MIN ? value : new Uint8Array(value);
+  return { compression: Number(compression), checksum, data };
+}
+
+function revisionOf(row: RevisionRow): StoredRevision {
+  const { tid, next, link, data_id } = row;
+  return { tid, next, stored: data_id === null ? null : storedOf(row), link };
 }
 
 function infoOf({ tid, ttid, status, user, description, extension, oids }: TransRow): TransactionInfo {

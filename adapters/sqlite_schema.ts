@@ -42,6 +42,29 @@ const DATA = `CREATE TABLE data (
   value BLOB NOT NULL
 ) STRICT`;
 
+/** A part of the value whose manifest `data_id` is. The rows are too large to stand in the tree of a key. */
+const PART = `CREATE TABLE part (
+  data_id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  compression INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (data_id, seq)
+) STRICT`;
+
+/** Parts go with the data that they belong to. */
+const PART_WITH_DATA = `CREATE TRIGGER part_with_data AFTER DELETE ON data BEGIN
+  DELETE FROM part WHERE data_id = OLD.id;
+END`;
+
+/** Parts of a transaction's object whose manifest hasn't come: `data_id` is what its row in `data` will be. */
+const TPART = `CREATE TABLE tpart (
+  ttid INTEGER NOT NULL,
+  oid INTEGER NOT NULL,
+  data_id INTEGER NOT NULL,
+  PRIMARY KEY (ttid, oid)
+) WITHOUT ROWID, STRICT`;
+
 /** A vote. The fields of the note are null where the transaction has no home cell; `tid` is null until it is locked. */
 const TTRANS = `CREATE TABLE ttrans (
   ttid INTEGER PRIMARY KEY,
@@ -69,7 +92,7 @@ const TOBJ = `CREATE TABLE tobj (
   PRIMARY KEY (ttid, oid)
 ) WITHOUT ROWID, STRICT`;
 
-/** The columns of `tobj` and `data`, in the order in which rows are written. */
+/** The columns of `tobj`, `data`, `part` and `tpart`, in the order in which rows are written. */
 export const TOBJ_COLUMNS = [
   "ttid",
   "oid",
@@ -82,11 +105,16 @@ export const TOBJ_COLUMNS = [
   "link",
 ] as const;
 export const DATA_COLUMNS = ["id", "compression", "checksum", "value"] as const;
+export const PART_COLUMNS = ["data_id", "seq", "compression", "checksum", "value"] as const;
+export const TPART_COLUMNS = ["ttid", "oid", "data_id"] as const;
+
+/** What version 2 has and version 1 hadn't. */
+const PARTS = [PART, PART_WITH_DATA, TPART];
 
 /** A storage's file: "neoS" in its head. */
 export const STORAGE_FILE: FileKind = {
   applicationId: 0x6e656f53,
-  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ],
-  schemaVersion: 1,
-  upgrades: {},
+  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ, ...PARTS],
+  schemaVersion: 2,
+  upgrades: { 1: (file) => PARTS.forEach((statement) => file.run(statement)) },
 };

@@ -23,7 +23,9 @@ import {
   finish,
   IDENTITY,
   oidOf,
+  part,
   store,
+  storeParts,
   tidAt,
   ttidOf,
   vote,
@@ -117,7 +119,7 @@ const refusals: { reason: string; title: string; prepare: (path: string) => void
     title: "a file of a newer neo",
     prepare: (path) => {
       createDatabase(path, IDENTITY);
-      changeFile(path, "UPDATE meta SET value = 2 WHERE name = 'schema'");
+      changeFile(path, "UPDATE meta SET value = 3 WHERE name = 'schema'");
     },
   },
   {
@@ -215,6 +217,51 @@ test(
     const again = openDatabase(path);
     assert.equal(countRows(path, "data"), 2);
     assert.equal(countRows(path, "tobj") + countRows(path, "ttrans"), 0);
+    await again.close();
+  }),
+);
+
+test(
+  "SQLite keeps parts for as long as their value is there (T19)",
+  inFolder(async (folder) => {
+    const path = join(folder, "s1.db");
+    createDatabase(path, IDENTITY);
+    const db = new Driver(openDatabase(path));
+    const [a, b, c] = [ttidOf(1), ttidOf(2), ttidOf(3)];
+    const one = oidOf(1);
+    const rounds: { title: string; round: readonly DatabaseWrite[]; parts: number; waiting: number }[] = [
+      { title: "waiting", round: [part(a, one, 0, "x"), part(a, one, 1, "y")], parts: 2, waiting: 1 },
+      { title: "begun anew", round: [part(a, one, 0, "x"), part(b, one, 0, "x")], parts: 2, waiting: 2 },
+      { title: "stored", round: storeParts(a, one, ["x", "y", "z"]), parts: 4, waiting: 1 },
+      { title: "stored again", round: storeParts(a, one, ["x", "y"]), parts: 3, waiting: 1 },
+      { title: "stored as a whole", round: [store(b, one, "whole")], parts: 2, waiting: 0 },
+      { title: "final", round: [vote(a, null), ...finish(a, 5)], parts: 2, waiting: 0 },
+      { title: "linked", round: [store(b, one, null, { link: tidAt(5) })], parts: 2, waiting: 0 },
+      { title: "linked for ever", round: [vote(b, null), ...finish(b, 6)], parts: 2, waiting: 0 },
+      { title: "of another", round: storeParts(c, one, ["x", "y", "z"]), parts: 5, waiting: 0 },
+      {
+        title: "and its next",
+        round: [part(c, one, 0, "x"), part(c, oidOf(4), 0, "")],
+        parts: 7,
+        waiting: 2,
+      },
+      { title: "unstored", round: [{ op: "unstore", ttid: c, oid: one }], parts: 3, waiting: 1 },
+      { title: "aborted", round: [{ op: "abort", ttid: c }], parts: 2, waiting: 0 },
+      {
+        title: "left behind",
+        round: [...storeParts(c, one, ["x"]), part(c, one, 0, "x"), part(a, one, 0, "x"), vote(a, null)],
+        parts: 5,
+        waiting: 2,
+      },
+    ];
+    for (const { title, round, parts, waiting } of rounds) {
+      await db.save(...round);
+      assert.deepEqual([countRows(path, "part"), countRows(path, "tpart")], [parts, waiting], title);
+    }
+    await db.close();
+
+    const again = openDatabase(path);
+    assert.deepEqual([countRows(path, "part"), countRows(path, "tpart")], [2, 0]);
     await again.close();
   }),
 );

@@ -2,13 +2,15 @@
 import { unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
 import type { Note } from "../core/messages.ts";
+import { COMPRESSION_PARTS } from "../core/parts.ts";
 import type { DatabaseWrite, HeldTransaction } from "../core/ports.ts";
-import { HeldTransactions } from "./held_transactions.ts";
+import { type Held, HeldTransactions } from "./held_transactions.ts";
 import { packIds } from "./row_digest.ts";
 import type { SqliteFile } from "./sqlite_file.ts";
-import { DATA_COLUMNS, TOBJ_COLUMNS } from "./sqlite_schema.ts";
+import { DATA_COLUMNS, PART_COLUMNS, TOBJ_COLUMNS, TPART_COLUMNS } from "./sqlite_schema.ts";
 import type { Parameter } from "./sqlite_statements.ts";
 
+type PartWrite = Extract<DatabaseWrite, { op: "part" }>;
 type StoreWrite = Extract<DatabaseWrite, { op: "store" }>;
 type VoteWrite = Extract<DatabaseWrite, { op: "vote" }>;
 
@@ -27,11 +29,12 @@ export const bytesText = (bytes: Uint8Array): string => decoder.decode(bytes);
 
 /**
  * Writes rows. It remembers which transactions are held, so that the rules are checked and most questions are answered
- * without a query; stored objects gather until their rows are needed, and go in together.
+ * without a query; stored objects gather until their rows are needed, and go in together. Parts are written as they come,
+ * under the id that the data of their object will have.
  */
 export class SqliteWriter {
   readonly #file: SqliteFile;
-  readonly #held: HeldTransactions<Kept, true>;
+  readonly #held: HeldTransactions<Kept, true, bigint>;
   #nextDataId: bigint;
   #newObjects: Parameter[][] = [];
   #newData: Parameter[][] = [];
@@ -50,6 +53,8 @@ export class SqliteWriter {
         "DELETE FROM data WHERE id IN (SELECT data_id FROM tobj WHERE owned AND ttid NOT IN (SELECT ttid FROM ttrans))",
       );
       this.#file.run("DELETE FROM tobj WHERE ttid NOT IN (SELECT ttid FROM ttrans)");
+      this.#file.run("DELETE FROM part WHERE data_id IN (SELECT data_id FROM tpart)");
+      this.#file.run("DELETE FROM tpart");
     }, true);
     const transactions = this.#file.all<TtransRow>(
       "SELECT ttid, home, age_ms, tid, status IS NOT NULL AS noted FROM ttrans ORDER BY ttid",
@@ -69,9 +74,12 @@ export class SqliteWriter {
         return this.#file.setMeta("epoch", write.epoch);
       case "image":
         return this.#file.setMeta("image", write.image);
+      case "part":
+        return this.#part(write);
       case "store":
         return this.#store(write);
       case "unstore":
+        this.#dropParts(write.ttid, write.oid);
         return this.#unstore(write.ttid, write.oid);
       case "vote":
         return this.#vote(write);
@@ -90,12 +98,34 @@ export class SqliteWriter {
     }
   }
 
+  #part({ ttid, oid, seq, stored }: PartWrite): void {
+    if (seq === 0) this.#dropParts(ttid, oid);
+    const id = this.#held.part({ ttid, oid, seq }, () => this.#nextDataId++);
+    if (seq === 0) this.#file.insertAll("tpart", TPART_COLUMNS, [[ttid, oid, id]]);
+    const { compression, checksum, data } = stored;
+    this.#file.insertAll("part", PART_COLUMNS, [[id, seq, compression, checksum, data]]);
+  }
+
+  /** Takes parts out of those that wait; gives the id that they are under. */
+  #takeParts(ttid: Ttid, oid: Oid): bigint | undefined {
+    const id = this.#held.takeParts(ttid, oid);
+    if (id !== undefined) this.#file.run("DELETE FROM tpart WHERE ttid = ? AND oid = ?", ttid, oid);
+    return id;
+  }
+
+  #dropParts(ttid: Ttid, oid: Oid): void {
+    const id = this.#takeParts(ttid, oid);
+    if (id !== undefined) this.#file.run("DELETE FROM part WHERE data_id = ?", id);
+  }
+
   #store(write: StoreWrite): void {
     const { ttid, oid, partition, base, mode, lockless, link } = write;
     this.#unstore(ttid, oid);
     const linked = link === null ? undefined : this.#dataIdOf(oid, link);
     const stored = mode === "check" || linked !== undefined ? null : write.stored;
-    const ownedId = stored === null ? null : this.#nextDataId++;
+    const partsId = stored?.compression === COMPRESSION_PARTS ? this.#takeParts(ttid, oid) : undefined;
+    this.#dropParts(ttid, oid);
+    const ownedId = stored === null ? null : partsId ?? this.#nextDataId++;
     this.#held.store(write, { ownedId });
     if (stored !== null) {
       this.#newData.push([ownedId, stored.compression, stored.checksum, stored.data]);
@@ -132,7 +162,8 @@ export class SqliteWriter {
 
   /** Rows move as they are: the data was written when the objects were stored. */
   #unlock(ttid: Ttid, tid: Tid): void {
-    if (this.#held.unlock(ttid, tid) === undefined) return;
+    const held = this.#held.unlock(ttid, tid);
+    if (held === undefined) return;
     this.#insert();
     this.#file.run(
       `INSERT INTO obj (partition, oid, tid, data_id, link)
@@ -146,17 +177,22 @@ export class SqliteWriter {
         FROM ttrans WHERE ttid = ? AND status IS NOT NULL`,
       ttid,
     );
-    this.#forget(ttid);
+    this.#forget(ttid, held);
   }
 
   #abort(ttid: Ttid): void {
-    if (this.#held.abort(ttid) === undefined) return;
+    const held = this.#held.abort(ttid);
+    if (held === undefined) return;
     this.#insert();
     this.#file.run("DELETE FROM data WHERE id IN (SELECT data_id FROM tobj WHERE ttid = ? AND owned)", ttid);
-    this.#forget(ttid);
+    this.#forget(ttid, held);
   }
 
-  #forget(ttid: Ttid): void {
+  #forget(ttid: Ttid, { parts }: Held<Kept, true, bigint>): void {
+    if (parts.size > 0) {
+      this.#file.run("DELETE FROM part WHERE data_id IN (SELECT data_id FROM tpart WHERE ttid = ?)", ttid);
+      this.#file.run("DELETE FROM tpart WHERE ttid = ?", ttid);
+    }
     this.#file.run("DELETE FROM tobj WHERE ttid = ?", ttid);
     this.#file.run("DELETE FROM ttrans WHERE ttid = ?", ttid);
   }

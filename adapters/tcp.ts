@@ -11,6 +11,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Conn } from "../core/ids.ts";
 import { CONNECT_TIMEOUT_MS, SOCKET_BYTES_MAX, WRITE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Transport, TransportEvent } from "../core/ports.ts";
+import { moved } from "./collector.ts";
 import { type Later, later as systemLater } from "./system.ts";
 
 /** Where to connect or listen. */
@@ -90,6 +91,7 @@ class TcpConnection {
   write(bytes: Uint8Array): boolean {
     if (this.#stage === "ending") return true;
     this.#socket.write(bytes);
+    moved(2 * bytes.length); // its message and its frame
     // Far above the socket's own mark, so that it will emit "drain".
     if (this.#socket.writableLength > SOCKET_BYTES_MAX) this.#owesDrained = true;
     return !this.#owesDrained;
@@ -128,6 +130,7 @@ class TcpConnection {
     // Not node's Buffer, whose slice() shares memory.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.#emit({ type: "bytes", conn: this.conn, bytes });
+    moved(bytes.length);
   }
 
   #drained(): void {

@@ -66,15 +66,27 @@ export const ROUND_EVENTS_MAX = 4_096;
 export const LAZY_FLUSH_MS = 1_000;
 
 // Objects and transactions
-/** Data of one object. */
+/** Data of one object that travels, and is held in memory, as a whole. */
 export const OBJECT_BYTES_MAX = 64 * MIB;
+/** One part of a larger value: it travels in one frame. */
+export const PART_BYTES_MAX = 512 * KIB;
+/** A value that comes and goes as a stream, in parts; their checksums stand in one message. */
+export const VALUE_BYTES_MAX = 16 * 1024 * MIB;
+/** Parts of a value. */
+export const PARTS_MAX = VALUE_BYTES_MAX / PART_BYTES_MAX;
 /** User, description and extension of a transaction, each. */
 export const NOTE_BYTES_MAX = 65_535;
 /** Smaller data isn't worth compressing. */
 export const COMPRESS_BYTES_MIN = 512;
+/** The beginning of long data, which says whether the rest is worth it. */
+export const COMPRESS_PROBE_BYTES = 8 * KIB;
 /** What a client sends to one storage for one commit without an answer: bytes of data, and objects. */
 export const STORE_WINDOW_BYTES = 4 * MIB;
 export const STORE_WINDOW_OBJECTS = 4_096;
+/** What a client sends of a streamed value to one storage before its program may give more. */
+export const PART_WINDOW_BYTES = 4 * PART_BYTES_MAX;
+/** Parts of a value that a reader has under way. */
+export const PARTS_IN_FLIGHT_MAX = 4;
 /** How often `transact` runs its function at most, unless told. */
 export const TRANSACT_ATTEMPTS_MAX = 50;
 /** The pause before its second attempt is this long at most; each later one may be twice as long, up to the second. */
@@ -155,8 +167,8 @@ export const CALL_TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Oids that one page of an iteration names at most; a transaction is never cut. */
 export const PAGE_OIDS_MAX = 100_000;
 /** Objects, and bytes of them, that one transaction may write. */
-export const TRANSACTION_OBJECTS_MAX = 60_000;
-export const TRANSACTION_BYTES_MAX = 192 * MIB;
+export const TRANSACTION_OBJECTS_MAX = 500_000;
+export const TRANSACTION_BYTES_MAX = 512 * MIB;
 
 // Adapters
 /** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */
@@ -179,10 +191,14 @@ export const LOG_LINE_BYTES_MAX = 16 * KIB;
 export const MEMORY_WINDOW_BYTES = 256 * KIB;
 /** The most that one event brings, as with a socket. */
 export const MEMORY_READ_BYTES_MAX = 64 * KIB;
+/** Bytes through sockets after which the buffers they came in are collected. */
+export const COLLECT_BYTES = 8 * MIB;
 /** Rows are digested together until they reach this size. */
 export const DIGEST_FOLD_BYTES = 64 * KIB;
+/** Bytes from a database that are copied once more, so that the runtime counts them and collects them in time. */
+export const SQLITE_COPY_BYTES_MIN = 64 * KIB;
 /** Memory for pages of a database file. */
-export const SQLITE_CACHE_KIB = 32 * 1024;
+export const SQLITE_CACHE_KIB = 16 * 1024;
 /** Pages in the log after which it is copied to the main file. */
 export const SQLITE_CHECKPOINT_PAGES = 4_000;
 /** What a log keeps of the disk after it was copied. */

@@ -201,6 +201,17 @@ export const messages = {
   check: ask(0x41, "C>S", "commit", { ttid, version: integer, ageMs: integer, oid, base: tid }, {
     lockless: flag,
   }),
+  /** A part of a value, before the `store` of its manifest; 0 begins the value, each later one follows. */
+  part: ask(0x45, "C>S", "commit", {
+    ttid,
+    version: integer,
+    ageMs: integer,
+    oid,
+    seq: integer,
+    compression: integer,
+    checksum: bytes,
+    data: bytes,
+  }, {}),
   vote: ask(0x42, "C>S", "commit", {
     ttid,
     version: integer,
@@ -219,6 +230,12 @@ export const messages = {
     objects: list(loaded),
   }),
   loadExact: ask(0x52, "C>S", "bulk", { oid, tid, version: integer }, { revision }),
+  /** A part of the value whose manifest is the revision of this tid. */
+  loadPart: ask(0x55, "C>S", "bulk", { oid, tid, seq: integer, version: integer }, {
+    compression: integer,
+    checksum: bytes,
+    data: bytes,
+  }),
   transactions: ask(0x53, "C>S", "bulk", {
     partitions: list(partition),
     after: tid,

@@ -73,8 +73,9 @@ export interface Store<W, Q, A> {
   close(): void | Promise<void>;
 }
 
-/** Data of an object, as it travels and is kept. */
+/** Data of an object, or a part of it, as it travels and is kept. */
 export interface StoredData {
+  /** 0 none, 1 deflate, 2 the data is a manifest (`core/parts.ts`) and the value is kept in parts. */
   readonly compression: number;
   readonly checksum: Uint8Array;
   readonly data: Uint8Array;
@@ -87,8 +88,20 @@ export type DatabaseWrite =
   /** The newest table that the primary sent. */
   | { readonly op: "image"; readonly image: Uint8Array }
   /**
+   * Keeps a part of a value before its `store`: `seq` 0 begins a value, in place of parts that came before, and each
+   * later one follows the one before it.
+   */
+  | {
+    readonly op: "part";
+    readonly ttid: Ttid;
+    readonly oid: Oid;
+    readonly seq: number;
+    readonly stored: StoredData;
+  }
+  /**
    * Keeps one object of a transaction, unseen by readers; replaces what the transaction stored for it before.
    * `stored` null: a deletion, or, with `link`, the data of that earlier revision. `mode` "check" keeps no revision.
+   * A manifest takes the object's parts along; with anything else they are gone.
    */
   | {
     readonly op: "store";
@@ -101,7 +114,7 @@ export type DatabaseWrite =
     readonly stored: StoredData | null;
     readonly link: Tid | null;
   }
-  /** Forgets one object of a transaction. */
+  /** Forgets one object of a transaction, and its parts. */
   | { readonly op: "unstore"; readonly ttid: Ttid; readonly oid: Oid }
   /** The node promises the transaction: it survives a restart until `unlock` or `abort`. */
   | {
@@ -153,6 +166,8 @@ export type DatabaseQuery =
   /** The newest revision with tid <= at. */
   | { readonly read: "load"; readonly oid: Oid; readonly at: Tid }
   | { readonly read: "loadExact"; readonly oid: Oid; readonly tid: Tid }
+  /** One part of a value whose revision is a manifest. */
+  | { readonly read: "loadPart"; readonly oid: Oid; readonly tid: Tid; readonly seq: number }
   | { readonly read: "loadMany"; readonly oids: readonly Oid[]; readonly at: Tid; readonly bytesMax: number }
   /** Transactions of these home partitions with after < tid <= upTo, ascending, `count` at most. */
   | {
@@ -178,6 +193,8 @@ export interface DatabaseAnswers {
     readonly known: boolean;
     readonly revision: StoredRevision | null;
   };
+  /** `part` null: no such part, no such revision, or none that has parts; `known`: the object exists. */
+  readonly loadPart: { readonly read: "loadPart"; readonly known: boolean; readonly part: StoredData | null };
   readonly loadMany: {
     readonly read: "loadMany";
     /** In the order of the question; fewer when `bytesMax` was reached, but at least one. */
@@ -208,7 +225,10 @@ export interface DatabaseIdentity {
   readonly partitions: number;
 }
 
-/** What a storage finds when it opens its database. Transactions that were stored and never voted are gone. */
+/**
+ * What a storage finds when it opens its database. Transactions that were stored and never voted are gone, and so are parts
+ * whose store didn't come.
+ */
 export interface DatabaseState {
   readonly identity: DatabaseIdentity;
   readonly epoch: number;

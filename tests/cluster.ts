@@ -5,8 +5,8 @@ import { seededRandom, sha256, SystemClock, zlibCompression } from "../adapters/
 import { UnreachableError } from "../core/errors.ts";
 import type { Role, WireError } from "../core/messages.ts";
 import type { Transport } from "../core/ports.ts";
-import { ClientMachine } from "../roles/client/client.ts";
 import { Caller } from "../roles/client/caller.ts";
+import { ClientMachine } from "../roles/client/client.ts";
 import { Client } from "../roles/client/library.ts";
 import { Host } from "../roles/host.ts";
 import type { HostPorts } from "../roles/host.ts";
@@ -130,7 +130,7 @@ export class LocalCluster {
       name: "client",
       ports,
     });
-    const caller: Caller = new Caller((call) => host.call(call as never));
+    const caller: Caller = new Caller((call) => host.call(call as never), (oid, at) => machine.peek(oid, at));
     const ended = Promise.withResolvers<void>();
     const host = new Host(machine, {
       clock: new SystemClock({ keepsProcess: true }),

@@ -6,7 +6,7 @@ import type { Oid, Tid } from "../core/ids.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type { TransactionRecord } from "../core/records.ts";
 import type { CallName, Calls, Commit, LoadedRevision } from "../roles/client/calls.ts";
-import type { Calling } from "../roles/client/restoring.ts";
+import type { Calling } from "../roles/client/caller.ts";
 
 const none = new Uint8Array();
 export const bytes = (...values: number[]) => Uint8Array.from(values);

@@ -17,12 +17,15 @@ async function write(client: Client, oid: number, count: number, onCommit: () =>
   }
 }
 
-/** Takes changes up to a tid that is known in the end only. */
-async function collect(feed: AsyncIterable<Change>, isLast: (tid: Tid) => boolean): Promise<Change[]> {
+/** Takes changes up to one that is known when it comes. */
+async function collect(
+  feed: AsyncIterable<Change>,
+  isLast: (change: Change) => boolean,
+): Promise<Change[]> {
   const changes: Change[] = [];
   for await (const change of feed) {
     changes.push(change);
-    if (isLast(change.tid)) break;
+    if (isLast(change)) break;
   }
   return changes;
 }
@@ -39,16 +42,8 @@ test("P2 Client.changes() gives every transaction once and in order, over three 
   const seen = await one.sync();
   const marker = toOid(99);
   const ends = ({ oids }: Change): boolean => oids.includes(marker);
-  const untilMarker = async (client: Client, since: Tid): Promise<Change[]> => {
-    const changes: Change[] = [];
-    for await (const change of client.changes({ since })) {
-      changes.push(change);
-      if (ends(change)) break;
-    }
-    return changes;
-  };
-  const own = untilMarker(one, seen); // hears its client's own commits, too
-  const others = untilMarker(reader, ZERO_TID);
+  const own = collect(one.changes({ since: seen }), ends); // hears its client's own commits, too
+  const others = collect(reader.changes({ since: ZERO_TID }), ends);
 
   let commits = 0;
   const reached = new Map<number, () => void>();
@@ -76,14 +71,11 @@ test("P2 Client.changes() goes on where another feed of another client has ended
   await using cluster = await new LocalCluster().start();
   const [one, two] = [await cluster.connect(), await cluster.connect()];
   await write(one, 1, 5, () => {});
-  const first: Change[] = [];
-  for await (const change of one.changes({ since: ZERO_TID })) {
-    first.push(change);
-    if (first.length === 3) break;
-  }
+  let count = 0;
+  const first = await collect(one.changes({ since: ZERO_TID }), () => ++count === 3);
   await write(one, 1, 5, () => {});
   const last = await one.lastTid();
-  const second = await collect(two.changes({ since: first.at(-1)!.tid }), (tid) => tid === last);
+  const second = await collect(two.changes({ since: first.at(-1)!.tid }), ({ tid }) => tid === last);
   assert.deepEqual([...first, ...second], await historyOf(two, ZERO_TID));
 });
 

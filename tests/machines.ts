@@ -19,6 +19,7 @@ import { PartitionTable } from "../core/partition_table.ts";
 import type { DatabaseState, Store } from "../core/ports.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
 import { ClientMachine } from "../roles/client/client.ts";
+import type { ClientStart } from "../roles/client/client.ts";
 import { helloOf } from "../roles/hello.ts";
 import type { HostedMachine } from "../roles/host.ts";
 import { SoloConsensus } from "../roles/master/consensus.ts";
@@ -298,9 +299,12 @@ export function serveStorage(bench: BenchOf<StorageMachine>, serving: Serving = 
 }
 
 /** A client of the cluster that hasn't begun. */
-export function clientBench(masters: readonly string[] = ["m1:1"]): BenchOf<ClientMachine> {
+export function clientBench(
+  masters: readonly string[] = ["m1:1"],
+  more: Partial<ClientStart> = {},
+): BenchOf<ClientMachine> {
   const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
-  return new Bench(new ClientMachine({ cluster: "test", masters, name: "c1", ports })) as never;
+  return new Bench(new ClientMachine({ cluster: "test", masters, name: "c1", ports, ...more })) as never;
 }
 
 /** An admin of the cluster that hasn't begun. */

@@ -2,7 +2,15 @@
 import type { DatabaseError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
-import type { CallName, Calls, ClientCall, ClientOutput, ClientWord, Resolution } from "./calls.ts";
+import type {
+  CallName,
+  Calls,
+  ClientCall,
+  ClientOutput,
+  ClientWord,
+  LoadedRevision,
+  Resolution,
+} from "./calls.ts";
 
 /** How a call may be bounded. */
 export interface CallOptions {
@@ -21,6 +29,15 @@ export interface CallOptions {
  * one before.
  */
 export type PublishListener = (tid: Tid, oids: readonly Oid[] | null) => void;
+
+/** Who can make calls. */
+export interface Calling {
+  call<N extends CallName>(
+    name: N,
+    request: Calls[N]["request"],
+    options?: CallOptions,
+  ): Promise<Calls[N]["result"]>;
+}
 
 /** What else a caller inside the library may say of its call. */
 export interface CallHooks {
@@ -48,14 +65,31 @@ interface Open extends CallHooks {
 /** Hands calls to a client machine and their results back. */
 export class Caller {
   #post: (event: ClientCall | ClientWord) => void;
+  #peek: (oid: Oid, at: Tid) => LoadedRevision | undefined;
   #next = 1;
   #open = new Map<number, Open>();
   #listeners = new Set<Listening>();
   #ended: Error | undefined;
 
-  /** @param post gives a call, or a word on one, to the machine */
-  constructor(post: (event: ClientCall | ClientWord) => void) {
+  /**
+   * @param post gives a call, or a word on one, to the machine
+   * @param peek what the machine's cache has: a hit needs no call
+   */
+  constructor(
+    post: (event: ClientCall | ClientWord) => void,
+    peek: (oid: Oid, at: Tid) => LoadedRevision | undefined = () => undefined,
+  ) {
     this.#post = post;
+    this.#peek = peek;
+  }
+
+  /** An object of a snapshot: from the cache at once, or by a call. */
+  load(
+    request: Calls["load"]["request"],
+    options: CallOptions,
+  ): LoadedRevision | Promise<LoadedRevision | undefined> {
+    const hit = this.#ended || options.signal?.aborted ? undefined : this.#peek(request.oid, request.at);
+    return hit ?? this.call("load", request, options);
   }
 
   /** One call. */
@@ -78,6 +112,16 @@ export class Caller {
       const within = Math.min(withinMs, CALL_TIMEOUT_MS_MAX);
       this.#post({ type: "call", call, name, request, withinMs: within } as ClientCall);
     });
+  }
+
+  /** A number for a transaction that streams values before it commits. */
+  draft(): number {
+    return this.#next++;
+  }
+
+  /** That transaction isn't committed. */
+  discard(draft: number): void {
+    if (!this.#ended) this.#post({ type: "discard", call: draft });
   }
 
   /** Takes what comes out of the machine. */

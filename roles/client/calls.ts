@@ -3,6 +3,7 @@ import type { DatabaseError } from "../../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import type { Answer, NodeInfo, TransactionInfo } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
+import type { Manifest } from "../../core/parts.ts";
 
 /** One object that a transaction writes. */
 export interface Write {
@@ -13,6 +14,8 @@ export interface Write {
   readonly data: Uint8Array | null;
   /** Repeats an earlier revision of the object (an undo). */
   readonly link?: Tid;
+  /** The value was given part by part, under the commit's draft; `data` is null then. */
+  readonly streamed?: boolean;
 }
 
 /** A transaction to commit. */
@@ -29,6 +32,8 @@ export interface Commit {
   readonly restoreTid?: Tid;
   /** When the first attempt began, on the primary's clock; older transactions get locks first. */
   readonly ageMs?: number;
+  /** The call number under which parts of streamed values were given. */
+  readonly draft?: number;
   /** Whether conflicts of its writes are put out to be resolved, in place of failing it. */
   readonly resolves?: boolean;
 }
@@ -46,6 +51,8 @@ export interface LoadedRevision {
   readonly next: Tid | null;
   readonly data: Uint8Array | null;
   readonly link: Tid | null;
+  /** How a larger value was cut; `data` is null then, and each part is loaded by itself. */
+  readonly parts?: Manifest;
 }
 
 /** A call and its result, by name. */
@@ -69,6 +76,29 @@ export interface Calls {
   readonly loadExact: {
     readonly request: { readonly oid: Oid; readonly tid: Tid };
     readonly result: LoadedRevision | undefined;
+  };
+  /** One part of a value, checked and expanded; undefined: its revision is gone. */
+  readonly loadPart: {
+    readonly request: {
+      readonly oid: Oid;
+      readonly tid: Tid;
+      readonly seq: number;
+      readonly parts: Manifest;
+    };
+    readonly result: Uint8Array | undefined;
+  };
+  /**
+   * The next part of a value that a transaction writes: `PART_BYTES_MAX` bytes, the last one fewer. Done when more may be
+   * given. `draft`: a call number of the transaction's own.
+   */
+  readonly part: {
+    readonly request: {
+      readonly draft: number;
+      readonly oid: Oid;
+      readonly data: Uint8Array;
+      readonly ageMs: number | undefined;
+    };
+    readonly result: Record<never, never>;
   };
   readonly newOids: { readonly request: { readonly count: number }; readonly result: readonly Oid[] };
   readonly commit: { readonly request: Commit; readonly result: { readonly tid: Tid; readonly ttid: Ttid } };
@@ -133,6 +163,8 @@ export type ClientWord =
     readonly round: number;
     readonly resolutions: readonly Resolution[] | undefined;
   }
+  /** A transaction that has streamed values isn't committed. `call`: its draft. */
+  | { readonly type: "discard"; readonly call: number }
   /** The call isn't wanted any more. A commit whose `finish` is out can't be taken back: its outcome is still told. */
   | { readonly type: "cancel"; readonly call: number };
 

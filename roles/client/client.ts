@@ -141,6 +141,9 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "cancel":
         this.#cancel(event.call);
         break;
+      case "discard":
+        this.#commits.discard(event.call);
+        break;
       case "terminate":
         this.#closing = true;
         break;
@@ -250,7 +253,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     const { view, primary } = this.#site;
     if (call.name === "pause") return this.#pause(call.call, call.request.attempt);
     const reads = call.name === "load" || call.name === "loadExact" || call.name === "loadMany"
-      || call.name === "transactions";
+      || call.name === "loadPart" || call.name === "transactions";
     // what is readable without a primary is read without it
     if (view.table === undefined || (primary === undefined && !reads)) {
       this.#early.set(call.call, call);
@@ -269,12 +272,16 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "load":
       case "loadExact":
       case "loadMany":
+      case "loadPart":
       case "transactions":
         this.#late.delete(call.call);
         return this.#reads.begin(call.call, { name: call.name, ...call.request } as never, untilMs);
       case "commit":
         this.#late.delete(call.call);
         return this.#commits.begin(call.call, call.request, untilMs);
+      case "part":
+        this.#late.delete(call.call);
+        return this.#commits.part(call.call, call.request, untilMs);
       case "digests":
         return this.#digests.begin(call.call, call.request, untilMs);
       case "newOids":

@@ -10,32 +10,29 @@
  * A storage that says `deadlock` is obeyed (`relock`, and vote there again) in any step before `finish`, and in that one once
  * the answer is `missing`.
  */
+import { Deadlines } from "../../core/deadlines.ts";
 import {
   AbortedError,
   ConflictError,
   type DatabaseError,
-  LockTimeoutError,
   OutcomePendingError,
   UnreachableError,
 } from "../../core/errors.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import {
-  LACKS_ATTEMPTS_MAX,
-  LOSSES_MAX,
-  OUTCOME_WAIT_MS,
-  RETRY_DELAY_MS_MAX,
-  RETRY_DELAY_MS_MIN,
-} from "../../core/limits.ts";
+import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
-import { isReadable } from "../../core/partition_table.ts";
-import type { ClientWord, Commit } from "./calls.ts";
+import type { Calls, ClientWord, Commit } from "./calls.ts";
+import { Contention } from "./contention.ts";
+import { judge, lateError, markFailed } from "./failures.ts";
 import type { Links } from "./links.ts";
-import { finishOf, isBefore, itemOf, itemsOf, newRunning, partitionsOf, writtenBy } from "./plan.ts";
-import type { Conflict, Running, Voter } from "./plan.ts";
-import { errorOf, isNodeFailure } from "./site.ts";
+import { isBefore, isUncovered, itemsOf, newRunning, NO_COMMIT, writtenBy } from "./plan.ts";
+import type { Running, Voter } from "./plan.ts";
+import { askForOutcome, askForTable, askToFinish } from "./primary.ts";
+import { errorOf } from "./site.ts";
 import type { ClientContext, Site } from "./site.ts";
+import { partsLost, Streams } from "./streams.ts";
 import { Votes } from "./votes.ts";
 
 /** What is asked for commits. */
@@ -46,58 +43,95 @@ export class Commits {
   #site: Site;
   #links: Links;
   #running = new Map<number, Running>();
+  #deadlines = new Deadlines<Running>();
   #counter = 0;
   #votes: Votes;
+  #streams: Streams;
+  #contention: Contention;
 
   constructor(site: Site, links: Links) {
     this.#site = site;
     this.#links = links;
     this.#votes = new Votes(site, links, (running, voter, error) => {
-      this.#markFailed(voter, error);
-      this.#decide(running);
+      markFailed(this.#site.view, voter, error);
+      this.#moved(running);
     });
+    this.#streams = new Streams(site, this.#votes);
+    this.#contention = new Contention(site, this.#votes);
   }
 
   /** Commits that aren't decided. */
   get size(): number {
-    return this.#running.size;
+    let size = 0;
+    for (const { step } of this.#running.values()) if (step !== "filling") size += 1;
+    return size;
   }
 
-  /** The earliest deadline. */
+  /** When `due` wants to be called. */
   get dueMs(): number | undefined {
-    let due: number | undefined;
-    for (const { untilMs, retryMs } of this.#running.values()) {
-      const at = Math.min(untilMs, retryMs ?? untilMs);
-      if (due === undefined || at < due) due = at;
-    }
-    return due;
+    return this.#deadlines.next();
   }
 
   /** Begins a commit. */
   begin(call: number, commit: Commit, untilMs: number): void {
-    const { monoMs } = this.#site.now;
-    const running = newRunning(call, commit, {
-      items: itemsOf(commit, this.#site.view.table!.partitions, this.#site.ports),
-      untilMs,
-      ageMs: commit.ageMs ?? Math.max(0, Math.floor(monoMs + this.#site.clockMs)),
-    });
-    this.#running.set(call, running);
-    this.#start(running);
+    const draft = commit.draft === undefined ? undefined : this.#running.get(commit.draft);
+    if (commit.draft !== undefined && !draft) {
+      return this.#site.fail(call, partsLost("its session has ended"));
+    }
+    const running = draft ?? this.#new(call, commit.ageMs);
+    const { partitions } = this.#site.view.table!;
+    running.call = call;
+    running.commit = commit;
+    running.items = itemsOf(commit, partitions, this.#site.ports, running.streams);
+    running.untilMs = untilMs;
+    this.#arm(running);
+    if (!draft) return this.#start(running);
+    if (draft.refusal) return this.#abort(draft, draft.refusal);
+    draft.step = "voting";
+    this.#votes.spreadDraft(draft);
+    this.#decide(draft);
+  }
+
+  /** Takes the next part of a value that a transaction streams before it commits. */
+  part(call: number, request: Calls["part"]["request"], untilMs: number): void {
+    const { draft, oid, ageMs } = request;
+    let running = this.#running.get(draft);
+    if (!running) {
+      running = this.#new(draft, ageMs);
+      if (!this.#begin(running, oid)) return this.#site.fail(call, partsLost("its session has ended"));
+      running.step = "filling";
+    }
+    this.#streams.take(running, call, request, untilMs);
+    this.#arm(running);
+  }
+
+  /** A transaction that has streamed values isn't committed. */
+  discard(draft: number): void {
+    const running = this.#running.get(draft);
+    if (running?.step === "filling") this.#giveUp(running);
+  }
+
+  #new(id: number, ageMs: number | undefined): Running {
+    const now = Math.max(0, Math.floor(this.#site.now.monoMs + this.#site.clockMs));
+    const running = newRunning(id, NO_COMMIT, { items: new Map(), untilMs: Infinity, ageMs: ageMs ?? now });
+    this.#running.set(id, running);
+    return running;
   }
 
   /** A new session: what wasn't finished begins again, what was is asked for. */
   sessionBegan(): void {
     this.#counter = 0;
     for (const running of [...this.#running.values()]) {
-      if (running.step === "outcome") this.#askOutcome(running);
-      else this.#start(running);
+      if (running.step === "outcome") askForOutcome(this.#site, running);
+      else if (running.step === "waiting") this.#start(running);
     }
   }
 
   /** The session is over. */
   sessionEnded(): void {
-    for (const running of this.#running.values()) {
+    for (const running of [...this.#running.values()]) {
       if (running.step === "finishing") running.step = "outcome";
+      else if (running.step === "filling") this.#streams.end(running, partsLost("its session has ended"));
       else if (running.step !== "outcome") this.#reset(running);
     }
   }
@@ -112,7 +146,8 @@ export class Commits {
     switch (context.of) {
       case "store": {
         const voter = this.#voter(running, context);
-        return voter && this.#votes.answered(running, voter, context.bytes); // its vote says the same
+        if (voter) this.#votes.answered(running, voter, context.bytes); // its vote says the same
+        return running.step === "filling" ? this.#flow(running) : undefined;
       }
       case "vote": {
         const voter = this.#voter(running, context);
@@ -134,7 +169,7 @@ export class Commits {
           return this.#end(running, new UnreachableError("Cannot commit in time: nothing of it is stored"));
         }
         this.#reset(running);
-        return this.#start(running);
+        return running.step === "waiting" ? this.#start(running) : undefined;
     }
   }
 
@@ -161,8 +196,9 @@ export class Commits {
       case "finish":
         return this.#finishFailed(running, error);
       case "outcome": // asked again, under the next session if the primary is lost
-        if (error.code !== "lost") running.retryMs = this.#site.now.monoMs + RETRY_DELAY_MS_MAX;
-        return;
+        if (error.code === "lost") return;
+        running.retryMs = this.#site.now.monoMs + RETRY_DELAY_MS_MAX;
+        return this.#arm(running);
     }
   }
 
@@ -175,37 +211,16 @@ export class Commits {
   /** An older transaction waits for an object of one of ours at a storage. */
   deadlock(conn: Conn, ttid: Ttid, oid: Oid): void {
     for (const running of this.#running.values()) {
-      if (running.ttid !== ttid) continue;
-      const voter = [...running.voters.values()].find(({ node }) => this.#links.conn(node) === conn);
-      if (!voter) return;
-      if (running.step === "finishing") running.deadlocks.push({ node: voter.node, oid });
-      else if (isBefore(running) && voter.state !== "failed") this.#votes.relock(running, voter, oid);
-      return;
+      if (running.ttid === ttid) return this.#contention.deadlock(running, conn, oid);
     }
   }
 
   /** A program has resolved the conflicts that it was told of, or can't. */
-  resolve({ call, round, resolutions }: Extract<ClientWord, { type: "resolve" }>): void {
-    const running = this.#running.get(call);
-    if (running?.step !== "resolving" || running.resolving.round !== round) return;
-    const { conflicts, items } = running;
-    const data = new Map(resolutions?.map((resolution) => [resolution.oid, resolution.data]));
-    const again = new Set<Oid>();
-    for (const { oid, saved } of running.resolving.conflicts) {
-      const resolved = data.get(oid);
-      if (resolved === undefined) return this.#abort(running, new ConflictError([...conflicts.values()]));
-      if (conflicts.get(oid)?.saved !== saved) continue; // it has changed once more
-      const { partitions } = this.#site.view.table!;
-      items.set(oid, itemOf({ oid, base: saved, data: resolved }, partitions, this.#site.ports));
-      conflicts.delete(oid);
-      again.add(oid);
-    }
-    running.step = "voting";
-    for (const voter of [...running.voters.values()]) {
-      const own = voter.oids.filter((oid) => again.has(oid));
-      if (own.length > 0 && voter.state !== "failed") this.#votes.sendAgain(running, voter, own);
-    }
-    this.#decide(running);
+  resolve(word: Extract<ClientWord, { type: "resolve" }>): void {
+    const running = this.#of(word.call);
+    if (running?.step !== "resolving" || running.resolving.round !== word.round) return;
+    if (this.#contention.resolve(running, word.resolutions)) return this.#decide(running);
+    this.#abort(running, new ConflictError([...running.conflicts.values()]));
   }
 
   /**
@@ -213,14 +228,21 @@ export class Commits {
    * if its time were over.
    */
   cancel(call: number): boolean {
-    const running = this.#running.get(call);
-    if (!running) return false;
+    const running = this.#of(call);
+    if (!running) return this.#streams.cancel(call, this.#running.values());
     if (running.step === "finishing") this.#late(running);
     else if (running.step === "outcome") {
       running.late = true;
       running.untilMs = Math.min(running.untilMs, this.#site.now.monoMs + OUTCOME_WAIT_MS);
+      this.#arm(running);
     } else this.#abort(running, new AbortedError("Cannot commit: its caller has given it up"));
     return true;
+  }
+
+  #of(call: number): Running | undefined {
+    const running = this.#running.get(call);
+    if (running?.call === call && running.step !== "filling") return running;
+    return [...this.#running.values()].find((one) => one.call === call && one.step !== "filling");
   }
 
   /** The connection to a storage ended: what was promised there stays, but nobody could tell us of a deadlock. */
@@ -237,13 +259,21 @@ export class Commits {
   /** What wasn't voted is gone at the storage; a connection alone is no failure of the node. */
   #lost(running: Running, voter: Voter, error: WireError): void {
     if (this.#sendOnceMore(running, voter)) return;
-    this.#markFailed(voter, error);
-    this.#decide(running);
+    markFailed(this.#site.view, voter, error);
+    this.#moved(running);
+  }
+
+  /** Something about its nodes is settled. */
+  #moved(running: Running): void {
+    if (running.step === "filling") this.#flow(running);
+    else this.#decide(running);
   }
 
   #sendOnceMore(running: Running, voter: Voter): boolean {
     voter.losses += 1;
-    if (voter.losses > LOSSES_MAX || this.#site.view.nodes.get(voter.node)?.state !== "running") return false;
+    if (running.streams.size > 0) running.refusal ??= partsLost("with a connection to a storage");
+    const isThere = this.#site.view.nodes.get(voter.node)?.state === "running";
+    if (running.streams.size > 0 || voter.losses > LOSSES_MAX || !isThere) return false;
     this.#votes.send(running, voter);
     return true;
   }
@@ -251,58 +281,74 @@ export class Commits {
   /** Waits and commits whose time is over. */
   due(): void {
     const { monoMs } = this.#site.now;
-    for (const running of [...this.#running.values()]) {
+    for (const running of this.#deadlines.take(monoMs)) {
       if (monoMs >= running.untilMs) this.#late(running);
       else if (running.retryMs !== undefined && monoMs >= running.retryMs) {
         running.retryMs = undefined;
+        this.#arm(running);
         if (isBefore(running)) this.#catchUp(running);
-        if (running.step === "outcome") this.#askOutcome(running);
-      }
+        if (running.step === "outcome") askForOutcome(this.#site, running);
+      } else this.#arm(running);
     }
+  }
+
+  #arm(running: Running): void {
+    const { untilMs, retryMs = untilMs } = running;
+    const dueMs = Math.min(untilMs, retryMs);
+    if (dueMs === Infinity) this.#deadlines.delete(running);
+    else this.#deadlines.set(running, dueMs);
+  }
+
+  #flow(running: Running): void {
+    this.#streams.flow(running);
+    this.#arm(running);
   }
 
   /** A finish can't be taken back: its outcome is asked for, for a while longer. */
   #late(running: Running): void {
+    if (running.step === "filling") {
+      return this.#streams.end(running, new UnreachableError("Cannot store a part of a value in time"));
+    }
     if (running.step === "finishing") {
       running.step = "outcome";
       running.late = true;
       running.untilMs = this.#site.now.monoMs + OUTCOME_WAIT_MS;
-      return this.#askOutcome(running);
+      this.#arm(running);
+      return askForOutcome(this.#site, running);
     }
     if (running.step === "outcome") {
       return this.#end(running, new OutcomePendingError(running.ttid, running.home));
     }
-    const problem = [...running.voters.values()].find((voter) => voter.problem)?.problem;
-    const why = problem
-      ? `: ${problem.message}`
-      : this.#site.primary === undefined
-      ? ": no primary is there"
-      : "";
-    this.#abort(running, new UnreachableError(`Cannot commit in time${why}`));
+    this.#abort(running, lateError(running, this.#site.primary !== undefined));
   }
 
   #start(running: Running): void {
-    const { view, primary } = this.#site;
-    if (primary === undefined) return;
-    if (this.#counter >= TTID_COUNTER_MAX) {
-      const message = "The session has no ttids left: a new one is begun";
-      return this.#site.emit({
-        do: "close",
-        conn: primary,
-        error: { code: "sessionEnded", message, detail: { session: view.session } },
-      });
-    }
-    const { commit } = running;
-    running.ttid = ttidOf(view.session, ++this.#counter);
+    const { writes, checks } = running.commit;
     // a partition that it writes, if there is one
-    const first = commit.writes[0]?.oid ?? commit.checks[0]?.oid ?? (BigInt(running.ttid) as Oid);
-    running.home = partitionOf(commit.restoreTid ?? first, view.table!.partitions);
+    if (!this.#begin(running, writes[0]?.oid ?? checks[0]?.oid)) return;
     running.step = "voting";
     this.#spread(running);
   }
 
+  /** Gives it its ttid and home. False: there is no session for it. */
+  #begin(running: Running, first: Oid | undefined): boolean {
+    const { view, primary } = this.#site;
+    if (primary === undefined) return false;
+    if (this.#counter >= TTID_COUNTER_MAX) {
+      const message = "The session has no ttids left: a new one is begun";
+      const error = { code: "sessionEnded", message, detail: { session: view.session } } as const;
+      this.#site.emit({ do: "close", conn: primary, error });
+      return false;
+    }
+    running.ttid = ttidOf(view.session, ++this.#counter);
+    const key = running.commit.restoreTid ?? first ?? (BigInt(running.ttid) as Oid);
+    running.home = partitionOf(key, view.table!.partitions);
+    return true;
+  }
+
   /** Back to before the first store: the session that it was made under is over. */
   #reset(running: Running): void {
+    if (running.streams.size > 0) return this.#end(running, partsLost("its session has ended"));
     running.step = "waiting";
     running.voters.clear();
     running.sent.clear();
@@ -330,54 +376,23 @@ export class Commits {
   }
 
   #nodeFailed(running: Running, voter: Voter, error: WireError): void {
-    switch (error.code) {
-      case "conflict":
-        for (const conflict of error.detail.conflicts) running.conflicts.set(conflict.oid, conflict);
-        voter.state = "refused";
-        break;
-      case "lockTimeout":
-        running.refusal ??= new LockTimeoutError(error.detail.oid, error.detail.holder);
-        voter.state = "refused";
-        break;
-      case "lacks":
-        voter.lacks += 1;
-        if (voter.lacks <= LACKS_ATTEMPTS_MAX) return this.#votes.send(running, voter);
-        running.refusal ??= errorOf(error); // no node's failure: one of us two counts wrongly
-        voter.state = "refused";
-        break;
-      case "notAssigned":
-        running.voters.delete(voter.node);
+    switch (judge(this.#site.view, running, voter, error)) {
+      case "settled":
+        return this.#moved(running);
+      case "again":
+        return this.#votes.send(running, voter);
+      case "elsewhere":
         return this.#catchUp(running);
       case "lost": // each open question fails first, then the connection is told as lost
         return this.#links.isOpen(voter.node) ? undefined : this.#lost(running, voter, error);
-      case "sessionEnded": // the storage was fenced again; if it is over everywhere, the primary says so too
-        this.#markFailed(voter, error);
-        break;
-      default:
-        if (isNodeFailure(error)) this.#markFailed(voter, error);
-        else {
-          running.refusal ??= errorOf(error);
-          voter.state = "refused";
-        }
     }
-    this.#decide(running);
-  }
-
-  #markFailed(voter: Voter, problem: WireError): void {
-    voter.state = "failed";
-    voter.problem = problem;
-    voter.failedSession = this.#site.view.nodes.get(voter.node)?.session ?? 0;
   }
 
   /** Hears the primary, so that its newest table is here, then chooses nodes again. */
   #catchUp(running: Running): void {
     if (running.catchingUp || this.#site.primary === undefined) return;
     running.catchingUp = true;
-    const withinMs = Math.max(running.untilMs - this.#site.now.monoMs, 1);
-    this.#site.ask(this.#site.primary, "sync", {}, {
-      context: { of: "catchUp", call: running.call, ttid: running.ttid },
-      withinMs,
-    });
+    askForTable(this.#site, running);
   }
 
   /** All nodes have answered: finishes, or gives up. */
@@ -388,29 +403,16 @@ export class Commits {
       || voters.some(({ state }) => state === "voting")
     ) return;
     if (running.refusal) return this.#abort(running, running.refusal);
-    if (running.conflicts.size > 0) return this.#conflicted(running);
+    if (running.conflicts.size > 0) {
+      if (this.#contention.tell(running)) return;
+      return this.#abort(running, new ConflictError([...running.conflicts.values()]));
+    }
     const { view, primary } = this.#site;
-    const uncovered = [running.home, ...partitionsOf(running)].some((partition) =>
-      !view.table!.cells(partition).some((cell) =>
-        isReadable(cell) && running.voters.get(cell.node)?.state === "voted"
-      )
-    );
+    const uncovered = isUncovered(running, view.table!);
     if (primary === undefined) return;
     if (uncovered) return this.#wait(running);
     running.step = "finishing";
-    this.#finish(running, primary);
-  }
-
-  /** All nodes have answered, some with conflicts: its program resolves them, if it can. */
-  #conflicted(running: Running): void {
-    const { conflicts, items, commit, call } = running;
-    const all: Conflict[] = [...conflicts.values()];
-    const isWrite = ({ oid }: Conflict) => items.get(oid)?.mode === "store" && items.get(oid)!.link === null;
-    if (commit.resolves !== true || !all.every(isWrite)) return this.#abort(running, new ConflictError(all));
-    running.step = "resolving";
-    const round = running.resolving.round + 1;
-    running.resolving = { round, conflicts: all };
-    this.#site.emit({ do: "output", output: { type: "conflict", call, round, conflicts: all } });
+    askToFinish(this.#site, running);
   }
 
   /** No copy of some partition answered: it may come back, or another may take over. */
@@ -421,24 +423,16 @@ export class Commits {
     }
     running.retryMs = this.#site.now.monoMs + running.delayMs;
     running.delayMs = Math.min(2 * running.delayMs, RETRY_DELAY_MS_MAX);
-  }
-
-  #finish(running: Running, primary: Conn): void {
-    const { ttid, call, untilMs } = running;
-    const withinMs = Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
-    const context = { of: "finish", call, ttid } as const;
-    this.#site.ask(primary, "finish", finishOf(running), { context, withinMs });
+    this.#arm(running);
   }
 
   #finishFailed(running: Running, error: WireError): void {
     switch (error.code) {
       case "missing": {
         running.step = "voting";
+        if (running.streams.size > 0) return this.#abort(running, partsLost("a new copy lacks them"));
+        this.#contention.obey(running);
         for (const { node } of error.detail.cells) running.voters.delete(node);
-        for (const { node, oid } of running.deadlocks.splice(0)) {
-          const voter = running.voters.get(node);
-          if (voter && voter.state !== "failed") this.#votes.relock(running, voter, oid);
-        }
         return this.#catchUp(running);
       }
       case "lost":
@@ -447,7 +441,7 @@ export class Commits {
         return;
       case "timedOut":
         running.step = "outcome";
-        return this.#askOutcome(running);
+        return askForOutcome(this.#site, running);
       case "incomplete":
       case "aborted":
         return this.#abort(running, new AbortedError(error.message));
@@ -456,16 +450,13 @@ export class Commits {
     }
   }
 
-  #askOutcome(running: Running): void {
-    const { primary, now } = this.#site;
-    if (primary === undefined) return;
-    const { ttid, home, call, untilMs } = running;
-    const withinMs = Math.max(untilMs - now.monoMs, 1);
-    this.#site.ask(primary, "outcome", { ttid, home }, { context: { of: "outcome", call, ttid }, withinMs });
-  }
-
   /** Nothing of it stays anywhere: told on the direct connections (in order behind the stores) and through the primary. */
   #abort(running: Running, error: DatabaseError): void {
+    this.#giveUp(running);
+    this.#end(running, error);
+  }
+
+  #giveUp(running: Running): void {
     const { ttid, sent } = running;
     const conns = [...sent].flatMap((node) => this.#links.conn(node) ?? []);
     if (conns.length > 0) this.#site.emit(tell(conns, "abort", { ttid, epoch: 0, nodes: [] }));
@@ -473,18 +464,24 @@ export class Commits {
     if (primary !== undefined && sent.size > 0) {
       this.#site.emit(tell(primary, "abort", { ttid, epoch: 0, nodes: [...sent] }));
     }
-    this.#end(running, error);
+    this.#forget(running);
   }
 
   #committed(running: Running, tid: Tid): void {
-    this.#running.delete(running.call);
+    this.#forget(running);
     const isNewest = this.#site.publish(tid, running.commit.writes.map(({ oid }) => oid));
     if (isNewest) this.#site.keep(tid, writtenBy(running));
     this.#site.settle(running.call, { tid, ttid: running.ttid });
   }
 
+  #forget(running: Running): void {
+    this.#running.delete(running.id);
+    this.#deadlines.delete(running);
+    running.voters.clear(); // whoever waits for a connection sends nothing behind its end
+  }
+
   #end(running: Running, error: DatabaseError): void {
-    this.#running.delete(running.call);
+    this.#forget(running);
     const { primary, view } = this.#site;
     // A committer hears of its tid by that answer only: without it, a new session begins, and says where it begins.
     if (running.step === "outcome" && primary !== undefined) {

@@ -17,6 +17,7 @@ import type { CopyOptions, CopyProgress, Restoration } from "./restoring.ts";
 import { transact } from "./transact.ts";
 import type { BeginOptions, Transacted, TransactOptions } from "./transact.ts";
 import { Snapshot, Transaction } from "./transaction.ts";
+import { filledOf } from "./values.ts";
 
 /** How a snapshot is chosen. */
 export interface SnapshotOptions extends CallOptions {
@@ -32,7 +33,21 @@ export interface TidRange extends CallOptions {
   readonly upTo?: Tid;
 }
 
-/** A connection to a cluster. */
+/**
+ * A connection to a cluster. Every method that asks somebody takes `withinMs` and a `signal`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { connect } from "../../mod.ts";
+ *
+ * await using client = await connect({ memory: true });
+ * const oid = await client.newOid();
+ * await client.transact((tx) => tx.store(oid, Uint8Array.of(1)));
+ * const snapshot = await client.snapshot({ signal: AbortSignal.timeout(5_000) });
+ * assert.deepEqual((await snapshot.load(oid))?.data, Uint8Array.of(1));
+ * ```
+ */
 export class Client {
   #caller: Caller;
   #close: () => Promise<void>;
@@ -179,7 +194,8 @@ export class Client {
 
   /** One revision, exactly. Undefined: the object has none with this tid. */
   async loadExact(oid: Oid, tid: Tid, options: CallOptions = {}): Promise<LoadedRevision | undefined> {
-    return await this.#caller.call("loadExact", { oid, tid }, options);
+    const found = await this.#caller.call("loadExact", { oid, tid }, options);
+    return await filledOf(this.#caller, oid, found, options);
   }
 
   /**

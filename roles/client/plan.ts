@@ -2,9 +2,17 @@
 import type { DatabaseError } from "../../core/errors.ts";
 import type { HeldObject } from "../../core/evidence.ts";
 import { partitionOf } from "../../core/ids.ts";
-import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { COMPRESS_BYTES_MIN, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import {
+  COMPRESS_BYTES_MIN,
+  COMPRESS_PROBE_BYTES,
+  PART_BYTES_MAX,
+  RETRY_DELAY_MS_MIN,
+} from "../../core/limits.ts";
 import type { Body, Evidence, WireError } from "../../core/messages.ts";
+import { isReadable } from "../../core/partition_table.ts";
+import type { ReadonlyTable } from "../../core/partition_table.ts";
+import { COMPRESSION_PARTS, manifestData } from "../../core/parts.ts";
 import type { StoredData } from "../../core/ports.ts";
 import type { Commit, Write } from "./calls.ts";
 import type { ClientPorts } from "./site.ts";
@@ -15,20 +23,30 @@ export interface Item extends HeldObject {
   /** As the program gave it; null for checks and deletions. */
   readonly data: Uint8Array | null;
   readonly stored: StoredData | null;
+  /** What `stored` is the manifest of; undefined for values of one piece, and for those whose parts were sent before. */
+  readonly parts: readonly StoredData[] | undefined;
   readonly link: Tid | null;
+}
+
+/** A value of which parts are given one by one. */
+export interface Stream {
+  size: number;
+  readonly checksums: Uint8Array[];
 }
 
 /** What one storage has of a transaction. */
 export interface Voter {
   readonly node: NodeIndex;
   /** Objects that it must hold. */
-  readonly oids: readonly Oid[];
+  oids: readonly Oid[];
   /** Answers to stores of an earlier round, and to votes of an earlier ballot, are none of this one's. */
   round: number;
   ballot: number;
   state: "voting" | "voted" | "failed" | "refused";
   /** Objects that still have to be sent, the next one last, and bytes that were sent and not answered. */
   unsent: Oid[];
+  /** Of the next one: how many parts were sent. */
+  nextPart: number;
   unanswered: number;
   isVoteSent: boolean;
   evidence: Evidence | undefined;
@@ -45,16 +63,23 @@ export type Conflict = { readonly oid: Oid; readonly base: Tid; readonly saved: 
 
 /** A commit that is under way. */
 export interface Running {
-  readonly call: number;
-  readonly commit: Commit;
+  /** What its questions carry: its call, or that of the first part of a value. */
+  readonly id: number;
+  /** The call that waits for its end. */
+  call: number;
+  commit: Commit;
   /** A resolved conflict replaces its object's. */
-  readonly items: Map<Oid, Item>;
+  items: Map<Oid, Item>;
+  /** Values that were given in parts, which only the storages have. */
+  readonly streams: Map<Oid, Stream>;
+  /** Calls that wait until more parts may be given. */
+  readonly flowing: number[];
   untilMs: number;
   /** When nodes are chosen again, after a wait. */
   retryMs: number | undefined;
   delayMs: number;
   readonly ageMs: number;
-  step: "waiting" | "voting" | "resolving" | "finishing" | "outcome";
+  step: "filling" | "waiting" | "voting" | "resolving" | "finishing" | "outcome";
   ttid: Ttid;
   home: Partition;
   readonly voters: Map<NodeIndex, Voter>;
@@ -64,7 +89,7 @@ export interface Running {
   /** Which conflicts its program is resolving: a resolution of an earlier round is void. */
   resolving: { readonly round: number; readonly conflicts: readonly Conflict[] };
   /** Objects to relock should its finish turn out not to be the last. */
-  readonly deadlocks: { readonly node: NodeIndex; readonly oid: Oid }[];
+  readonly deadlocks: { readonly conn: Conn; readonly oid: Oid }[];
   refusal: DatabaseError | undefined;
   /** The table is asked anew before nodes are chosen again. */
   catchingUp: boolean;
@@ -74,14 +99,17 @@ export interface Running {
 
 /** A commit that begins. */
 export function newRunning(
-  call: number,
+  id: number,
   commit: Commit,
   start: Pick<Running, "items" | "untilMs" | "ageMs">,
 ): Running {
   return {
-    call,
+    id,
+    call: id,
     commit,
     ...start,
+    streams: new Map(),
+    flowing: [],
     retryMs: undefined,
     delayMs: RETRY_DELAY_MS_MIN,
     step: "waiting",
@@ -100,41 +128,46 @@ export function newRunning(
 
 /** Whether the fate of a commit is in our hands: nothing of it can be committed yet. */
 export function isBefore({ step }: Running): boolean {
-  return step === "voting" || step === "resolving";
-}
-
-/** What the primary is told of a commit. */
-export function finishOf({ ttid, home, commit, items, voters, sent }: Running): Body<"finish"> {
-  const all = [...voters.values()];
-  const oids = (mode: HeldObject["mode"]): Oid[] =>
-    [...items.values()].flatMap((item) => (item.mode === mode ? [item.oid] : []));
-  return {
-    ttid,
-    home,
-    explicit: commit.restoreTid ?? null,
-    stored: oids("store"),
-    checked: oids("check"),
-    evidence: all.flatMap(({ evidence, state }) => (evidence && state === "voted" ? [evidence] : [])),
-    sent: [...sent],
-    failed: all.flatMap(({ node, state, failedSession }) =>
-      state === "failed" ? [{ node, session: failedSession }] : []
-    ),
-  };
+  return step === "filling" || step === "voting" || step === "resolving";
 }
 
 /** What a commit made current, as far as it is worth keeping: a history that is imported isn't. */
 export function* writtenBy({ items, commit }: Running): Generator<Pick<Item, "oid" | "data">> {
   if (commit.restoreTid !== undefined) return;
-  for (const item of items.values()) if (item.mode === "store" && item.link === null) yield item;
+  for (const item of items.values()) {
+    const isWhole = item.mode === "store" && item.link === null
+      && item.stored?.compression !== COMPRESSION_PARTS;
+    if (isWhole) yield item;
+  }
 }
 
-/** Partitions of a commit's objects. */
-export function* partitionsOf({ items }: Running): Generator<Partition> {
-  for (const { partition } of items.values()) yield partition;
+/** Whether a partition of a commit has no readable copy that voted. */
+export function isUncovered({ home, items, voters }: Running, table: ReadonlyTable): boolean {
+  const partitions = new Set([home]);
+  for (const { partition } of items.values()) partitions.add(partition);
+  return [...partitions].some((partition) =>
+    !table.cells(partition).some((cell) => isReadable(cell) && voters.get(cell.node)?.state === "voted")
+  );
 }
+
+const NO_BYTES = new Uint8Array();
+/** What a transaction commits that still streams its values. */
+export const NO_COMMIT: Commit = {
+  writes: [],
+  checks: [],
+  user: NO_BYTES,
+  description: NO_BYTES,
+  extension: NO_BYTES,
+  status: " ",
+};
 
 /** The objects of a transaction, each once: a write counts for its check, the last write for the earlier ones. */
-export function itemsOf({ writes, checks }: Commit, partitions: number, ports: ClientPorts): Map<Oid, Item> {
+export function itemsOf(
+  { writes, checks }: Commit,
+  partitions: number,
+  ports: ClientPorts,
+  streams: ReadonlyMap<Oid, Stream>,
+): Map<Oid, Item> {
   const items = new Map<Oid, Item>();
   for (const { oid, base } of checks) {
     items.set(oid, {
@@ -145,24 +178,50 @@ export function itemsOf({ writes, checks }: Commit, partitions: number, ports: C
       partition: partitionOf(oid, partitions),
       data: null,
       stored: null,
+      parts: undefined,
       link: null,
     });
   }
-  for (const write of writes) items.set(write.oid, itemOf(write, partitions, ports));
+  for (const write of writes) {
+    const stream = write.streamed === true ? streams.get(write.oid) : undefined;
+    items.set(write.oid, itemOf(write, partitions, ports, stream));
+  }
   return items;
 }
 
 /** A write as it travels. */
-export function itemOf({ oid, base, data, link }: Write, partitions: number, ports: ClientPorts): Item {
-  const stored = data === null ? null : storedOf(data, ports);
-  const checksum = stored?.checksum ?? null;
+export function itemOf(write: Write, partitions: number, ports: ClientPorts, stream?: Stream): Item {
+  const { oid, base, data, link = null } = write;
+  const content = stream ? { stored: streamedOf(stream, ports), parts: undefined } : contentOf(data, ports);
+  const checksum = content.stored?.checksum ?? null;
   const partition = partitionOf(oid, partitions);
-  return { oid, base, mode: "store", checksum, partition, data, stored, link: link ?? null };
+  return { oid, base, mode: "store", checksum, partition, data, ...content, link };
 }
 
-/** Data as it travels: compressed when that makes it smaller; the checksum is over what travels. */
-function storedOf(data: Uint8Array, { digest, compression }: ClientPorts): StoredData {
-  if (data.length >= COMPRESS_BYTES_MIN) {
+function contentOf(data: Uint8Array | null, ports: ClientPorts): Pick<Item, "stored" | "parts"> {
+  if (data === null) return { stored: null, parts: undefined };
+  if (data.length <= PART_BYTES_MAX) return { stored: storedOf(data, ports), parts: undefined };
+  const parts: StoredData[] = [];
+  for (let at = 0; at < data.length; at += PART_BYTES_MAX) {
+    parts.push(storedOf(data.subarray(at, at + PART_BYTES_MAX), ports));
+  }
+  const checksums = parts.map(({ checksum }) => checksum);
+  return { stored: streamedOf({ size: data.length, checksums }, ports), parts };
+}
+
+/** What stands for a value in parts. */
+function streamedOf({ size, checksums }: Stream, { digest }: ClientPorts): StoredData {
+  return manifestData({ size, partBytes: PART_BYTES_MAX, checksums }, digest);
+}
+
+/**
+ * Data as it travels: compressed when that makes it smaller; the checksum is over what travels. Of long data a piece is tried
+ * first: most of what is long (pictures, archives) is compressed already, and trying it all would cost more than sending it.
+ */
+export function storedOf(data: Uint8Array, { digest, compression }: ClientPorts): StoredData {
+  const probe = data.subarray(0, COMPRESS_PROBE_BYTES);
+  const isWorthIt = probe.length === data.length || compression.compress(1, probe).length < probe.length;
+  if (data.length >= COMPRESS_BYTES_MIN && isWorthIt) {
     const small = compression.compress(1, data);
     if (small.length < data.length) return { compression: 1, checksum: digest(small), data: small };
   }

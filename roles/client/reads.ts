@@ -17,6 +17,9 @@ import {
   RETRY_DELAY_MS_MIN,
 } from "../../core/limits.ts";
 import type { AnswerMessage, TransactionInfo, WireError } from "../../core/messages.ts";
+import { openPart } from "../../core/parts.ts";
+import type { Manifest } from "../../core/parts.ts";
+import type { StoredData } from "../../core/ports.ts";
 import type { LoadedRevision } from "./calls.ts";
 import type { Links } from "./links.ts";
 import type { PendingLoad } from "./pending_loads.ts";
@@ -28,6 +31,13 @@ import type { ClientContext, Site } from "./site.ts";
 export type ReadRequest =
   | { readonly name: "load"; readonly oid: Oid; readonly at: Tid }
   | { readonly name: "loadExact"; readonly oid: Oid; readonly tid: Tid }
+  | {
+    readonly name: "loadPart";
+    readonly oid: Oid;
+    readonly tid: Tid;
+    readonly seq: number;
+    readonly parts: Manifest;
+  }
   | { readonly name: "loadMany"; readonly oids: readonly Oid[]; readonly at: Tid }
   | { readonly name: "transactions"; readonly after: Tid; readonly upTo: Tid; readonly count: number };
 
@@ -45,6 +55,8 @@ interface Read {
   readonly loads: (PendingLoad | undefined)[];
   readonly tried: Set<NodeIndex>[];
   readonly loaded: (LoadedRevision | undefined)[];
+  /** The part that was asked for. */
+  part: Uint8Array | undefined;
   readonly transactions: TransactionInfo[];
   /** Transactions are complete up to here, over all storages. */
   upTo: Tid;
@@ -105,6 +117,7 @@ export class Reads {
       loads: [],
       tried: units.map(() => new Set()),
       loaded: units.map(() => undefined),
+      part: undefined,
       transactions: [],
       upTo: request.name === "transactions" ? request.upTo : ZERO_TID,
       open: units.length,
@@ -154,6 +167,9 @@ export class Reads {
           if (revision === null) this.#close(read, unit, undefined);
           else this.#take(read, context, unit, this.#site.open(revision));
         });
+        break;
+      case "loadPart":
+        this.#takePart(read, context, message.body);
         break;
       case "transactions": {
         // a partition that was asked for again elsewhere has two answers: the first one counts
@@ -234,7 +250,7 @@ export class Reads {
     oids.forEach((oid, unit) => {
       const hit = request.name === "loadExact"
         ? cache.lookupExact(oid, request.tid)
-        : request.name !== "transactions" && request.at <= view.lastTid
+        : "at" in request && request.at <= view.lastTid
         ? cache.lookup(oid, request.at)
         : undefined;
       if (hit) this.#close(read, unit, copyOf(hit));
@@ -263,6 +279,7 @@ export class Reads {
     switch (request.name) {
       case "load":
       case "loadExact":
+      case "loadPart":
         return [partitionOf(request.oid, partitions)];
       case "loadMany":
         return request.oids.map((oid) => partitionOf(oid, partitions));
@@ -334,6 +351,10 @@ export class Reads {
         return this.#site.ask(conn, "load", { oid: request.oid, at: request.at, version }, options);
       case "loadExact":
         return this.#site.ask(conn, "loadExact", { oid: request.oid, tid: request.tid, version }, options);
+      case "loadPart": {
+        const { oid, tid, seq } = request;
+        return this.#site.ask(conn, "loadPart", { oid, tid, seq, version }, options);
+      }
       case "loadMany": {
         const oids = context.units.map((unit) => request.oids[unit]!);
         return this.#site.ask(conn, "loadMany", { oids, at: request.at, version }, options);
@@ -367,15 +388,27 @@ export class Reads {
     if (revision) {
       const { cache, loads, view } = this.#site;
       const { revision: found, cacheable } = loads.end(read.loads[unit]!, revision);
-      if (cacheable && found.tid <= view.lastTid) cache.insert(read.oids[unit]!, copyOf(found));
+      const isCached = cacheable && found.tid <= view.lastTid && found.parts === undefined;
+      if (isCached) cache.insert(read.oids[unit]!, copyOf(found));
       return this.#close(read, unit, found);
     }
+    this.#isBad(read, node);
+  }
+
+  #takePart(read: Read, { node }: Context, body: Pick<StoredData, "compression" | "data">): void {
+    const { request } = read;
+    if (request.name !== "loadPart" || read.units[0] === undefined) return;
+    read.part = openPart(request.parts, request.seq, body, this.#site.ports);
+    if (read.part) this.#close(read, 0, undefined);
+    else this.#isBad(read, node);
+  }
+
+  /** What a storage sent isn't what was stored: another copy is asked. */
+  #isBad(read: Read, node: NodeIndex): void {
     this.#readers.failed(node);
-    read.problem = {
-      code: "badChecksum",
-      message: `Storage ${node} sent data that doesn't match its checksum`,
-    };
-    this.#site.log("error", read.problem.message);
+    const message = `Storage ${node} sent data that doesn't match its checksum`;
+    read.problem = { code: "badChecksum", message };
+    this.#site.log("error", message);
   }
 
   #close(read: Read, unit: number, revision: LoadedRevision | undefined): void {
@@ -398,7 +431,8 @@ export class Reads {
       const page = whole.slice(0, request.count);
       const upTo = page.length < whole.length ? page.at(-1)!.tid : read.upTo;
       this.#site.settle(read.call, { transactions: page, upTo });
-    } else this.#site.settle(read.call, request.name === "loadMany" ? loaded : loaded[0]);
+    } else if (request.name === "loadPart") this.#site.settle(read.call, read.part);
+    else this.#site.settle(read.call, request.name === "loadMany" ? loaded : loaded[0]);
     for (const follower of read.followers) {
       if (this.#reads.get(follower.call) !== follower) continue;
       if (request.name !== "load" || follower.request.name !== "load" || follower.request.at !== request.at) {

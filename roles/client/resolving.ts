@@ -8,6 +8,7 @@ import type { Oid, Tid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { Caller, CallOptions } from "./caller.ts";
 import type { Resolution, Write } from "./calls.ts";
+import { wholeOf } from "./values.ts";
 
 /** An object that two transactions have changed, starting from the same revision. */
 export interface ObjectConflict {
@@ -88,6 +89,7 @@ export class Resolving {
 
   async #load(oid: Oid, tid: Tid): Promise<Uint8Array | undefined> {
     if (tid === ZERO_TID) return undefined;
-    return (await this.#caller.call("loadExact", { oid, tid }, this.#options))?.data ?? undefined;
+    const found = await this.#caller.call("loadExact", { oid, tid }, this.#options);
+    return (await wholeOf(this.#caller, oid, found, this.#options))?.data;
   }
 }

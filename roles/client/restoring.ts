@@ -15,17 +15,9 @@ import {
 } from "../../core/limits.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { ObjectRecord, TransactionRecord, TransactionSource } from "../../core/records.ts";
-import type { CallOptions } from "./caller.ts";
-import type { CallName, Calls, LoadedRevision, Write } from "./calls.ts";
-
-/** What restoring needs of a client. */
-export interface Calling {
-  call<N extends CallName>(
-    name: N,
-    request: Calls[N]["request"],
-    options?: CallOptions,
-  ): Promise<Calls[N]["result"]>;
-}
+import type { Calling, CallOptions } from "./caller.ts";
+import type { LoadedRevision, Write } from "./calls.ts";
+import { filledOf } from "./values.ts";
 
 /** How a history is copied. Time and signal are those of each call. */
 export interface CopyOptions extends CallOptions {
@@ -121,7 +113,8 @@ export class Restoration {
   }
 
   async #dataOf(oid: Oid, from: Tid, options: CallOptions): Promise<Uint8Array | null> {
-    const found = await this.#client.call("loadExact", { oid, tid: from }, options);
+    const revision = await this.#client.call("loadExact", { oid, tid: from }, options);
+    const found = await filledOf(this.#client, oid, revision, options);
     if (found !== undefined) return found.data;
     const message = `Cannot restore object ${hexOf(oid)}: it repeats transaction ${
       hexOf(from)
@@ -228,7 +221,9 @@ async function recordsOf(
   for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
     const some = oids.slice(done, done + LOAD_MANY_MAX);
     const found = await client.call("loadMany", { oids: some, at: tid }, options);
-    some.forEach((oid, index) => records.push(recordOf(oid, tid, found[index])));
+    for (const [index, oid] of some.entries()) {
+      records.push(recordOf(oid, tid, await filledOf(client, oid, found[index], options)));
+    }
   }
   return records;
 }

@@ -6,6 +6,7 @@ import { ask } from "../../core/machine.ts";
 import type { Effect, Now } from "../../core/machine.ts";
 import type { AskName, Body, Revision, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
+import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Compression, Digest, Random } from "../../core/ports.ts";
 import type { View } from "../view.ts";
 import { Cache } from "./cache.ts";
@@ -146,6 +147,9 @@ export class Site {
     if (actual.length !== checksum.length || actual.some((byte, at) => byte !== checksum[at])) {
       return undefined;
     }
+    if (compression === COMPRESSION_PARTS) {
+      return { tid, next: until, data: null, link, parts: decodeManifest(data) };
+    }
     return {
       tid,
       next: until,
@@ -163,8 +167,9 @@ export class Site {
 }
 
 /** A revision with data of its own: what the cache keeps and what a program has must not share memory. */
-export function copyOf({ tid, next, data, link }: LoadedRevision): LoadedRevision {
-  return { tid, next, data: data === null ? null : new Uint8Array(data), link };
+export function copyOf({ tid, next, data, link, parts }: LoadedRevision): LoadedRevision {
+  const copy = { tid, next, data: data === null ? null : new Uint8Array(data), link };
+  return parts === undefined ? copy : { ...copy, parts };
 }
 
 /** An error from a peer, for a program. */

@@ -5,14 +5,19 @@ import { ZERO_TID } from "../../core/ids.ts";
 import {
   NOTE_BYTES_MAX,
   OBJECT_BYTES_MAX,
+  PART_BYTES_MAX,
+  REQUEST_TIMEOUT_MS,
   TRANSACTION_BYTES_MAX,
   TRANSACTION_OBJECTS_MAX,
+  VALUE_BYTES_MAX,
 } from "../../core/limits.ts";
 import { idOf } from "./caller.ts";
 import type { Caller, CallOptions } from "./caller.ts";
 import type { Commit, LoadedRevision, Write } from "./calls.ts";
 import { Resolving } from "./resolving.ts";
 import type { Resolver } from "./resolving.ts";
+import { inParts, streamOf, wholeOf } from "./values.ts";
+import type { ByteSource, StreamedValue, WholeRevision } from "./values.ts";
 
 /** What a transaction says about itself. */
 export interface TransactionNote {
@@ -21,7 +26,25 @@ export interface TransactionNote {
   readonly extension?: Uint8Array;
 }
 
-/** The database as it was at one tid; later commits don't change what it shows. */
+/**
+ * The database as it was at one tid; later commits don't change what it shows.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { connect } from "../../mod.ts";
+ *
+ * await using client = await connect({ memory: true });
+ * const oid = await client.newOid();
+ * const { tid } = await client.transact((tx) => tx.store(oid, Uint8Array.of(1)));
+ * const before = await client.snapshot();
+ * await client.transact((tx) => tx.store(oid, Uint8Array.of(2), { base: tid }));
+ *
+ * assert.deepEqual((await before.load(oid))?.data, Uint8Array.of(1));
+ * assert.deepEqual((await (await client.snapshot()).load(oid))?.data, Uint8Array.of(2));
+ * assert.deepEqual((await (await client.snapshot({ at: tid })).load(oid))?.data, Uint8Array.of(1));
+ * ```
+ */
 export class Snapshot {
   /** What it shows: everything with tid <= at. */
   readonly at: Tid;
@@ -41,34 +64,68 @@ export class Snapshot {
   async load(
     oid: Oid,
     options: CallOptions = {},
-  ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
-    return existing(await this.caller.call("load", { oid: idOf(oid), at: this.at }, options));
+  ): Promise<WholeRevision | undefined> {
+    const found = await this.caller.load({ oid: idOf(oid), at: this.at }, options);
+    return await wholeOf(this.caller, oid, found, options);
+  }
+
+  /**
+   * An object's value as a stream, whatever its size: a few parts of it are in memory at a time.
+   *
+   * @returns undefined when there is no such object here, or it is deleted
+   */
+  async loadStream(oid: Oid, options: CallOptions = {}): Promise<StreamedValue | undefined> {
+    const found = await this.caller.load({ oid: idOf(oid), at: this.at }, options);
+    return streamOf(this.caller, oid, found, options);
+  }
+
+  /** Brings objects into the cache, one message a storage: loading them then asks nobody. */
+  async prefetch(oids: readonly Oid[], options: CallOptions = {}): Promise<void> {
+    await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options);
   }
 
   /** Many objects, in the order of `oids`; one message a storage. */
   async loadMany(
     oids: readonly Oid[],
     options: CallOptions = {},
-  ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
-    return (await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options)).map(
-      existing,
-    );
+  ): Promise<(WholeRevision | undefined)[]> {
+    const found = await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options);
+    return await Promise.all(oids.map((oid, at) => wholeOf(this.caller, oid, found[at], options)));
   }
 }
 
-function existing(
-  revision: LoadedRevision | undefined,
-): LoadedRevision & { readonly data: Uint8Array } | undefined {
-  return revision?.data ? { ...revision, data: revision.data } : undefined;
-}
-
-/** Reads of one snapshot, and writes that are committed together or not at all. */
+/**
+ * Reads of one snapshot, and writes that are committed together or not at all.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { connect, ConflictError } from "../../mod.ts";
+ *
+ * await using client = await connect({ memory: true });
+ * const [from, to] = await client.newOids(2);
+ * const tx = await client.begin();
+ * tx.store(from!, Uint8Array.of(7));
+ * tx.store(to!, Uint8Array.of(3));
+ * await tx.commit();
+ *
+ * const [mine, theirs] = [await client.begin(), await client.begin()];
+ * for (const each of [mine, theirs]) {
+ *   await each.load(to!); // its revision is what the write starts from
+ *   each.store(to!, Uint8Array.of(9));
+ * }
+ * await theirs.commit();
+ * await assert.rejects(mine.commit(), ConflictError);
+ * ```
+ */
 export class Transaction extends Snapshot {
   #writes = new Map<Oid, Write>();
   #bytes = 0; // of their data
   #bases = new Map<Oid, Tid>();
   #checks = new Map<Oid, Tid>();
   #note: TransactionNote = {};
+  #streamed = new Set<Oid>();
+  #draft: number | undefined; // under which parts were sent
   #state: "open" | "committing" | "committed" | "aborted" = "open";
   #tid: Tid | undefined;
   readonly #resolve: Resolver | undefined;
@@ -104,32 +161,38 @@ export class Transaction extends Snapshot {
   override async load(
     oid: Oid,
     options: CallOptions = {},
-  ): Promise<LoadedRevision & { readonly data: Uint8Array } | undefined> {
+  ): Promise<WholeRevision | undefined> {
     const own = this.#writes.get(oid);
-    if (own) return own.data === null ? undefined : { tid: own.base, next: null, data: own.data, link: null };
-    const found = await this.caller.call("load", { oid: idOf(oid), at: this.at }, options);
+    if (own) return ownOf(own);
+    return await wholeOf(this.caller, oid, await this.#find(oid, options), options);
+  }
+
+  /** An object's value as a stream; what this transaction streams itself can't be read before it is committed. */
+  override async loadStream(oid: Oid, options: CallOptions = {}): Promise<StreamedValue | undefined> {
+    const own = this.#writes.get(oid);
+    const found = own ? ownOf(own) : await this.#find(oid, options);
+    return streamOf(this.caller, oid, found, options);
+  }
+
+  async #find(oid: Oid, options: CallOptions): Promise<LoadedRevision | undefined> {
+    const found = await this.caller.load({ oid: idOf(oid), at: this.at }, options);
     this.#bases.set(oid, found?.tid ?? ZERO_TID);
-    return existing(found);
+    return found;
   }
 
   /** Many objects, as `load` gives them. */
   override async loadMany(
     oids: readonly Oid[],
     options: CallOptions = {},
-  ): Promise<(LoadedRevision & { readonly data: Uint8Array } | undefined)[]> {
+  ): Promise<(WholeRevision | undefined)[]> {
     const rest = oids.filter((oid) => !this.#writes.has(oid));
     const found = await this.caller.call("loadMany", { oids: rest.map(idOf), at: this.at }, options);
     const byOid = new Map(rest.map((oid, at) => [oid, found[at]]));
     for (const oid of rest) this.#bases.set(oid, byOid.get(oid)?.tid ?? ZERO_TID);
-    return oids.map((oid) => {
+    return await Promise.all(oids.map((oid) => {
       const own = this.#writes.get(oid);
-      if (own) {
-        return own.data === null
-          ? undefined
-          : { tid: own.base, next: null, data: own.data, link: null };
-      }
-      return existing(byOid.get(oid));
-    });
+      return own ? ownOf(own) : wholeOf(this.caller, oid, byOid.get(oid), options);
+    }));
   }
 
   /**
@@ -145,10 +208,75 @@ export class Transaction extends Snapshot {
     }
     if (data.length > OBJECT_BYTES_MAX) {
       throw new RangeError(
-        `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}`,
+        `Cannot store object ${oid}: ${data.length} bytes are more than ${OBJECT_BYTES_MAX}; use storeStream()`,
       );
     }
     this.#write(oid, new Uint8Array(data), options.base); // a copy (slice() of a node Buffer is none): its owner may use it again
+  }
+
+  /**
+   * Writes an object of any size from a stream. Its parts go to the storages as they come, a few of them are in memory
+   * at a time; nobody sees them before `commit`. What is read from the source is gone: should the connection to a
+   * storage be lost before the commit, it fails with an `AbortedError`, and is to be run again from the beginning.
+   *
+   * @param options.base as for `store`
+   * @throws RangeError when the value is too large, the transaction is over, or the object has a stream already
+   * @throws AbortedError, UnreachableError: nothing is stored; begin again. What the source throws aborts the transaction
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { connect } from "../../mod.ts";
+   *
+   * await using client = await connect({ memory: true });
+   * const oid = await client.newOid();
+   * await client.transact(async (tx) => {
+   *   const pieces = Array.from({ length: 100 }, () => new Uint8Array(65_536));
+   *   await tx.storeStream(oid, pieces);
+   * });
+   * const value = await (await client.snapshot()).loadStream(oid);
+   * assert.equal(value?.size, 6_553_600);
+   * await value.body.cancel();
+   * ```
+   */
+  async storeStream(
+    oid: Oid,
+    source: ByteSource,
+    options: CallOptions & { readonly base?: Tid } = {},
+  ): Promise<void> {
+    this.#mustBeOpen("store");
+    idOf(oid);
+    if (this.#streamed.has(oid)) throw new RangeError(`Cannot store object ${oid}: it has a stream already`);
+    this.#streamed.add(oid);
+    const parts = inParts(source);
+    let size = 0;
+    try {
+      let last: Uint8Array | undefined;
+      for await (const part of parts) {
+        if (last) await this.#part(oid, last, options);
+        size += part.length;
+        if (size > VALUE_BYTES_MAX) {
+          throw new RangeError(
+            `Cannot store object ${oid}: its value has more than ${VALUE_BYTES_MAX} bytes`,
+          );
+        }
+        last = part;
+      }
+      if (size <= PART_BYTES_MAX) return this.#write(oid, last?.slice() ?? new Uint8Array(), options.base);
+      await this.#part(oid, last!, options);
+    } catch (error) {
+      this.abort(); // a part of it would be no value
+      throw error;
+    }
+    this.#write(oid, null, options.base);
+    this.#writes.set(oid, { ...this.#writes.get(oid)!, streamed: true });
+  }
+
+  async #part(oid: Oid, data: Uint8Array, options: CallOptions): Promise<void> {
+    this.#mustBeOpen("store");
+    this.#draft ??= this.caller.draft();
+    const { withinMs = REQUEST_TIMEOUT_MS, signal } = options;
+    const request = { draft: this.#draft, oid, data, ageMs: this.ageMs };
+    await this.caller.call("part", request, { withinMs, ...(signal ? { signal } : {}) });
   }
 
   /** Deletes an object: later snapshots don't have it, earlier ones do. */
@@ -169,9 +297,12 @@ export class Transaction extends Snapshot {
   }
 
   /**
-   * Commits all writes, durably on every copy.
+   * Commits all writes, durably on every copy. When its signal fires or its time is over, it is given up, and nothing is
+   * stored, as long as `finish` hasn't been sent to the primary; from there on it can't be taken back, and what became
+   * of it is waited for, ten seconds at most.
    *
    * @returns the transaction's tid
+   * @throws what its signal gives as its reason: nothing is stored
    * @throws ConflictError when others changed what was written or checked, and no resolver made one of both: begin again
    * @throws LockTimeoutError, AbortedError, UnreachableError: nothing is stored; begin again
    * @throws OutcomePendingError only when everything that knows the outcome is away
@@ -186,6 +317,7 @@ export class Transaction extends Snapshot {
       extension: bytesOf("extension", this.#note.extension),
       status: " ",
       ...(this.ageMs === undefined ? {} : { ageMs: this.ageMs }),
+      ...(this.#draft === undefined ? {} : { draft: this.#draft }),
       resolves: this.#resolve !== undefined,
     };
     this.#state = "committing";
@@ -204,7 +336,9 @@ export class Transaction extends Snapshot {
 
   /** Gives all writes up. */
   abort(): void {
-    if (this.#state === "open") this.#state = "aborted";
+    if (this.#state !== "open") return;
+    this.#state = "aborted";
+    if (this.#draft !== undefined) this.caller.discard(this.#draft);
   }
 
   /** Aborts, unless it was committed. */
@@ -244,6 +378,14 @@ export class Transaction extends Snapshot {
     const message = `Cannot ${what}: the transaction is ${this.#state}; begin another`;
     throw this.#state === "aborted" ? new AbortedError(message) : new RangeError(message);
   }
+}
+
+/** What a transaction wrote itself. */
+function ownOf({ oid, base, data, streamed }: Write): WholeRevision | undefined {
+  if (streamed) {
+    throw new RangeError(`Cannot load object ${oid}: its new value is a stream, to be read once committed`);
+  }
+  return data === null ? undefined : { tid: base, next: null, data: new Uint8Array(data), link: null };
 }
 
 function bytesOf(name: string, value: string | Uint8Array | undefined): Uint8Array {

@@ -1,6 +1,6 @@
 /**
  * What a commit sends to storages: `store` and `check` of each object to every cell of its partition, `vote` behind
- * them. A storage gets a window's worth at once, the rest as it answers, so that a large transaction fills no queues and
+ * them; the parts of a large value go before its `store`, or, when its program streams it, as they come. A storage gets a window's worth at once, the rest as it answers, so that a large transaction fills no queues and
  * others get through beside it; the vote follows its last store and waits at the storage for all of them.
  */
 import { evidenceDigest } from "../../core/evidence.ts";
@@ -8,6 +8,8 @@ import type { Conn, NodeIndex, Oid } from "../../core/ids.ts";
 import { OUTCOME_WAIT_MS, STORE_WINDOW_BYTES, STORE_WINDOW_OBJECTS } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Body, WireError } from "../../core/messages.ts";
+import { isReadable } from "../../core/partition_table.ts";
+import type { StoredData } from "../../core/ports.ts";
 import type { Links } from "./links.ts";
 import type { Item, Running, Voter } from "./plan.ts";
 import type { Site } from "./site.ts";
@@ -48,52 +50,103 @@ export class Votes {
     }
     for (const [node, oids] of plan) {
       if (running.voters.has(node) || nodes.get(node)?.state !== "running") continue;
-      const voter: Voter = {
-        node,
-        oids,
-        round: 0,
-        ballot: 0,
-        state: "voting",
-        unsent: [],
-        unanswered: 0,
-        isVoteSent: false,
-        evidence: undefined,
-        failedSession: 0,
-        lacks: 0,
-        losses: 0,
-        problem: undefined,
-      };
-      running.voters.set(node, voter);
-      this.send(running, voter);
+      this.send(running, this.#join(running, node, oids));
     }
+  }
+
+  /** Goes on with the nodes that have parts of its values, now that it is known what else they must have. */
+  spreadDraft(running: Running): void {
+    const { table } = this.#site.view;
+    const hasParts = new Map(running.voters);
+    running.voters.clear();
+    for (const [node, voter] of hasParts) {
+      const oids = [...running.items.values()].flatMap(({ oid, partition }) =>
+        table!.cell(partition, node) ? [oid] : []
+      );
+      if (oids.length === 0 && !table!.cell(running.home, node)) continue;
+      running.voters.set(node, voter);
+      voter.oids = oids;
+      if (voter.state === "failed") continue;
+      voter.unsent = oids.toReversed();
+      this.#go(running, voter);
+    }
+    this.spread(running);
+  }
+
+  /** Sends the next part of a value to every cell of its partition. Gives false when none of them is there. */
+  spreadPart(running: Running, oid: Oid, seq: number, part: StoredData): boolean {
+    const { table, nodes } = this.#site.view;
+    let isThere = false;
+    for (const cell of table!.cells(table!.partitionOf(oid))) {
+      const { node } = cell;
+      const known = running.voters.get(node);
+      if (!known && (seq > 0 || nodes.get(node)?.state !== "running")) continue;
+      const voter = known ?? this.#join(running, node, []);
+      if (voter.state === "failed") continue;
+      isThere ||= isReadable(cell);
+      running.sent.add(node);
+      const { round } = voter;
+      const { untilMs } = running; // of the call that gives this part
+      voter.unanswered += bytesOf(part);
+      this.#links.with(node, (conn, error) => {
+        if (running.voters.get(node) !== voter || voter.round !== round) return;
+        if (conn !== undefined) return this.#part(running, voter, conn, { oid, seq, part, untilMs });
+        this.#unreachable(running, voter, error ?? { code: "lost", message: "Lost the storage" });
+      });
+    }
+    return isThere;
+  }
+
+  #join(running: Running, node: NodeIndex, oids: readonly Oid[]): Voter {
+    const voter: Voter = {
+      node,
+      oids,
+      round: ++this.#rounds,
+      ballot: 0,
+      state: "voting",
+      unsent: [],
+      nextPart: 0,
+      unanswered: 0,
+      isVoteSent: false,
+      evidence: undefined,
+      failedSession: 0,
+      lacks: 0,
+      losses: 0,
+      problem: undefined,
+    };
+    running.voters.set(node, voter);
+    return voter;
   }
 
   /** Sends all of it, from the beginning. */
   send(running: Running, voter: Voter): void {
     voter.round = ++this.#rounds;
     voter.unsent = voter.oids.toReversed();
+    voter.nextPart = 0;
     voter.unanswered = 0;
     this.#go(running, voter);
   }
 
   /** Sends some objects once more, as they are now, and asks for the vote again. */
   sendAgain(running: Running, voter: Voter, oids: readonly Oid[]): void {
-    voter.unsent = [...new Set([...voter.unsent, ...oids])];
+    const top = voter.unsent.at(-1);
+    voter.unsent = [...new Set([...oids, ...voter.unsent])];
+    if (voter.unsent.at(-1) !== top) voter.nextPart = 0;
     this.#go(running, voter);
   }
 
-  /** Gives the lock of an object to an older transaction, and asks for the vote again. */
-  relock(running: Running, voter: Voter, oid: Oid): void {
-    const conn = this.#links.conn(voter.node);
-    if (conn === undefined) return; // a lost connection is told, and all of it is sent again
+  /** Gives the lock of an object at a storage to an older transaction, and asks for its vote again, if it has one to give. */
+  relock(running: Running, conn: Conn, oid: Oid): void {
     this.#site.emit(tell(conn, "relock", { ttid: running.ttid, oid }));
-    this.#go(running, voter);
+    const voter = [...running.voters.values()].find(({ node }) => this.#links.conn(node) === conn);
+    if (voter && voter.state !== "failed") this.#go(running, voter);
   }
 
   /** A store has its answer, or won't have one: the next may go. */
   answered(running: Running, voter: Voter, bytes: number): void {
     voter.unanswered -= bytes;
-    if (!voter.isVoteSent && voter.state === "voting") this.#go(running, voter);
+    const isSending = !voter.isVoteSent && voter.state === "voting" && running.step !== "filling";
+    if (isSending) this.#go(running, voter);
   }
 
   #go(running: Running, voter: Voter): void {
@@ -114,6 +167,15 @@ export class Votes {
   /** As much as the window takes; the vote when nothing is left. */
   #pump(running: Running, voter: Voter, conn: Conn): void {
     while (voter.unsent.length > 0 && voter.unanswered < STORE_WINDOW_BYTES) {
+      const { oid, parts } = running.items.get(voter.unsent.at(-1)!)!;
+      const seq = voter.nextPart++;
+      const part = parts?.[seq];
+      if (part) {
+        voter.unanswered += bytesOf(part);
+        this.#part(running, voter, conn, { oid, seq, part, untilMs: running.untilMs });
+        continue;
+      }
+      voter.nextPart = 0;
       this.#store(running, voter, conn, running.items.get(voter.unsent.pop()!)!);
     }
     if (voter.unsent.length > 0) return;
@@ -121,12 +183,31 @@ export class Votes {
     this.#vote(running, voter, conn);
   }
 
+  #part(
+    running: Running,
+    voter: Voter,
+    conn: Conn,
+    { oid, seq, part, untilMs }: {
+      readonly oid: Oid;
+      readonly seq: number;
+      readonly part: StoredData;
+      readonly untilMs: number;
+    },
+  ): void {
+    const { ttid, ageMs, id: call } = running;
+    const { node, round } = voter;
+    const { version } = this.#site.view.table!;
+    const context = { of: "store", call, node, round, oid, bytes: bytesOf(part) } as const;
+    const body = { ttid, version, ageMs, oid, seq, ...part };
+    this.#site.ask(conn, "part", body, { context, withinMs: this.#patienceOf(untilMs) });
+  }
+
   #store(running: Running, voter: Voter, conn: Conn, item: Item): void {
-    const { ttid, ageMs, call, untilMs, commit } = running;
+    const { ttid, ageMs, id: call, untilMs, commit } = running;
     const { node, round } = voter;
     const { oid, base, mode, stored, link } = item;
     const { version } = this.#site.view.table!;
-    const bytes = REQUEST_BYTES + (stored?.data.length ?? 0);
+    const bytes = bytesOf(stored);
     voter.unanswered += bytes;
     const context = { of: "store", call, node, round, oid, bytes } as const;
     const options = { context, withinMs: this.#patienceOf(untilMs) };
@@ -138,7 +219,7 @@ export class Votes {
   }
 
   #vote(running: Running, { node, ballot, oids }: Voter, conn: Conn): void {
-    const { ttid, home, call, commit, untilMs, items } = running;
+    const { ttid, home, id: call, commit, untilMs, items } = running;
     const { table } = this.#site.view;
     const { status, user, description, extension, writes } = commit;
     const note = table!.cell(home, node)
@@ -154,4 +235,9 @@ export class Votes {
   #patienceOf(untilMs: number): number {
     return Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
   }
+}
+
+/** What a request with this data weighs in a window. */
+function bytesOf(stored: StoredData | null): number {
+  return REQUEST_BYTES + (stored?.data.length ?? 0);
 }

@@ -3,11 +3,19 @@
  * made with is ours, whether the object belongs here and its data is whole (T56). A request of a newer table waits.
  */
 import { Deadlines } from "../../core/deadlines.ts";
+import { MalformedError } from "../../core/errors.ts";
 import { partitionOf, sessionOf } from "../../core/ids.ts";
-import type { Conn, Ttid } from "../../core/ids.ts";
-import { NOTE_BYTES_MAX, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../../core/limits.ts";
+import type { Conn, Oid, Ttid } from "../../core/ids.ts";
+import {
+  NOTE_BYTES_MAX,
+  OBJECT_BYTES_MAX,
+  PART_BYTES_MAX,
+  PARTS_MAX,
+  RESERVE_BYTES,
+} from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
 import type { AskMessage, Body, Note, WireError } from "../../core/messages.ts";
+import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Clients } from "./clients.ts";
 import type { ReadMessage, Reads } from "./reads.ts";
 import type { Asker, Site } from "./site.ts";
@@ -15,7 +23,7 @@ import { sameBytes } from "./transactions.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** Requests of clients. */
-export type ClientMessage = Extract<AskMessage, { name: "store" | "check" | "vote" }> | ReadMessage;
+export type ClientMessage = Extract<AskMessage, { name: "part" | "store" | "check" | "vote" }> | ReadMessage;
 
 /** A request, with how long it may wait. */
 export interface ClientRequest {
@@ -27,6 +35,18 @@ export interface ClientRequest {
 function isLong(note: Note | null): boolean {
   return note !== null
     && [note.user, note.description, note.extension].some(({ length }) => length > NOTE_BYTES_MAX);
+}
+
+/** What no part may be, if it is that. */
+function oddPart({ oid, seq, compression, data }: Body<"part">): WireError | undefined {
+  const why = seq >= PARTS_MAX
+    ? `a value has at most ${PARTS_MAX}`
+    : data.length > PART_BYTES_MAX
+    ? `${data.length} bytes are more than ${PART_BYTES_MAX}`
+    : undefined;
+  if (why) return { code: "tooLarge", message: `Cannot take part ${seq} of object ${oid}: ${why}` };
+  if (compression !== COMPRESSION_PARTS) return undefined;
+  return { code: "malformed", message: `Cannot take part ${seq} of object ${oid}: it is a manifest itself` };
 }
 
 /** Judges requests. */
@@ -70,6 +90,8 @@ export class Intake {
       return;
     }
     switch (message.name) {
+      case "part":
+        return this.#part(asker, message.body, now);
       case "store":
       case "check":
         return this.#store(request, message, now);
@@ -150,19 +172,16 @@ export class Intake {
     if (!this.owns(asker.conn, ttid)) return this.#disown(asker, ttid);
     const error = message.name === "store" ? this.#wrongData(message.body) : undefined;
     if (error) return this.#site.refuse(asker, error);
-    const { partitions, version } = this.#site.table!;
-    const partition = partitionOf(oid, partitions);
-    if (!this.#site.cell(partition)) {
-      const text =
-        `Cannot store object ${oid}: this storage has no cell of partition ${partition} in table version ${version}`;
-      return this.#site.refuse(asker, { code: "notAssigned", message: text });
-    }
+    if (!this.#isAssigned(asker, oid)) return;
     const common = { asker, ttid, ageMs, oid, base, untilMs };
     if (message.name === "check") {
       const nothing = { content: { stored: null, link: null }, checksum: null, restore: false };
       return this.#transactions.store({ ...common, ...nothing, mode: "check" }, now);
     }
     const { compression, checksum, data, link, restore } = message.body;
+    if (data !== null && compression === COMPRESSION_PARTS && !this.#hasParts(asker, message.body, data)) {
+      return;
+    }
     this.#site.freeBytes -= data?.length ?? 0; // until the disk is looked at again
     const stored = data === null ? null : { compression, checksum, data };
     const content = { stored, link };
@@ -170,8 +189,48 @@ export class Intake {
     this.#transactions.store({ ...common, mode: "store", content, checksum: kept, restore }, now);
   }
 
+  #part(asker: Asker, body: Body<"part">, now: Now): void {
+    const { ttid, ageMs, oid, seq, compression, checksum, data } = body;
+    if (!this.owns(asker.conn, ttid)) return this.#disown(asker, ttid);
+    const error = oddPart(body) ?? this.#wrongData(body);
+    if (error) return this.#site.refuse(asker, error);
+    if (!this.#isAssigned(asker, oid)) return;
+    this.#site.freeBytes -= data.length;
+    const stored = { compression, checksum, data };
+    this.#transactions.part({ asker, ttid, ageMs, oid, seq, stored }, now);
+  }
+
+  #isAssigned(asker: Asker, oid: Oid): boolean {
+    const { partitions, version } = this.#site.table!;
+    const partition = partitionOf(oid, partitions);
+    if (this.#site.cell(partition)) return true;
+    const message =
+      `Cannot store object ${oid}: this storage has no cell of partition ${partition} in table version ${version}`;
+    this.#site.refuse(asker, { code: "notAssigned", message });
+    return false;
+  }
+
+  /** Whether the parts that a manifest speaks of are here. */
+  #hasParts(asker: Asker, { ttid, oid }: Body<"store">, manifest: Uint8Array): boolean {
+    let checksums: readonly Uint8Array[];
+    try {
+      checksums = decodeManifest(manifest).checksums;
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      const message = `Cannot store object ${oid}: ${error.message}`;
+      this.#site.refuse(asker, { code: "malformed", message });
+      return false;
+    }
+    if (this.#transactions.hasParts(ttid, oid, checksums)) return true;
+    const message = `Cannot store object ${oid}: the parts of its value aren't here, or others`;
+    this.#site.refuse(asker, { code: "lacks", message, detail: { held: [] } });
+    return false;
+  }
+
   /** What is wrong with the data itself, if anything. */
-  #wrongData({ oid, data, checksum }: Body<"store">): WireError | undefined {
+  #wrongData(
+    { oid, data, checksum }: Pick<Body<"store">, "oid" | "data" | "checksum">,
+  ): WireError | undefined {
     if (this.#site.low || this.#site.freeBytes - (data?.length ?? 0) < RESERVE_BYTES) {
       const message =
         `Cannot store object ${oid}: ${this.#site.freeBytes} bytes are free, ${RESERVE_BYTES} are kept in reserve`;

@@ -16,7 +16,7 @@ import type { Transactions } from "./transactions.ts";
 /** Requests of readers. */
 export type ReadMessage = Extract<
   AskMessage,
-  { name: "load" | "loadMany" | "loadExact" | "transactions" | "digest" }
+  { name: "load" | "loadMany" | "loadExact" | "loadPart" | "transactions" | "digest" }
 >;
 
 const NO_BYTES = new Uint8Array();
@@ -74,6 +74,11 @@ export class Reads {
       case "loadExact":
         invariant(context.for === "loadExact", "an answer belongs to its read");
         return this.#loaded(asker, context, result);
+      case "loadPart": {
+        invariant(context.for === "loadPart", "an answer belongs to its read");
+        if (result.part === null) return this.#nothing(asker, context.oid, result.known);
+        return this.#site.emit(answer(asker, "loadPart", result.part));
+      }
       case "loadMany": {
         invariant(context.for === "loadMany", "an answer belongs to its read");
         const objects = result.objects.map(({ oid, known, revision }) => ({
@@ -99,6 +104,7 @@ export class Reads {
     switch (message.name) {
       case "load":
       case "loadExact":
+      case "loadPart":
         return [of(message.body.oid)];
       case "loadMany":
         return [...new Set(message.body.oids.map(of))];
@@ -118,6 +124,7 @@ export class Reads {
       case "load":
         return locked(message.body.oid, message.body.at);
       case "loadExact":
+      case "loadPart":
         return this.#transactions.readLock(message.body.oid) === message.body.tid;
       case "loadMany":
         return message.body.oids.some((oid) => locked(oid, message.body.at));
@@ -146,6 +153,14 @@ export class Reads {
           do: "read",
           query: { read: "loadExact", oid, tid },
           context: { for: "loadExact", asker, oid },
+        });
+      }
+      case "loadPart": {
+        const { oid, tid, seq } = message.body;
+        return this.#site.emit({
+          do: "read",
+          query: { read: "loadPart", oid, tid, seq },
+          context: { for: "loadPart", asker, oid },
         });
       }
       case "loadMany": {
@@ -180,16 +195,13 @@ export class Reads {
     if (result.revision !== null) {
       return this.#site.emit(answer(asker, context.for, { revision: this.#wire(result.revision, oid) }));
     }
-    if (result.known) {
-      return this.#site.refuse(asker, {
-        code: "noSuchRevision",
-        message: `Cannot load object ${oid}: it has no revision there`,
-      });
-    }
-    this.#site.refuse(asker, {
-      code: "oidUnknown",
-      message: `Cannot load object ${oid}: no object has this id`,
-    });
+    this.#nothing(asker, oid, result.known);
+  }
+
+  #nothing(asker: Asker, oid: Oid, known: boolean): void {
+    const why = known ? "it has no revision there" : "no object has this id";
+    const code = known ? "noSuchRevision" : "oidUnknown";
+    this.#site.refuse(asker, { code, message: `Cannot load object ${oid}: ${why}` });
   }
 
   /** A revision as it travels; a lock that stands above it ends it. */

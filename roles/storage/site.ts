@@ -20,6 +20,7 @@ export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { 
 export type StorageRead =
   | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
   | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid }
+  | { readonly for: "loadPart"; readonly asker: Asker; readonly oid: Oid }
   | { readonly for: "loadMany" | "digest" | "fate"; readonly asker: Asker }
   | { readonly for: "transactions"; readonly asker: Asker; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }

@@ -3,7 +3,7 @@
  * has seen (made durable before it answers), whose table isn't older than its own.
  *
  * Messages: from the primary `fence start lock unlock abort fate sessionOpened sessionEnded table tableChange
- * shutdown`; from clients `store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
+ * shutdown`; from clients `part store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
  * to the primary `settle` (a transaction is here for too long), `space`, `askTable`. Invariants: what is acknowledged is saved before; a lock is
  * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
@@ -167,10 +167,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #asked(asker: Asker, message: AskMessage, withinMs: number): void {
     if (asker.conn === this.#seeker.conn) return this.#primaryAsked(asker, message);
     switch (message.name) {
+      case "part":
       case "store":
       case "check":
       case "vote":
       case "load":
+      case "loadPart":
       case "loadMany":
       case "loadExact":
       case "transactions":

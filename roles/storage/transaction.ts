@@ -35,6 +35,16 @@ export type StoreRequest = Claim & {
   readonly content: NonNullable<Claim["content"]>;
 };
 
+/** A part of a value. */
+export interface PartRequest {
+  readonly asker: Asker;
+  readonly ttid: Ttid;
+  readonly ageMs: number;
+  readonly oid: Oid;
+  readonly seq: number;
+  readonly stored: StoredData;
+}
+
 /** One object of a transaction. */
 export interface Held {
   state: "waiting" | "checking" | "held" | "refused";
@@ -57,6 +67,8 @@ export interface Transaction {
   /** The client's connection; undefined for one that an earlier process held, or whose connection is lost. */
   conn: Conn | undefined;
   readonly objects: Map<Oid, Held>;
+  /** Checksums of the parts of large values that came before the `store` of their manifest, in order. */
+  readonly parts: Map<Oid, Uint8Array[]>;
   /** Objects that are waiting or checking. */
   readonly open: Set<Oid>;
   /** Objects that its client was asked to relock: once each. */
@@ -75,6 +87,7 @@ export function newTransaction(ttid: Ttid, ageMs: number, conn: Conn | undefined
     ageMs,
     conn,
     objects: new Map(),
+    parts: new Map(),
     open: new Set(),
     asked: new Set(),
     home: undefined,

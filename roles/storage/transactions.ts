@@ -1,5 +1,5 @@
 /**
- * What a storage does for a commit: `store check vote relock lock unlock abort`, and who holds which lock.
+ * What a storage does for a commit: `part store check vote relock lock unlock abort`, and who holds which lock.
  *
  * A transaction is open, then voted (durable: from here only the primary, the end of its session or its own relock
  * undoes the vote), then locked (its tid is known), then final. Its locks go at the `saved` of its end.
@@ -22,7 +22,7 @@ import type { HeldTransaction } from "../../core/ports.ts";
 import { isOlder, Locks } from "./locks.ts";
 import type { Asker, Site } from "./site.ts";
 import { evidenceOf, heldObjectsOf, newTransaction, reportOf, restoredTransaction } from "./transaction.ts";
-import type { Claim, Held, StoreRequest, Transaction } from "./transaction.ts";
+import type { Claim, Held, PartRequest, StoreRequest, Transaction } from "./transaction.ts";
 
 /** The transactions of a storage that aren't final. */
 export class Transactions {
@@ -79,15 +79,35 @@ export class Transactions {
     return reportOf(this.#all.values());
   }
 
+  /** Takes a part of a value: no lock, and no promise. Whoever sends parts doesn't hang. */
+  part(request: PartRequest, now: Now): void {
+    const transaction = this.#open(request, now);
+    if (this.#isLocked(transaction, request.asker)) return;
+    const { asker, ttid, oid, seq, stored } = request;
+    const { parts } = transaction;
+    if (seq === 0) parts.set(oid, []);
+    const checksums = parts.get(oid);
+    if (checksums?.length !== seq) {
+      const message = `Cannot take part ${seq} of object ${oid}: ${checksums?.length ?? 0} are here`;
+      return this.#site.refuse(asker, { code: "lacks", message, detail: { held: [] } });
+    }
+    checksums.push(stored.checksum);
+    if (transaction.voted) this.#unvote(transaction);
+    this.#ages.set(ttid, now.monoMs + this.#site.transactionTimeoutMs);
+    this.#site.save({ op: "part", ttid, oid, seq, stored }, { durable: false });
+    this.#site.emit(answer(asker, "part", {}));
+  }
+
+  /** Whether a transaction's parts of a value are these, in this order. */
+  hasParts(ttid: Ttid, oid: Oid, checksums: readonly Uint8Array[]): boolean {
+    const parts = this.#all.get(ttid)?.parts.get(oid) ?? [];
+    return parts.length === checksums.length && parts.every((part, seq) => sameBytes(part, checksums[seq]!));
+  }
+
   /** Takes one object of a transaction. */
   store(request: StoreRequest, now: Now): void {
     const transaction = this.#open(request, now);
-    if (transaction.tid !== undefined) {
-      return this.#site.refuse(request.asker, {
-        code: "denied",
-        message: `Cannot store: transaction ${request.ttid} commits`,
-      });
-    }
+    if (this.#isLocked(transaction, request.asker)) return;
     if (transaction.voted) this.#unvote(transaction);
     const before = transaction.objects.get(request.oid);
     if (before?.claim) this.#cancel(before.claim, "a later store of the same object replaces it");
@@ -105,7 +125,12 @@ export class Transactions {
     if (transaction.voted) this.#unvote(transaction);
     transaction.asked.delete(oid);
     const { base, mode, checksum, claim } = held;
-    const kept = { asker: undefined, content: undefined, restore: false, untilMs: lockDeadline(now, LOCK_WAIT_MS) };
+    const kept = {
+      asker: undefined,
+      content: undefined,
+      restore: false,
+      untilMs: lockDeadline(now, LOCK_WAIT_MS),
+    };
     const again = claim ?? { ttid, ageMs: transaction.ageMs, oid, base, mode, checksum, ...kept };
     held.state = "waiting";
     held.claim = again;
@@ -207,14 +232,14 @@ export class Transactions {
   forget(partition: Partition): void {
     for (const transaction of [...this.#all.values()]) {
       if (transaction.tid !== undefined) continue;
-      const oids = [...transaction.objects].filter(([, held]) => held.partition === partition).map(([oid]) =>
-        oid
-      );
+      const all = new Set([...transaction.objects.keys(), ...transaction.parts.keys()]);
+      const oids = [...all].filter((oid) => this.#site.table!.partitionOf(oid) === partition);
       if (oids.length === 0 && transaction.home !== partition) continue;
       if (transaction.home === partition && transaction.noted) this.#forgetNote(transaction);
       for (const oid of oids) {
-        const held = transaction.objects.get(oid)!;
-        if (held.claim) this.#cancel(held.claim, "its copy here was outdated", "notAssigned");
+        const claim = transaction.objects.get(oid)?.claim;
+        if (claim) this.#cancel(claim, "its copy here was outdated", "notAssigned");
+        transaction.parts.delete(oid);
         transaction.objects.delete(oid);
         transaction.open.delete(oid);
         this.#site.save({ op: "unstore", ttid: transaction.ttid, oid }, { durable: false });
@@ -284,7 +309,13 @@ export class Transactions {
     this.#all.set(one.ttid, transaction);
   }
 
-  #open({ ttid, ageMs, asker }: StoreRequest, now: Now): Transaction {
+  #isLocked({ tid, ttid }: Transaction, asker: Asker): boolean {
+    if (tid === undefined) return false;
+    this.#site.refuse(asker, { code: "denied", message: `Cannot store: transaction ${ttid} commits` });
+    return true;
+  }
+
+  #open({ ttid, ageMs, asker }: Pick<StoreRequest, "ttid" | "ageMs" | "asker">, now: Now): Transaction {
     const transaction = this.#all.get(ttid) ?? this.#begin(ttid, ageMs, asker.conn, now);
     transaction.ageMs = ageMs;
     if (transaction.conn === asker.conn) return transaction;

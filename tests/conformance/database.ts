@@ -18,6 +18,7 @@ import {
   vote,
 } from "./database_kit.ts";
 import { testDatabaseMistakes } from "./database_mistakes.ts";
+import { testDatabaseParts } from "./database_parts.ts";
 import { testDatabaseQueries } from "./database_queries.ts";
 import { testDatabaseRestart } from "./database_restart.ts";
 
@@ -32,6 +33,7 @@ export function testDatabase(name: string, make: MakeDatabase): void {
   testLinks(name, make);
   testEnds(name, make);
   testDatabaseMistakes(name, make);
+  testDatabaseParts(name, make);
   testDatabaseQueries(name, make);
   testDatabaseRestart(name, make);
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { MAX_TID, partitionOf, toOid, toTid, toTtid } from "../../core/ids.ts";
 import type { Note } from "../../core/messages.ts";
+import { type Manifest, manifestData } from "../../core/parts.ts";
 import type {
   Database,
   DatabaseAnswers,
@@ -99,6 +100,30 @@ export function store(ttid: Ttid, oid: Oid, text: string | null, more: Partial<S
   };
 }
 
+/** One part of a value. */
+export function part(ttid: Ttid, oid: Oid, seq: number, text: string, compression = 0): DatabaseWrite {
+  return { op: "part", ttid, oid, seq, stored: dataOf(text, compression) };
+}
+
+/** The manifest of a value in parts of these texts. */
+export function manifestOf(texts: readonly string[]): StoredData {
+  const partBytes = Math.max(...texts.map((text) => bytesOf(text).length));
+  const size = partBytes * (texts.length - 1) + bytesOf(texts.at(-1)!).length;
+  const manifest: Manifest = { size, partBytes, checksums: texts.map((text) => dataOf(text).checksum) };
+  return manifestData(manifest, sha256);
+}
+
+/** All writes of a value in parts: the parts, then the store of their manifest. */
+export function storeParts(
+  ttid: Ttid,
+  oid: Oid,
+  texts: readonly string[],
+  more: Partial<StoreWrite> = {},
+): DatabaseWrite[] {
+  const parts = texts.map((text, seq) => part(ttid, oid, seq, text));
+  return [...parts, store(ttid, oid, null, { stored: manifestOf(texts), ...more })];
+}
+
 /** A vote of a node with a home cell, or, with note null, of one without. */
 export function vote(ttid: Ttid, note: Note | null, home = 0, ageMs = 7): DatabaseWrite {
   return { op: "vote", ttid, home: homeOf(home), ageMs, note };
@@ -169,6 +194,22 @@ export class Driver {
     return revision.stored === null ? null : new TextDecoder().decode(revision.stored.data);
   }
 
+  /** A part of the revision with this tid: undefined when there is none. */
+  async part(oid: number, tid: number, seq: number): Promise<StoredData | undefined> {
+    const { part } = await this.ask<"loadPart">({ read: "loadPart", oid: oidOf(oid), tid: tidAt(tid), seq });
+    return part ?? undefined;
+  }
+
+  /** The texts of all parts of a revision. */
+  async parts(oid: number, tid: number): Promise<string[]> {
+    const texts: string[] = [];
+    for (let seq = 0;; seq++) {
+      const found = await this.part(oid, tid, seq);
+      if (found === undefined) return texts;
+      texts.push(new TextDecoder().decode(found.data));
+    }
+  }
+
   async latest(oid: number): Promise<Tid> {
     return (await this.ask<"latest">({ read: "latest", oid: oidOf(oid) })).tid;
   }
@@ -198,4 +239,10 @@ export class Driver {
   async close(): Promise<void> {
     await this.database.close();
   }
+}
+
+/** Commits transaction 1 after some writes of it; gives the texts that object 1 has under tid 9. */
+export async function partsAfter(db: Driver, ...writes: readonly DatabaseWrite[]): Promise<string[]> {
+  await db.save(...writes, vote(ttidOf(1), null), ...finish(ttidOf(1), 9));
+  return await db.parts(1, 9);
 }

@@ -1,13 +1,16 @@
 /**
  * A process that has a SQLite database open, for tests that trace it, kill it or come second. Commands: `open PATH`
  * says how an attempt to open ends; `rounds PATH` marks and does one round after another; `commit PATH` commits until
- * it is killed, and says each tid when it is promised.
+ * it is killed, and says each tid when it is promised; `parts PATH` writes and reads a value in parts, and says by how
+ * many MiB the process grew for each.
  */
 import { writeSync } from "node:fs";
 import { openDatabase } from "../../adapters/sqlite.ts";
 import { StoreFailedError, StoreOpenError } from "../../adapters/store_errors.ts";
-import type { Database, DatabaseWrite } from "../../core/ports.ts";
-import { commit, finish, oidOf, store, ttidOf, vote } from "./database_kit.ts";
+import { PART_BYTES_MAX } from "../../core/limits.ts";
+import { COMPRESSION_PARTS } from "../../core/parts.ts";
+import type { Database, DatabaseAnswer, DatabaseWrite } from "../../core/ports.ts";
+import { commit, dataOf, finish, oidOf, sha256, store, tidAt, ttidOf, vote } from "./database_kit.ts";
 
 const say = (text: string): void => void writeSync(1, `${text}\n`);
 
@@ -88,7 +91,41 @@ function commits(path: string): void {
   }
 }
 
+/** A value of 32 MiB goes in, and comes out until it was 512 MiB. */
+function parts(path: string): void {
+  const database = openDatabase(path);
+  const count = (32 * 1024 * 1024) / PART_BYTES_MAX;
+  const mib = () => Math.round(process.memoryUsage.rss() / (1024 * 1024));
+  const start = mib();
+  let most = start;
+  const [ttid, oid] = [ttidOf(1), oidOf(1)];
+  for (let seq = 0; seq < count; seq++) {
+    const data = new Uint8Array(PART_BYTES_MAX).fill(seq);
+    const stored = { compression: 0, checksum: sha256(data), data };
+    database.apply([{ op: "part", ttid, oid, seq, stored }], { durable: false });
+    most = Math.max(most, mib());
+  }
+  say(`in ${most - start}`);
+  const stored = { ...dataOf("manifest"), compression: COMPRESSION_PARTS };
+  database.apply([store(ttid, oid, null, { stored }), vote(ttid, null)], { durable: true });
+  database.apply(finish(ttid, 5), { durable: true });
+  most = 0;
+  for (let read = 0; read < 16 * count; read++) {
+    const answer = database.read({
+      read: "loadPart",
+      oid,
+      tid: tidAt(5),
+      seq: read % count,
+    }) as DatabaseAnswer;
+    if (answer.read !== "loadPart" || answer.part?.data.length !== PART_BYTES_MAX) throw new Error("no part");
+    most = Math.max(most, mib());
+  }
+  say(`out ${most - start}`);
+  database.close();
+}
+
 const [command, path = ""] = process.argv.slice(2);
 if (command === "open") open(path);
+else if (command === "parts") parts(path);
 else if (command === "rounds") rounds(path);
 else commits(path);

@@ -9,8 +9,8 @@ import { seededRandom, sha256, zlibCompression } from "../../adapters/system.ts"
 import { UnreachableError } from "../../core/errors.ts";
 import type { Oid } from "../../core/ids.ts";
 import type { Hello, Role, WireError } from "../../core/messages.ts";
-import { ClientMachine } from "../../roles/client/client.ts";
 import { Caller } from "../../roles/client/caller.ts";
+import { ClientMachine } from "../../roles/client/client.ts";
 import { Client } from "../../roles/client/library.ts";
 import { helloOf } from "../../roles/hello.ts";
 import { Host } from "../../roles/host.ts";

@@ -33,6 +33,8 @@ export class Wires {
   #ends: End[] = [];
   #held = new Set<string>();
   #barred = new Set<string>();
+  #jammed = new Set<string>();
+  #full = new Set<End>(); // their owners were told to write no more
   #listeners = new Map<string, string>(); // address to node
   #transports = new Map<string, HandTransport>();
   #conns = 0;
@@ -66,6 +68,33 @@ export class Wires {
   /** New connections from one node to another are refused from here on. */
   bar(from: string, to: string): void {
     this.#barred.add(`${from}>${to}`);
+  }
+
+  /** Sockets of this way take one write more each, and then nothing: what else is said waits at its sender. */
+  jam(from: string, to: string): void {
+    this.#jammed.add(`${from}>${to}`);
+  }
+
+  /** Each full socket of this way has room again; while the way is jammed, for one more write. */
+  drain(from: string, to: string): void {
+    for (const end of this.#full) {
+      if (end.node !== from || end.peer?.node !== to) continue;
+      this.#full.delete(end);
+      this.#transports.get(from)?.take(end, { is: "drained" });
+    }
+  }
+
+  /** Sockets of this way take everything again. */
+  unjam(from: string, to: string): void {
+    this.#jammed.delete(`${from}>${to}`);
+    this.drain(from, to);
+  }
+
+  /** For transports: whether a socket takes more, now that it has been written to. */
+  hasRoom(end: End): boolean {
+    if (!this.#jammed.has(`${end.node}>${end.peer?.node}`)) return true;
+    this.#full.add(end);
+    return false;
   }
 
   /** How much waits on a way. */
@@ -168,8 +197,9 @@ export class HandTransport implements Transport {
   }
 
   write(conn: Conn, bytes: Uint8Array): boolean {
-    this.#ends.get(conn)?.peer?.inbox.push({ is: "bytes", bytes: bytes.slice() });
-    return true;
+    const end = this.#ends.get(conn);
+    end?.peer?.inbox.push({ is: "bytes", bytes: bytes.slice() });
+    return end === undefined || this.#wires.hasRoom(end);
   }
 
   /** Nothing comes that isn't moved by hand. */
@@ -207,7 +237,7 @@ export class HandTransport implements Transport {
     else if ("reason" in item) {
       this.#ends.delete(conn);
       this.#sink({ type: "closed", conn, reason: item.reason });
-    } else this.#sink({ type: "connected", conn });
+    } else this.#sink({ type: item.is === "drained" ? "drained" : "connected", conn });
   }
 
   /** All ends are left without a word; the peers see it behind what was written. */

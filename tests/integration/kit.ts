@@ -121,6 +121,11 @@ export class CliCluster implements AsyncDisposable {
     }
   }
 
+  /** Reads `neo.toml` again, which something else has made anew. */
+  reload(): void {
+    this.#config = readConfig(this.folder);
+  }
+
   /** The folder with `neo.toml`. */
   get folder(): string {
     return join(this.#folder.path, "shop");

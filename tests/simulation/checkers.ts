@@ -1,54 +1,15 @@
 /**
  * What must hold when all is quiet: acknowledged transactions are there and whole, others all or nothing, each read
- * was what its snapshot holds, no update is lost, and all copies are the same.
+ * was what its snapshot holds, no update is lost.
  */
-import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { MAX_TID, partitionOf, toTid, ZERO_TID } from "../../core/ids.ts";
-import type { DatabaseAnswer, DatabaseQuery } from "../../core/ports.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
 import type { History, TransactionRecord } from "./history.ts";
-import { textIn } from "./texts.ts";
+import type { Stored, StoredText, StoredTransaction } from "./stored.ts";
 
-/** One storage's rows, and which of its cells may be read. */
-export interface Copy {
-  readonly node: string;
-  readonly readable: readonly Partition[];
-  read(query: DatabaseQuery): DatabaseAnswer;
-}
-
-interface StoredTransaction {
-  readonly tid: Tid;
-  readonly ttid: Ttid;
-  readonly number: number;
-  readonly oids: readonly Oid[];
-}
-
-interface StoredText {
-  readonly tid: Tid;
-  readonly text: string | null;
-}
-
-const decoder = new TextDecoder();
-const PAGE = 10_000;
-
-/** All that is wrong. `partitions`: of the cluster. */
-export function breachesOf(history: History, copies: readonly Copy[], partitions: number): string[] {
-  const all: string[] = [];
-  const transactions = new Map<Tid, StoredTransaction>();
-  for (let p = 0; p < partitions; p++) {
-    const holders = copies.filter(({ readable }) => readable.includes(p as Partition));
-    if (holders.length === 0) all.push(`partition ${p} has no readable copy`);
-    compare(holders, p as Partition, all);
-    for (const holder of holders) {
-      for (const one of transactionsOf(holder, p as Partition)) transactions.set(one.tid, one);
-    }
-  }
-  const oids = new Set(history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid)));
-  const revisions = new Map<Oid, readonly StoredText[]>();
-  for (const oid of oids) {
-    const p = partitionOf(oid, partitions);
-    const holder = copies.find(({ readable }) => readable.includes(p));
-    if (holder !== undefined) revisions.set(oid, revisionsOf(holder, oid));
-  }
+/** All that is wrong. */
+export function breachesOf(history: History, { transactions, revisions, breaches }: Stored): string[] {
+  const all = [...breaches];
   checkTransactions(history, transactions, revisions, all);
   checkBases(history, transactions, revisions, all);
   checkReads(history, revisions, all);
@@ -57,46 +18,6 @@ export function breachesOf(history: History, copies: readonly Copy[], partitions
   checkOrder(history, all);
   checkGrants(history, transactions, all);
   return all;
-}
-
-/** The copies of a partition have the same rows. */
-function compare(holders: readonly Copy[], partition: Partition, all: string[]): void {
-  const digests = holders.map((holder) => {
-    const answer = holder.read({ read: "digest", partition, upTo: MAX_TID });
-    return answer.read === "digest" ? `${answer.count} rows ${answer.digest.subarray(0, 8)}` : "";
-  });
-  if (new Set(digests).size <= 1) return;
-  all.push(
-    `copies of partition ${partition} differ: ${
-      holders.map(({ node }, i) => `${node} ${digests[i]}`).join("; ")
-    }`,
-  );
-}
-
-function transactionsOf(holder: Copy, partition: Partition): StoredTransaction[] {
-  const answer = holder.read({
-    read: "transactions",
-    partitions: [partition],
-    after: ZERO_TID,
-    upTo: MAX_TID,
-    count: PAGE,
-  });
-  if (answer.read !== "transactions") return [];
-  return answer.transactions.map(({ tid, ttid, description, oids }) => {
-    return { tid, ttid, number: Number(decoder.decode(description)), oids };
-  });
-}
-
-/** Oldest first. */
-function revisionsOf(holder: Copy, oid: Oid): StoredText[] {
-  const found: StoredText[] = [];
-  for (let at: Tid = MAX_TID;;) {
-    const answer = holder.read({ read: "load", oid, at });
-    if (answer.read !== "load" || answer.revision === null) return found.reverse();
-    const { tid, stored } = answer.revision;
-    found.push({ tid, text: stored === null ? null : textIn(stored) });
-    at = toTid(tid - 1n);
-  }
 }
 
 /** Acknowledged: there and whole, under the tid that was said. Refused: nothing of it. Others: all or nothing. */

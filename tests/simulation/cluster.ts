@@ -1,7 +1,8 @@
 /** A whole cluster of one seed: master, storages, clients, their disks, and the programs of the clients. */
 import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
+import { CACHE_BYTES_DEFAULT } from "../../core/limits.ts";
 import { AdminMachine } from "../../roles/admin/admin.ts";
-import type { ClientCall, ClientOutput } from "../../roles/client/calls.ts";
+import type { ClientCall, ClientOutput, ClientWord } from "../../roles/client/calls.ts";
 import { ClientMachine } from "../../roles/client/client.ts";
 import { helloOf } from "../../roles/hello.ts";
 import { SoloConsensus } from "../../roles/master/consensus.ts";
@@ -22,6 +23,8 @@ import { World } from "./world.ts";
 
 const CLUSTER = "sim";
 const CLUSTER_ID = "5e1f";
+/** Caches of clients: none, one of few objects, one of all. */
+const CACHE_BYTES = [0, 6_000, CACHE_BYTES_DEFAULT];
 
 /** What a seed's cluster is made of. */
 export interface Shape {
@@ -131,7 +134,7 @@ export class SimClient {
           world,
           random,
           history,
-          call: (event: ClientCall) => this.node.call(event),
+          call: (event: ClientCall | ClientWord) => this.node.call(event),
         };
         this.#session = new Session(ports);
         this.begin(this.#session, this);
@@ -167,6 +170,8 @@ function makeClient(
         masters: ["m1:1"],
         cluster: CLUSTER,
         name,
+        cacheBytes: random.pick(CACHE_BYTES),
+        hedges: random.chance(0.3),
         ports: { random, digest: simDigest, compression: simCompression },
       });
       return { machine, peers: { hello: machine.hello(), serves: [] } };

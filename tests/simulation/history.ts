@@ -15,7 +15,8 @@ export interface WriteRecord {
 export interface TransactionRecord {
   readonly number: number;
   readonly client: string;
-  readonly writes: readonly WriteRecord[];
+  /** What its client wants to be stored; conflicts that it resolves change it. */
+  writes: readonly WriteRecord[];
   readonly checks: readonly { readonly oid: Oid; readonly base: Tid }[];
   readonly begunMs: number;
   fate: Fate;
@@ -52,6 +53,29 @@ export interface FeedRecord {
   readonly entries: { readonly tid: Tid; readonly oids: readonly Oid[] | null }[];
 }
 
+/** A transaction on lists, as its worker saw it: it read each of its lists, then appended to some of them. */
+export interface ListRecord {
+  readonly client: string;
+  /** Names the worker. */
+  readonly session: string;
+  readonly at: Tid;
+  /** When it asked for its snapshot; undefined for a snapshot of the past. */
+  readonly begunMs: number | undefined;
+  readonly reads: readonly { readonly oid: Oid; readonly list: readonly number[] }[];
+  readonly appends: readonly { readonly oid: Oid; readonly element: number }[];
+  /** When its reads had come. */
+  readonly readMs: number;
+  /** The number of its commit, if it appended. */
+  readonly number: number | undefined;
+}
+
+/** An attempt to raise a counter by one. */
+export interface IncrementRecord {
+  readonly oid: Oid;
+  /** The number of its commit. */
+  readonly number: number;
+}
+
 /** Ids that a client was given. */
 export interface GrantRecord {
   readonly client: string;
@@ -67,6 +91,8 @@ export class History {
   readonly pages: PageRecord[] = [];
   readonly feeds: FeedRecord[] = [];
   readonly grants: GrantRecord[] = [];
+  readonly lists: ListRecord[] = [];
+  readonly increments: IncrementRecord[] = [];
   /** Acknowledged transactions, in the order of their acknowledgement. */
   readonly acknowledged: TransactionRecord[] = [];
   /** Breaches that were seen while it ran. */
@@ -74,6 +100,12 @@ export class History {
   /** Newer revisions that refusals named. */
   readonly conflicts: { readonly client: string; readonly oid: Oid; readonly saved: Tid }[] = [];
   #open = new Set<TransactionRecord>();
+  #elements = 0;
+
+  /** Numbers that no list has yet. */
+  newElements(count: number): number[] {
+    return Array.from({ length: count }, () => ++this.#elements);
+  }
 
   /** Commits that wait for their answer; of one client, or all. */
   inFlight(client?: string): number {

@@ -1,11 +1,10 @@
 /** What workers have in common: commits, reads and syncs whose answers are noted for the checkers. */
 import type { ConflictError } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
-import { toOid } from "../../core/ids.ts";
 import type { Commit, LoadedRevision } from "../../roles/client/calls.ts";
-import type { History, TransactionRecord } from "./history.ts";
+import type { History, TransactionRecord, WriteRecord } from "./history.ts";
 import type { SimRandom } from "./random.ts";
-import type { Worker } from "./sessions.ts";
+import type { Resolver, Worker } from "./sessions.ts";
 import { call, wait } from "./sessions.ts";
 import { dataOf, textOf } from "./texts.ts";
 import type { World } from "./world.ts";
@@ -17,6 +16,10 @@ export interface Objects {
   readonly singles: readonly Oid[];
   /** Objects that were made while the simulation ran. */
   readonly fresh: Oid[];
+  /** What the workers in `bank.ts`, `lists.ts` and `counters.ts` change; empty where a seed has none of those. */
+  readonly accounts: readonly Oid[];
+  readonly lists: readonly Oid[];
+  readonly counters: readonly Oid[];
 }
 
 /** What a worker works with. */
@@ -41,30 +44,37 @@ export interface Draft {
   readonly link?: Tid;
 }
 
+/** Makes a text on top of one that another transaction has committed. */
+export type Merge = (saved: string | null) => string;
+
 const encoder = new TextEncoder();
 const NOTHING = new Uint8Array();
 /** How long a worker waits for anything but a commit. */
 export const LOAD_MS = 30_000;
+/** How long a program may take to resolve a conflict. */
+const SLOW_MS_MAX = 1_500;
 /** Answers that leave a commit's fate open; all others say that nothing of it is stored. */
 const UNKNOWN: ReadonlySet<string> = new Set(["timedOut", "lost", "outcomePending", "stopping"]);
 
-/** Objects of a seed: some pairs and single ones, anywhere. */
-export function drawObjects(random: SimRandom): Objects {
-  const oids = new Set<number>();
-  while (oids.size < 20) oids.add(random.int(0, 60));
-  const all = [...oids].map((oid) => toOid(oid));
-  const pairs = Array.from({ length: random.int(2, 4) }, () => [all.pop()!, all.pop()!] as const);
-  return { pairs, singles: all.slice(0, random.int(3, 8)), fresh: [] };
+/** Pauses between transactions: mostly short, so that many are on their way at once. */
+export function rest(job: Job): Worker {
+  return wait(job.random.chance(0.6) ? job.random.between(0, 100) : job.random.between(100, 3_000));
 }
 
 /** Commits and notes what became of it. */
 export function* commit(
   job: Job,
   drafts: readonly Draft[],
-  options: { readonly checks?: Commit["checks"]; readonly ageMs?: number; readonly withinMs?: number } = {},
+  options: {
+    readonly checks?: Commit["checks"];
+    readonly ageMs?: number;
+    readonly withinMs?: number;
+    /** Makes one text of what another has committed and what this one wants; undefined: conflicts fail it. */
+    readonly merge?: Merge | undefined;
+  } = {},
 ): Worker<TransactionRecord> {
   const { history, random, world, client } = job;
-  const { checks = [], ageMs, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } = options;
+  const { checks = [], ageMs, merge, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } = options;
   const transaction = history.begin({
     client,
     begunMs: world.nowMs,
@@ -90,8 +100,10 @@ export function* commit(
     extension: NOTHING,
     status: " ",
     ...(ageMs === undefined ? {} : { ageMs }),
+    ...(merge === undefined ? {} : { resolves: true }),
   };
-  const outcome = yield* call("commit", request, withinMs);
+  const resolver = merge && resolverOf(job, transaction, merge);
+  const outcome = yield* call("commit", request, withinMs, resolver);
   if (outcome.ok) {
     history.acknowledge(transaction, outcome.result, world.nowMs);
     return transaction;
@@ -105,6 +117,27 @@ export function* commit(
     }
   }
   return transaction;
+}
+
+/** Reads what others have committed, and merges it; slowly, now and then. */
+function resolverOf(job: Job, transaction: TransactionRecord, merge: Merge): Resolver {
+  const { random, history, client } = job;
+  let newest = 0;
+  return function*({ round, conflicts }) {
+    newest = round;
+    const merged: WriteRecord[] = [];
+    for (const { oid, saved } of conflicts) {
+      history.conflicts.push({ client, oid, saved });
+      const outcome = yield* call("loadExact", { oid, tid: saved }, LOAD_MS);
+      if (!outcome.ok || outcome.result === undefined) return undefined;
+      merged.push({ oid, base: saved, text: merge(textOf(outcome.result)) });
+    }
+    if (random.chance(0.3)) yield* wait(random.between(0, SLOW_MS_MAX));
+    if (round !== newest) return undefined; // the machine has asked again meanwhile, and doesn't listen to this
+    const others = transaction.writes.filter(({ oid }) => !merged.some((write) => write.oid === oid));
+    transaction.writes = [...others, ...merged];
+    return merged.map(({ oid, text }) => ({ oid, data: dataOf(text!, random) }));
+  };
 }
 
 /** Brings this client up to date, and checks that it is. */

@@ -1,7 +1,10 @@
 /** Clusters that break one promise each, to see that the checkers bite. */
-import type { Oid } from "../../core/ids.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { toTid } from "../../core/ids.ts";
 import type { Effect } from "../../core/machine.ts";
 import type { DatabaseAnswer, DatabaseQuery, DatabaseWrite } from "../../core/ports.ts";
+import type { ClientEffect } from "../../roles/client/site.ts";
+import type { MasterEffect } from "../../roles/master/site.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Round, SimDisk } from "./disk.ts";
 import { labelOf } from "./trace.ts";
@@ -16,6 +19,12 @@ export interface MutantCase {
 /** Something acknowledged is gone, or half of it is, or copies differ, or nothing goes on. */
 const LOSS =
   /isn't there|is there without|had been acknowledged|can't commit|differ|read apart|read object|was read as/;
+
+/** An object's newest tid is read without what was just committed. */
+const forgetLatest = ({ storages }: Cluster) =>
+  storages.forEach(({ plan }) => (plan.disk!.bendAnswer = staleLatest()));
+/** Some reads of a client are of an older snapshot than others. */
+const readApart = ({ clients }: Cluster) => clients.forEach(({ node }) => (node.bend = olderReads(20)));
 
 /** All of them. */
 export const mutants: readonly MutantCase[] = [
@@ -51,13 +60,63 @@ export const mutants: readonly MutantCase[] = [
   },
   {
     breaks: "an object's newest tid is read without what was just committed (A17)",
-    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.bendAnswer = staleLatest())),
+    mutate: forgetLatest,
     noticed: /lost update/,
+  },
+  {
+    breaks: "an append is stored over another (N1)",
+    mutate: forgetLatest,
+    noticed: /lists: lostUpdate/,
+  },
+  {
+    breaks: "an increment is stored over another (N1)",
+    mutate: forgetLatest,
+    noticed: /counter: object/,
+  },
+  {
+    breaks: "a transfer is stored over another (N1)",
+    mutate: forgetLatest,
+    noticed: /bank: .* (hold|read accounts)/,
+  },
+  {
+    breaks: "accounts are read in different snapshots (N1)",
+    mutate: readApart,
+    noticed: /bank: .* read accounts/,
+  },
+  {
+    breaks: "lists are read in different snapshots (N1)",
+    mutate: readApart,
+    noticed: /lists: G-single:/,
+  },
+  {
+    breaks: "a snapshot is older than what had ended before it (N1)",
+    mutate: readApart,
+    noticed: /lists: G-single-order/,
+  },
+  {
+    breaks: "a storage doesn't say that a revision has ended (T43)",
+    mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = endless)),
+    noticed: /read object .* as revision/,
+  },
+  {
+    breaks: "a sync is answered with an older tid",
+    mutate: ({ master }) => (master.bend = olderSyncs),
+    noticed: /sync gave tid/,
+  },
+  {
+    breaks: "an unlock isn't sent",
+    mutate: ({ master }) => (master.bend = without("tell unlock", 40)),
+    noticed: /not all is over: .*transactions/,
+  },
+  {
+    breaks: "a client doesn't tell the end of a call",
+    mutate: ({ clients }) => clients.forEach(({ node }) => (node.bend = withoutEnds(50))),
+    noticed: /workers wait for ever/,
   },
   {
     breaks: "a connection loses a write and goes on (C4)",
     mutate: ({ network }) => (network.lossRate = 0.01),
-    noticed: /can't commit|wait for ever|still hold|read|had been acknowledged/,
+    noticed: /can't commit|wait for ever|not all is over|read|had been acknowledged/,
   },
   {
     breaks: "an invalidation isn't sent",
@@ -76,6 +135,67 @@ function lie<W, Q, A, S>(disk: SimDisk<W, Q, A, S>): void {
 function without<E extends Effect>(label: string, every: number): (effects: E[]) => E[] {
   let count = 0;
   return (effects) => effects.filter((effect) => labelOf(effect) !== label || ++count % every > 0);
+}
+
+/** Each `every`th end of a call is left out. */
+function withoutEnds(every: number): (effects: ClientEffect[]) => ClientEffect[] {
+  let count = 0;
+  return (effects) =>
+    effects.filter((effect) => {
+      return effect.do !== "output" || effect.output.type !== "settled" || ++count % every > 0;
+    });
+}
+
+/** Each `every`th question for objects asks for what was a second before. */
+function olderReads(every: number): (effects: ClientEffect[]) => ClientEffect[] {
+  let count = 0;
+  return (effects) =>
+    effects.map((effect) => {
+      if (effect.do !== "ask" || ++count % every > 0) return effect;
+      const { message } = effect;
+      if (message.name === "load") {
+        return {
+          ...effect,
+          message: { name: "load", body: { ...message.body, at: before(message.body.at) } },
+        };
+      }
+      if (message.name !== "loadMany") return effect;
+      return {
+        ...effect,
+        message: { name: "loadMany", body: { ...message.body, at: before(message.body.at) } },
+      };
+    });
+}
+
+/** What a client loads seems to be current, whenever it was. */
+function endless<E extends Effect>(effects: E[]): E[] {
+  return effects.map((effect) => {
+    if (effect.do !== "answer") return effect;
+    const { message } = effect;
+    if (message.name === "load") {
+      const revision = { ...message.body.revision, next: null };
+      return { ...effect, message: { name: "load", body: { revision } } };
+    }
+    if (message.name !== "loadMany") return effect;
+    const objects = message.body.objects.map(({ revision, ...rest }) => {
+      return { ...rest, revision: revision && { ...revision, next: null } };
+    });
+    return { ...effect, message: { name: "loadMany", body: { objects } } };
+  });
+}
+
+function olderSyncs(effects: MasterEffect[]): MasterEffect[] {
+  return effects.map((effect) => {
+    if (effect.do !== "answer" || effect.message.name !== "sync") return effect;
+    const { lastTid, wallMs } = effect.message.body;
+    return { ...effect, message: { name: "sync", body: { lastTid: before(lastTid), wallMs } } };
+  });
+}
+
+/** A second before: tids count 2^32 to a minute. */
+function before(tid: Tid): Tid {
+  const older = tid - 2n ** 32n / 60n;
+  return older > 0n ? toTid(older) : tid;
 }
 
 /** Effects with that label aren't flushed. */

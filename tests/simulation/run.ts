@@ -1,29 +1,31 @@
 /** One seed: builds a cluster, lets clients work and things go wrong, heals it, and looks at what is left. */
-import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
-import type { Partition } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { breachesOf } from "./checkers.ts";
-import type { Copy } from "./checkers.ts";
 import { Cluster, drawShape } from "./cluster.ts";
 import type { Shape, SimClient } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import type { FaultKind } from "./faults.ts";
 import type { Job, Objects } from "./jobs.ts";
-import { commit, drawObjects, read, sync } from "./jobs.ts";
 import type { AnyNode, Ending } from "./node_plan.ts";
+import { compareCopies, copiesOf, writeAll } from "./probes.ts";
 import { SimRandom } from "./random.ts";
-import type { Session, Worker } from "./sessions.ts";
-import { call, wait } from "./sessions.ts";
-import { loadsOf, masterOf, watchPublication } from "./watch.ts";
-import { workers } from "./workloads.ts";
+import type { Session } from "./sessions.ts";
+import { storedIn } from "./stored.ts";
+import { masterOf, remainsOf, watchPublication } from "./watch.ts";
+import { drawObjects, drawWork, workBreaches, workersOf } from "./workloads.ts";
+import type { Work } from "./workloads.ts";
 
 /** Kinds of faults that must hit work in flight before a seed counts. */
 const KINDS_MIN = 3;
 /** A cluster that nothing disturbs is up, and answers, within this time. */
 const HEALTHY_MS_MAX = 200_000;
-/** Objects made by the run that are written again at its end. */
-const FRESH_MAX = 50;
 /** What was on its way when the last commit was acknowledged arrives within this time. */
 const QUIET_MS = 2_000;
+/** Workers end within this time once nothing goes wrong any more: their calls do, and most begin nothing new. */
+const WORKERS_MS_MAX = 120_000;
+/** Nothing is left of any work within this time after that: what a client that hung has locked stays longest. */
+const QUIET_MS_MAX = TRANSACTION_TIMEOUT_MS + REQUEST_TIMEOUT_MS;
 /** A seed that hasn't been hit often enough goes on until then. */
 const DISTURBED_MS_MAX = 1_200_000;
 
@@ -34,10 +36,13 @@ export interface SeedReport {
   readonly breaches: readonly string[];
   readonly hash: string;
   readonly shape: Shape;
+  readonly work: readonly Work[];
   readonly simulatedMs: number;
   readonly steps: number;
   readonly commits: { readonly acknowledged: number; readonly refused: number; readonly unknown: number };
   readonly reads: number;
+  /** Groups of transactions on lists that depend on each other in a way that snapshot isolation allows. */
+  readonly writeSkews: number;
   /** How often faults hit work in flight, by kind. */
   readonly hits: { readonly [kind in FaultKind]?: number };
   /** How often they happened at all. */
@@ -69,8 +74,10 @@ class Run {
   readonly cluster: Cluster;
   readonly #random: SimRandom;
   readonly #faults: Faults;
+  readonly #work: readonly Work[];
   readonly #objects: Objects;
   #isEnding = false;
+  #writeSkews = 0;
   #failure: string | undefined;
 
   constructor(seed: number, linesMax: number) {
@@ -78,7 +85,8 @@ class Run {
     this.#random = new SimRandom(seed);
     const shape = drawShape(this.#random.fork("shape"));
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
-    this.#objects = drawObjects(this.#random.fork("objects"));
+    this.#work = drawWork(this.#random.fork("work"));
+    this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
     const random = this.#random.fork("faults");
     const inFlight = (client?: string) => history.inFlight(client);
@@ -106,10 +114,12 @@ class Run {
       breaches: [...history.breaches],
       hash: world.hash,
       shape,
+      work: this.#work,
       simulatedMs: Math.round(world.nowMs),
       steps: world.steps,
       commits: { acknowledged: count("acknowledged"), refused: count("refused"), unknown: count("unknown") },
       reads: history.reads.length,
+      writeSkews: this.#writeSkews,
       hits: Object.fromEntries(this.#faults.hits),
       faults: Object.fromEntries(this.#faults.all),
     };
@@ -144,7 +154,7 @@ class Run {
     if (this.#random.chance(0.2)) this.#faults.begin();
     const [client] = this.cluster.clients;
     let isDone = false;
-    client!.begin = (session) => session.run(this.#write(this.#job(client!), () => (isDone = true)));
+    client!.begin = (session) => session.run(this.#write(client!, () => (isDone = true)));
     const limitMs = this.#faults.isOn ? DISTURBED_MS_MAX : HEALTHY_MS_MAX;
     this.#until(() => isDone, limitMs, () => `the cluster didn't take its first commit; ${this.#state()}`);
   }
@@ -153,8 +163,8 @@ class Run {
   #disturb(): void {
     const { clients, world, history } = this.cluster;
     for (const client of clients) {
-      client.begin = (session) => this.#work(session, client);
-      if (client.session !== undefined) this.#work(client.session, client);
+      client.begin = (session) => this.#begin(session, client);
+      if (client.session !== undefined) this.#begin(client.session, client);
     }
     if (!this.#faults.isOn) this.#faults.begin();
     const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(15, 40)];
@@ -169,8 +179,10 @@ class Run {
     );
   }
 
-  #work(session: Session, client: SimClient): void {
+  #begin(session: Session, client: SimClient): void {
     const job = this.#job(client);
+    const workers = workersOf(this.#work);
+    session.isImpatient = true;
     for (let i = job.random.int(1, 3); i > 0; i--) session.run(job.random.pick(workers)(job));
   }
 
@@ -181,87 +193,52 @@ class Run {
     network.heal();
     this.#isEnding = true;
     for (const client of clients) client.begin = () => {};
+    for (const { session } of clients) if (session) session.isImpatient = false;
     for (const node of nodes) {
       node.start();
       if (node.role === "storage") node.fillDisk(false);
     }
     const isIdle = () => clients.every(({ session }) => session?.running === 0);
-    this.#until(isIdle, HEALTHY_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
+    this.#until(isIdle, WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
   }
 
   /** Each client can commit all objects at once: nothing is locked for ever. */
   #probe(): void {
     for (const client of this.cluster.clients) {
       let isDone = false;
-      client.session?.run(this.#write(this.#job(client), () => (isDone = true)));
+      client.session?.run(this.#write(client, () => (isDone = true)));
       this.#until(() => isDone, HEALTHY_MS_MAX, () => {
         return `${client.name} can't commit though nothing is wrong any more; ${this.#state()}`;
       });
     }
   }
 
-  /** Storages forget what isn't final. */
+  /** Nothing is locked, parked or under way anywhere. */
   #quiet(): void {
-    const loads = () => loadsOf(this.cluster);
-    const isQuiet = () =>
-      loads().every((load) => load !== undefined && load.transactions + load.parked + load.reads === 0);
     const { world } = this.cluster;
     world.runUntil(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
-    this.#until(isQuiet, HEALTHY_MS_MAX, () => `storages still hold something: ${JSON.stringify(loads())}`);
+    const remains = () => remainsOf(this.cluster);
+    this.#until(() => remains().length === 0, QUIET_MS_MAX, () => `not all is over: ${remains().join("; ")}`);
   }
 
   /** What the disks hold keeps every promise, and clients see the copies as equal too. */
   #check(): void {
     const { history, shape, clients } = this.cluster;
-    for (const breach of breachesOf(history, this.#copies(), shape.partitions)) history.breach(breach);
+    const { accounts, lists, counters } = this.#objects;
+    const written = history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid));
+    const oids = new Set([...written, ...accounts, ...lists, ...counters]);
+    const stored = storedIn(copiesOf(this.cluster), oids, shape.partitions);
+    const work = workBreaches(history, this.#objects, stored);
+    this.#writeSkews = work.writeSkews;
+    for (const breach of [...breachesOf(history, stored), ...work.breaches]) history.breach(breach);
     const [client] = clients;
     let isDone = false;
-    client!.session?.run(this.#compare(client!.name, () => (isDone = true)));
+    client!.session?.run(compareCopies(this.cluster, client!.name, () => (isDone = true)));
     this.#until(() => isDone, HEALTHY_MS_MAX, () => `${client!.name} can't compare the copies`);
   }
 
-  *#compare(client: string, done: () => void): Worker {
-    const { history, shape } = this.cluster;
-    for (let p = 0; p < shape.partitions; p++) {
-      const request = { partition: p as Partition, upTo: MAX_TID };
-      const outcome = yield* call("digests", request, 30_000);
-      const copies = outcome.ok ? outcome.result.map(({ count, digest }) => `${count} ${digest}`) : [];
-      if (new Set(copies).size !== 1) {
-        history.breach(`${client} sees copies of partition ${p} as [${copies}]`);
-      }
-    }
-    done();
-  }
-
-  /** The storages' rows, and which of their cells the master's table calls readable. */
-  #copies(): Copy[] {
-    const rows = masterOf(this.cluster)?.table.split("\n") ?? [];
-    return this.cluster.storages.map((storage, i) => {
-      const store = storage.plan.disk!.store!;
-      const isHere = new RegExp(`\\b${i + 2}[UF]`); // the master is node 1
-      const readable = rows.flatMap((
-        row,
-        partition,
-      ) => (isHere.test(row.split(":")[1]!) ? [partition as Partition] : []));
-      return { node: storage.name, readable, read: (query) => store.read(query) };
-    });
-  }
-
-  /** Commits all objects at once, again and again until it succeeds. */
-  *#write(job: Job, done: () => void): Worker {
-    const { pairs, singles, fresh } = this.#objects;
-    const oids = [...pairs.flat(), ...singles, ...fresh.slice(-FRESH_MAX)];
-    for (;;) {
-      const begun = yield* sync(job);
-      const found = begun && (yield* read(job, begun.at, oids, { apart: false }));
-      if (found) {
-        const drafts = oids.map((oid, i) => ({ oid, base: found[i]?.tid ?? ZERO_TID }));
-        const transaction = yield* commit(job, drafts, { ageMs: begun.ageMs, withinMs: 60_000 });
-        if (transaction.fate === "acknowledged") return done();
-        this.#failure = transaction.code;
-      }
-      yield* wait(100);
-    }
+  #write(client: SimClient, done: () => void) {
+    return writeAll(this.#job(client), { done, refused: (code) => (this.#failure = code) });
   }
 
   /** A process has ended without being killed. */

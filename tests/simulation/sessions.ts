@@ -3,7 +3,14 @@
  * out. No promises: a worker goes on when the world says so.
  */
 import type { DatabaseError } from "../../core/errors.ts";
-import type { CallName, Calls, ClientCall, ClientOutput, ClientWord } from "../../roles/client/calls.ts";
+import type {
+  CallName,
+  Calls,
+  ClientCall,
+  ClientOutput,
+  ClientWord,
+  Resolution,
+} from "../../roles/client/calls.ts";
 import type { FeedRecord, History } from "./history.ts";
 import type { SimRandom } from "./random.ts";
 import type { World } from "./world.ts";
@@ -13,21 +20,38 @@ export type Outcome<N extends CallName> =
   | { readonly ok: true; readonly result: Calls[N]["result"] }
   | { readonly ok: false; readonly error: DatabaseError };
 
+/** Calls that are cancelled now and then, how many of them, and how soon. */
+const CANCELLED: readonly CallName[] = ["sync", "load", "loadMany", "commit"];
+const CANCEL_SHARE = 0.01;
+const CANCEL_MS_MAX = 60;
+
 /** What a worker yields: a call, or a pause. */
 export type Wish =
-  | { readonly wish: "call"; readonly name: CallName; readonly request: unknown; readonly withinMs: number }
+  | {
+    readonly wish: "call";
+    readonly name: CallName;
+    readonly request: unknown;
+    readonly withinMs: number;
+    readonly resolver: Resolver | undefined;
+  }
   | { readonly wish: "wait"; readonly ms: number };
 
 /** A program. It may be dropped at any `yield`, when its process dies. */
 export type Worker<T = void> = Generator<Wish, T, unknown>;
+
+/** Conflicts that a machine puts out, all at once. */
+export type Conflicts = Extract<ClientOutput, { type: "conflict" }>;
+/** A program of its own that resolves conflicts of a commit; undefined: they can't be. */
+export type Resolver = (conflicts: Conflicts) => Worker<readonly Resolution[] | undefined>;
 
 /** Asks the client machine. */
 export function* call<N extends CallName>(
   name: N,
   request: Calls[N]["request"],
   withinMs: number,
+  resolver?: Resolver,
 ): Worker<Outcome<N>> {
-  return (yield { wish: "call", name, request, withinMs }) as Outcome<N>;
+  return (yield { wish: "call", name, request, withinMs, resolver }) as Outcome<N>;
 }
 
 /** Does nothing for a while. */
@@ -46,8 +70,10 @@ export interface SessionPorts {
 
 /** The workers of one client process. */
 export class Session {
+  /** Whether it cancels some of its calls. */
+  isImpatient = false;
   readonly #ports: SessionPorts;
-  #calls = new Map<number, Worker>();
+  #calls = new Map<number, { readonly worker: Worker; readonly resolver: Resolver | undefined }>();
   #nextCall = 1;
   #isOver = false;
   #running = 0;
@@ -62,6 +88,11 @@ export class Session {
   /** Workers that haven't ended. */
   get running(): number {
     return this.#running;
+  }
+
+  /** Calls that haven't ended. */
+  get calls(): number {
+    return this.#calls.size;
   }
 
   /** Begins a worker. */
@@ -84,27 +115,35 @@ export class Session {
       this.#feed.entries.push(output);
       return;
     }
-    if (output.type === "conflict") {
-      return this.#ports.call({
-        type: "resolve",
-        call: output.call,
-        round: output.round,
-        resolutions: undefined,
-      });
-    }
-    const worker = this.#calls.get(output.call);
-    if (worker === undefined) {
+    const waiting = this.#calls.get(output.call);
+    if (waiting === undefined) {
       return this.#ports.history.breach(
         `${this.#ports.client}: call ${output.call} ended twice, or was never made`,
       );
     }
+    if (output.type === "conflict") return this.run(this.#resolve(waiting.resolver, output));
     this.#calls.delete(output.call);
     const outcome = output.type === "settled"
       ? { ok: true, result: output.result }
       : { ok: false, error: output.error };
     // Promises resolve after the round, and a program may be slow to look.
     const delayMs = this.#ports.random.chance(0.7) ? 0 : this.#ports.random.between(0, 20);
-    this.#ports.world.after(delayMs, () => this.#resume(worker, outcome));
+    this.#ports.world.after(delayMs, () => this.#resume(waiting.worker, outcome));
+  }
+
+  *#resolve(resolver: Resolver | undefined, conflicts: Conflicts): Worker {
+    const { call, round } = conflicts;
+    const resolutions = resolver && (yield* resolver(conflicts));
+    this.#ports.call({ type: "resolve", call, round, resolutions });
+  }
+
+  /** A program loses its patience with a few of its calls. */
+  #cancelSome(call: number, name: CallName): void {
+    const { random, world } = this.#ports;
+    if (!this.isImpatient || !CANCELLED.includes(name) || !random.chance(CANCEL_SHARE)) return;
+    world.after(random.between(0, CANCEL_MS_MAX), () => {
+      if (this.#calls.has(call)) this.#ports.call({ type: "cancel", call });
+    });
   }
 
   #resume(worker: Worker, value: unknown): void {
@@ -119,8 +158,9 @@ export class Session {
       return;
     }
     const number = this.#nextCall++;
-    this.#calls.set(number, worker);
-    const { name, request, withinMs } = wish;
+    const { name, request, withinMs, resolver } = wish;
+    this.#calls.set(number, { worker, resolver });
     this.#ports.call({ type: "call", call: number, name, request, withinMs } as ClientCall);
+    this.#cancelSome(number, name);
   }
 }

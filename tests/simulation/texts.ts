@@ -22,6 +22,22 @@ export function textIn({ compression, data }: StoredData): string {
   return trimmed(decoder.decode(compression === 0 ? data : data.subarray(4)));
 }
 
+/** A number as a text; what isn't one, or isn't there, is 0. */
+export function numberIn(text: string | null): number {
+  return text !== null && /^-?\d+$/.test(text) ? Number(text) : 0;
+}
+
+/** A list of numbers as a text. */
+export function listText(list: readonly number[]): string {
+  return `[${list}]`;
+}
+
+/** A text as a list of numbers; what isn't one, or isn't there, is empty. */
+export function listIn(text: string | null): number[] {
+  const inner = text?.match(/^\[(\d+(?:,\d+)*)\]$/)?.[1];
+  return inner === undefined ? [] : inner.split(",").map(Number);
+}
+
 /** Without what filled it up. */
 function trimmed(text: string): string {
   return text.replace(/[ .]+$/, "");

@@ -4,9 +4,15 @@ import type { History } from "./history.ts";
 import type { Step } from "./trace.ts";
 
 /** What a storage holds that isn't final, and what waits there. */
-export interface StorageLoad {
+interface StorageLoad {
   readonly transactions: number;
   readonly parked: number;
+  readonly reads: number;
+}
+
+/** What a client has under way. */
+interface ClientLoad {
+  readonly commits: number;
   readonly reads: number;
 }
 
@@ -23,11 +29,37 @@ export function masterOf(cluster: Cluster): MasterView | undefined {
   return (cluster.master.machine as { readonly view?: MasterView } | undefined)?.view;
 }
 
-/** How the storages that run see themselves. */
-export function loadsOf(cluster: Cluster): (StorageLoad | undefined)[] {
-  return cluster.storages.map(({ machine }) =>
-    (machine as { readonly load?: StorageLoad } | undefined)?.load
-  );
+/**
+ * What isn't over yet, a line a node: finishes that wait at the master, what storages hold or keep waiting, what clients
+ * have under way. A client that has nothing to do waits for no deadline either.
+ */
+export function remainsOf(cluster: Cluster): string[] {
+  const { master, storages, clients } = cluster;
+  const view = masterOf(cluster);
+  const all = [remains(master.name, view && { pending: view.pending })];
+  if (view && view.phase !== "running") all.push(`${master.name} is ${view.phase}`);
+  for (const { name, machine } of storages) {
+    const { transactions, parked, reads } = (machine as { readonly load?: StorageLoad })?.load ?? {};
+    all.push(remains(name, machine && { transactions, parked, reads }));
+  }
+  for (const { name, node: { machine }, session } of clients) {
+    const { commits, reads } = (machine as { readonly load?: ClientLoad })?.load ?? {};
+    const deadlines = machine?.due() === undefined ? 0 : 1;
+    all.push(
+      remains(
+        name,
+        machine && { workers: session?.running, calls: session?.calls, commits, reads, deadlines },
+      ),
+    );
+  }
+  return all.filter((line) => line !== "");
+}
+
+/** A node and the counts that aren't 0; empty when all are. A node that is down isn't in order, nor is an unknown count. */
+function remains(name: string, counts: { readonly [what: string]: number | undefined } | undefined): string {
+  if (counts === undefined) return `${name} is down`;
+  const open = Object.entries(counts).filter(([, count]) => count !== 0);
+  return open.length === 0 ? "" : `${name}: ${open.map(([what, count]) => `${count} ${what}`).join(", ")}`;
 }
 
 /** What a master publishes has growing tids, whichever process of it. */

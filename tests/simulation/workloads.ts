@@ -2,12 +2,19 @@
  * What the clients of a simulated cluster do: they raise pairs of objects together, read them in snapshots, write alone,
  * write much at once, delete, undo, make new objects, look at the past, and get into each other's way on purpose.
  */
+import type { Oid } from "../../core/ids.ts";
 import { toOid, ZERO_TID } from "../../core/ids.ts";
-import type { Job } from "./jobs.ts";
-import { commit, LOAD_MS, read, sync } from "./jobs.ts";
+import { bankBreaches, bankWorker, FIRST_BALANCE } from "./bank.ts";
+import { counterBreaches, counterWorker } from "./counters.ts";
+import type { History } from "./history.ts";
+import type { Job, Objects } from "./jobs.ts";
+import { commit, LOAD_MS, read, rest, sync } from "./jobs.ts";
+import { listAppendWorker, listVerdict } from "./lists.ts";
+import type { SimRandom } from "./random.ts";
 import type { Worker } from "./sessions.ts";
-import { call, wait } from "./sessions.ts";
-import { textOf } from "./texts.ts";
+import { call } from "./sessions.ts";
+import type { Stored } from "./stored.ts";
+import { listText, textOf } from "./texts.ts";
 
 /** Nothing is ever stored here. */
 const NO_OBJECT = toOid(77_777_777_777n);
@@ -145,20 +152,74 @@ export function* listWorker(job: Job): Worker {
   }
 }
 
-/** Pauses between transactions: mostly short, so that many are on their way at once. */
-function rest(job: Job): Worker {
-  return wait(job.random.chance(0.6) ? job.random.between(0, 100) : job.random.between(100, 3_000));
+/** Workers of each kind of work, with how often they are chosen. */
+const workers = {
+  objects: [
+    pairWorker,
+    pairWorker,
+    pairWorker,
+    singleWorker,
+    singleWorker,
+    largeWorker,
+    makerWorker,
+    pastWorker,
+    listWorker,
+  ],
+  bank: [bankWorker, bankWorker, bankWorker],
+  lists: [listAppendWorker, listAppendWorker, listAppendWorker, listAppendWorker],
+  counters: [counterWorker, counterWorker],
+};
+/** A kind of work. */
+export type Work = keyof typeof workers;
+
+/** The work of a seed: one kind or more. */
+export function drawWork(random: SimRandom): Work[] {
+  const all: readonly Work[] = ["objects", "bank", "lists", "counters"];
+  const some = all.filter((work) => random.chance(work === "objects" ? 0.7 : 0.4));
+  return some.length > 0 ? some : [...all];
 }
 
-/** The kinds of workers, with how often they are chosen. */
-export const workers = [
-  pairWorker,
-  pairWorker,
-  pairWorker,
-  singleWorker,
-  singleWorker,
-  largeWorker,
-  makerWorker,
-  pastWorker,
-  listWorker,
-];
+/** The workers of some kinds of work, to be picked from. */
+export function workersOf(work: readonly Work[]): readonly ((job: Job) => Worker)[] {
+  return work.flatMap((one) => workers[one]);
+}
+
+/** Objects of a seed for its work, anywhere. */
+export function drawObjects(random: SimRandom, work: readonly Work[]): Objects {
+  const oids = new Set<number>();
+  while (oids.size < 40) oids.add(random.int(0, 120));
+  const all = [...oids].map((oid) => toOid(oid));
+  const pairs = Array.from({ length: random.int(2, 4) }, () => [all.pop()!, all.pop()!] as const);
+  const take = (kind: Work, least: number, most: number) =>
+    work.includes(kind) ? all.splice(0, random.int(least, most)) : [];
+  return {
+    pairs,
+    singles: all.splice(0, random.int(3, 8)),
+    fresh: [],
+    accounts: take("bank", 3, 6),
+    lists: take("lists", 2, 5),
+    counters: take("counters", 1, 3),
+  };
+}
+
+/** What is in an object before anybody works; undefined: something that names the transaction which makes it. */
+export function firstText({ accounts, lists, counters }: Objects, oid: Oid): string | undefined {
+  if (accounts.includes(oid)) return String(FIRST_BALANCE);
+  if (lists.includes(oid)) return listText([]);
+  return counters.includes(oid) ? "0" : undefined;
+}
+
+/** What is wrong with what the workers did beside single objects, and how much write skew there was. */
+export function workBreaches(
+  history: History,
+  { accounts, lists, counters }: Objects,
+  stored: Stored,
+): { readonly breaches: readonly string[]; readonly writeSkews: number } {
+  const { anomalies, writeSkews } = listVerdict(history, lists, stored);
+  const breaches = [
+    ...bankBreaches(accounts, stored),
+    ...anomalies.map(({ text }) => `lists: ${text}`),
+    ...counterBreaches(history, counters, stored),
+  ];
+  return { breaches, writeSkews };
+}

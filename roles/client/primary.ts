@@ -1,0 +1,52 @@
+/** What a commit asks its primary: for the newest table, to finish, and what became of it. */
+import type { HeldObject } from "../../core/evidence.ts";
+import type { Oid } from "../../core/ids.ts";
+import { OUTCOME_WAIT_MS } from "../../core/limits.ts";
+import type { Body } from "../../core/messages.ts";
+import type { Running } from "./plan.ts";
+import type { Site } from "./site.ts";
+
+/** Asks for a word of the primary, behind which the newest table is here. */
+export function askForTable(site: Site, { id: call, ttid, untilMs }: Running): void {
+  const { primary, now } = site;
+  const context = { of: "catchUp", call, ttid } as const;
+  if (primary !== undefined) {
+    site.ask(primary, "sync", {}, { context, withinMs: Math.max(untilMs - now.monoMs, 1) });
+  }
+}
+
+/** Asks to commit. The question outlasts its caller: its answer is the only word on what becomes of it. */
+export function askToFinish(site: Site, running: Running): void {
+  const { primary, now } = site;
+  const { id: call, ttid, untilMs } = running;
+  const withinMs = Math.max(untilMs - now.monoMs, 1) + OUTCOME_WAIT_MS;
+  const context = { of: "finish", call, ttid } as const;
+  if (primary !== undefined) site.ask(primary, "finish", finishOf(running), { context, withinMs });
+}
+
+/** Asks what became of a commit whose answer was lost; without a primary, the next one is asked. */
+export function askForOutcome(site: Site, { id: call, ttid, home, untilMs }: Running): void {
+  const { primary, now } = site;
+  const context = { of: "outcome", call, ttid } as const;
+  const withinMs = Math.max(untilMs - now.monoMs, 1);
+  if (primary !== undefined) site.ask(primary, "outcome", { ttid, home }, { context, withinMs });
+}
+
+/** What the primary is told of a commit. */
+function finishOf({ ttid, home, commit, items, voters, sent }: Running): Body<"finish"> {
+  const all = [...voters.values()];
+  const oids = (mode: HeldObject["mode"]): Oid[] =>
+    [...items.values()].flatMap((item) => (item.mode === mode ? [item.oid] : []));
+  return {
+    ttid,
+    home,
+    explicit: commit.restoreTid ?? null,
+    stored: oids("store"),
+    checked: oids("check"),
+    evidence: all.flatMap(({ evidence, state }) => (evidence && state === "voted" ? [evidence] : [])),
+    sent: [...sent],
+    failed: all.flatMap(({ node, state, failedSession }) =>
+      state === "failed" ? [{ node, session: failedSession }] : []
+    ),
+  };
+}
