@@ -12,9 +12,9 @@ import { IMPORT_AHEAD_MS_MAX, LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
 import { dateOfTid, nextTid } from "../../core/tid.ts";
-import { Finished } from "./finished.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
+import { Ttids } from "./ttids.ts";
 
 /** A finish that isn't accepted yet. */
 interface Request {
@@ -62,8 +62,8 @@ export class Transactions {
   #parked: Request[] = [];
   #queue: Accepted[] = [];
   #byTtid = new Map<Ttid, Accepted>();
-  #refused = new Set<Ttid>();
-  #finished = new Finished();
+  #refused = new Ttids();
+  #finished = new Ttids();
 
   constructor(parts: {
     site: Site;
@@ -191,7 +191,7 @@ export class Transactions {
   /** Refusals of a session that is over are kept no longer: nothing of it can be finished. */
   sessionEnded(session: ClientSession): void {
     this.#finished.sessionEnded(session);
-    for (const ttid of this.#refused) if (sessionOf(ttid) === session) this.#refused.delete(ttid);
+    this.#refused.sessionEnded(session);
   }
 
   /** Attaches a client to the outcome of an accepted transaction; false: it isn't in the queue. */

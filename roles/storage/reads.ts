@@ -20,6 +20,7 @@ export type ReadMessage = Extract<
 >;
 
 const NO_BYTES = new Uint8Array();
+const NO_ENDS: ReadonlyMap<Oid, Tid> = new Map();
 
 /** The reads of a storage that wait, and those that its database answers. */
 export class Reads {
@@ -84,7 +85,7 @@ export class Reads {
         const objects = result.objects.map(({ oid, known, revision }) => ({
           oid,
           known,
-          revision: revision === null ? null : this.#wire(revision, oid),
+          revision: revision === null ? null : this.#wire(revision, oid, context.ends),
         }));
         return this.#site.emit(answer(asker, "loadMany", { objects }));
       }
@@ -144,7 +145,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "load", oid, at },
-          context: { for: "load", asker, oid },
+          context: { for: "load", asker, oid, ends: this.#ends([oid]) },
         });
       }
       case "loadExact": {
@@ -152,7 +153,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "loadExact", oid, tid },
-          context: { for: "loadExact", asker, oid },
+          context: { for: "loadExact", asker, oid, ends: this.#ends([oid]) },
         });
       }
       case "loadPart": {
@@ -167,7 +168,11 @@ export class Reads {
         const { at } = message.body;
         const oids = message.body.oids.slice(0, LOAD_MANY_MAX);
         const query = { read: "loadMany", oids, at, bytesMax: LOAD_MANY_BYTES_MAX } as const;
-        return this.#site.emit({ do: "read", query, context: { for: "loadMany", asker } });
+        return this.#site.emit({
+          do: "read",
+          query,
+          context: { for: "loadMany", asker, ends: this.#ends(oids) },
+        });
       }
       case "transactions": {
         const { partitions, after, upTo } = message.body;
@@ -188,12 +193,14 @@ export class Reads {
 
   #loaded(
     asker: Asker,
-    context: { for: "load" | "loadExact"; oid: Oid },
+    context: { for: "load" | "loadExact"; oid: Oid; ends: ReadonlyMap<Oid, Tid> },
     result: DatabaseAnswers["load" | "loadExact"],
   ): void {
     const { oid } = context;
     if (result.revision !== null) {
-      return this.#site.emit(answer(asker, context.for, { revision: this.#wire(result.revision, oid) }));
+      return this.#site.emit(
+        answer(asker, context.for, { revision: this.#wire(result.revision, oid, context.ends) }),
+      );
     }
     this.#nothing(asker, oid, result.known);
   }
@@ -204,10 +211,23 @@ export class Reads {
     this.#site.refuse(asker, { code, message: `Cannot load object ${oid}: ${why}` });
   }
 
+  /**
+   * Locks that stand above what the database is asked for: they end what it finds, also when it answers behind their
+   * unlock. The asker may have heard of those transactions before it asked, and then nobody else tells it.
+   */
+  #ends(oids: readonly Oid[]): ReadonlyMap<Oid, Tid> {
+    let ends: Map<Oid, Tid> | undefined;
+    for (const oid of oids) {
+      const lock = this.#transactions.readLock(oid);
+      if (lock !== undefined) (ends ??= new Map()).set(oid, lock);
+    }
+    return ends ?? NO_ENDS;
+  }
+
   /** A revision as it travels; a lock that stands above it ends it. */
-  #wire(revision: StoredRevision, oid: Oid): Revision {
+  #wire(revision: StoredRevision, oid: Oid, ends: ReadonlyMap<Oid, Tid>): Revision {
     const { tid, stored, link } = revision;
-    const lock = this.#transactions.readLock(oid);
+    const lock = ends.get(oid) ?? this.#transactions.readLock(oid);
     const next = revision.next ?? (lock !== undefined && lock > tid ? lock : null);
     const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
     return { tid, next, compression, checksum, data, link };

@@ -16,12 +16,16 @@ export interface Asker {
 /** What a storage attaches to its questions to the primary. */
 export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { readonly of: "table" };
 
+/** Where a lock stood on an object when the database was asked. */
+type Ends = ReadonlyMap<Oid, Tid>;
+
 /** What a storage attaches to its reads. */
 export type StorageRead =
   | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
-  | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid }
+  | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid; readonly ends: Ends }
   | { readonly for: "loadPart"; readonly asker: Asker; readonly oid: Oid }
-  | { readonly for: "loadMany" | "digest" | "fate"; readonly asker: Asker }
+  | { readonly for: "loadMany"; readonly asker: Asker; readonly ends: Ends }
+  | { readonly for: "digest" | "fate"; readonly asker: Asker }
   | { readonly for: "transactions"; readonly asker: Asker; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
   | { readonly for: "fence"; readonly asker: Asker };

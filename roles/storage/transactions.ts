@@ -85,7 +85,12 @@ export class Transactions {
     if (this.#isLocked(transaction, request.asker)) return;
     const { asker, ttid, oid, seq, stored } = request;
     const { parts } = transaction;
-    if (seq === 0) parts.set(oid, []);
+    if (seq === 0) {
+      parts.set(oid, []);
+      const claim = transaction.objects.get(oid)?.claim;
+      // what it brings would take these parts along, or drop them
+      if (claim?.content) this.#remove(transaction, [oid], "another value of it is on its way");
+    }
     const checksums = parts.get(oid);
     if (checksums?.length !== seq) {
       const message = `Cannot take part ${seq} of object ${oid}: ${checksums?.length ?? 0} are here`;
@@ -109,6 +114,7 @@ export class Transactions {
     const transaction = this.#open(request, now);
     if (this.#isLocked(transaction, request.asker)) return;
     if (transaction.voted) this.#unvote(transaction);
+    transaction.parts.delete(request.oid); // it takes them along, or comes in their place
     const before = transaction.objects.get(request.oid);
     if (before?.claim) this.#cancel(before.claim, "a later store of the same object replaces it");
     this.#enter(transaction, request);
@@ -236,16 +242,8 @@ export class Transactions {
       const oids = [...all].filter((oid) => this.#site.table!.partitionOf(oid) === partition);
       if (oids.length === 0 && transaction.home !== partition) continue;
       if (transaction.home === partition && transaction.noted) this.#forgetNote(transaction);
-      for (const oid of oids) {
-        const claim = transaction.objects.get(oid)?.claim;
-        if (claim) this.#cancel(claim, "its copy here was outdated", "notAssigned");
-        transaction.parts.delete(oid);
-        transaction.objects.delete(oid);
-        transaction.open.delete(oid);
-        this.#site.save({ op: "unstore", ttid: transaction.ttid, oid }, { durable: false });
-      }
-      this.#ending.push({ transaction, oids });
-      this.#tryVote(transaction);
+      for (const oid of oids) transaction.parts.delete(oid);
+      this.#remove(transaction, oids, "its copy here was outdated", "notAssigned");
     }
   }
 
@@ -377,6 +375,24 @@ export class Transactions {
     const transaction = this.#all.get(claim.ttid);
     if (!transaction || transaction.objects.get(claim.oid)?.claim !== claim) return;
     this.#enter(transaction, claim);
+  }
+
+  /** Objects of a transaction are void; their locks go at `saved`. */
+  #remove(
+    transaction: Transaction,
+    oids: readonly Oid[],
+    why: string,
+    code: "aborted" | "notAssigned" = "aborted",
+  ): void {
+    for (const oid of oids) {
+      const claim = transaction.objects.get(oid)?.claim;
+      if (claim) this.#cancel(claim, why, code);
+      transaction.objects.delete(oid);
+      transaction.open.delete(oid);
+      this.#site.save({ op: "unstore", ttid: transaction.ttid, oid }, { durable: false });
+    }
+    this.#ending.push({ transaction, oids });
+    this.#tryVote(transaction);
   }
 
   #cancel(claim: Claim, why: string, code: "aborted" | "notAssigned" = "aborted"): void {

@@ -1,18 +1,21 @@
-/** Which transactions of a live session were accepted: a finish that comes twice must not be accepted twice. */
+/**
+ * Transactions of live sessions, by what became of them: which were accepted, so that a finish that comes twice isn't accepted
+ * twice, and which were refused for ever.
+ */
 import { sessionOf, TTID_COUNTER_MAX } from "../../core/ids.ts";
 import type { ClientSession, Ttid } from "../../core/ids.ts";
 
 /** One bit a transaction, at most 2 MiB a session. */
-export class Finished {
+export class Ttids {
   #sessions = new Map<ClientSession, Uint8Array>();
 
-  /** Whether it was accepted in this epoch. */
+  /** Whether it is among them, in this epoch. */
   has(ttid: Ttid): boolean {
     const { byte, bit } = placeOf(ttid);
     return ((this.#sessions.get(sessionOf(ttid))?.[byte] ?? 0) & bit) !== 0;
   }
 
-  /** It is accepted. */
+  /** From here on it is. */
   add(ttid: Ttid): void {
     const { byte, bit } = placeOf(ttid);
     const session = sessionOf(ttid);
