@@ -99,6 +99,8 @@ export class History {
   readonly breaches: string[] = [];
   /** Newer revisions that refusals named. */
   readonly conflicts: { readonly client: string; readonly oid: Oid; readonly saved: Tid }[] = [];
+  /** Transactions that streamed values before they were committed. */
+  drafts = 0;
   #open = new Set<TransactionRecord>();
   #elements = 0;
 

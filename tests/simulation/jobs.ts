@@ -16,10 +16,11 @@ export interface Objects {
   readonly singles: readonly Oid[];
   /** Objects that were made while the simulation ran. */
   readonly fresh: Oid[];
-  /** What the workers in `bank.ts`, `lists.ts` and `counters.ts` change; empty where a seed has none of those. */
+  /** What the workers in `bank.ts`, `lists.ts`, `counters.ts` and `streams.ts` change; empty where a seed has none of those. */
   readonly accounts: readonly Oid[];
   readonly lists: readonly Oid[];
   readonly counters: readonly Oid[];
+  readonly streams: readonly Oid[];
 }
 
 /** What a worker works with. */
@@ -42,6 +43,8 @@ export interface Draft {
   /** What is stored; null deletes; undefined: something that names the transaction. */
   readonly text?: string | null;
   readonly link?: Tid;
+  /** Its parts were given before. */
+  readonly streamed?: boolean;
 }
 
 /** Makes a text on top of one that another transaction has committed. */
@@ -71,10 +74,13 @@ export function* commit(
     readonly withinMs?: number;
     /** Makes one text of what another has committed and what this one wants; undefined: conflicts fail it. */
     readonly merge?: Merge | undefined;
+    /** Under which the parts of streamed values were given. */
+    readonly draft?: number;
   } = {},
 ): Worker<TransactionRecord> {
   const { history, random, world, client } = job;
-  const { checks = [], ageMs, merge, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } = options;
+  const { checks = [], ageMs, merge, draft, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } =
+    options;
   const transaction = history.begin({
     client,
     begunMs: world.nowMs,
@@ -83,11 +89,12 @@ export function* commit(
       drafts.map(({ oid, base, text }) => ({ oid, base, text: text === undefined ? `by ${number}` : text })),
   });
   const writes = transaction.writes.map(({ oid, base, text }, at) => {
-    const link = drafts[at]!.link;
+    const { link, streamed = false } = drafts[at]!;
     return {
       oid,
       base,
-      data: text === null ? null : dataOf(text, random),
+      data: text === null || streamed ? null : dataOf(text, random),
+      streamed,
       ...(link === undefined ? {} : { link }),
     };
   });
@@ -101,6 +108,7 @@ export function* commit(
     status: " ",
     ...(ageMs === undefined ? {} : { ageMs }),
     ...(merge === undefined ? {} : { resolves: true }),
+    ...(draft === undefined ? {} : { draft }),
   };
   const resolver = merge && resolverOf(job, transaction, merge);
   const outcome = yield* call("commit", request, withinMs, resolver);
@@ -179,7 +187,8 @@ export function* read(
   return found;
 }
 
-function noteRead(job: Job, at: Tid, oid: Oid, revision: LoadedRevision | undefined): void {
+/** Notes what was read, for the checkers. */
+export function noteRead(job: Job, at: Tid, oid: Oid, revision: LoadedRevision | undefined): void {
   const text = textOf(revision);
   const { tid, next = null } = revision ?? {};
   job.history.reads.push({ client: job.client, atMs: job.world.nowMs, at, oid, tid, next, text });

@@ -24,7 +24,8 @@ export interface Progress {
 export function* writeAll(job: Job, progress: Progress): Worker {
   const { objects } = job;
   const kept = [...objects.accounts, ...objects.lists, ...objects.counters];
-  const named = [...objects.pairs.flat(), ...objects.singles, ...objects.fresh.slice(-FRESH_MAX)];
+  const fresh = objects.fresh.slice(-FRESH_MAX);
+  const named = [...objects.pairs.flat(), ...objects.singles, ...objects.streams, ...fresh];
   const oids = [...named, ...kept];
   for (;;) {
     const begun = yield* sync(job);

@@ -1,4 +1,5 @@
 /** What the objects of a simulated cluster hold: a short text, now and then filled up to much more. */
+import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { StoredData } from "../../core/ports.ts";
 import type { LoadedRevision } from "../../roles/client/calls.ts";
 import type { SimRandom } from "./random.ts";
@@ -12,13 +13,20 @@ export function dataOf(text: string, random: SimRandom): Uint8Array {
   return encoder.encode(text.padEnd(length, random.pick([" ", "."])));
 }
 
+/** What stands for a value in parts: its size, which hardly any other value has. */
+export function partsText(size: number): string {
+  return `${size} bytes in parts`;
+}
+
 /** The text of a revision; null: a deletion, or nothing at all. */
 export function textOf(revision: LoadedRevision | undefined): string | null {
+  if (revision?.parts) return partsText(revision.parts.size);
   return revision?.data ? trimmed(decoder.decode(revision.data)) : null;
 }
 
 /** The text as a database keeps it: large data is compressed in a way that can be read as it is. */
 export function textIn({ compression, data }: StoredData): string {
+  if (compression === COMPRESSION_PARTS) return partsText(decodeManifest(data).size);
   return trimmed(decoder.decode(compression === 0 ? data : data.subarray(4)));
 }
 

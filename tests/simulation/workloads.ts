@@ -14,6 +14,7 @@ import type { SimRandom } from "./random.ts";
 import type { Worker } from "./sessions.ts";
 import { call } from "./sessions.ts";
 import type { Stored } from "./stored.ts";
+import { streamWorker } from "./streams.ts";
 import { listText, textOf } from "./texts.ts";
 
 /** Nothing is ever stored here. */
@@ -168,13 +169,14 @@ const workers = {
   bank: [bankWorker, bankWorker, bankWorker],
   lists: [listAppendWorker, listAppendWorker, listAppendWorker, listAppendWorker],
   counters: [counterWorker, counterWorker],
+  streams: [streamWorker, streamWorker],
 };
 /** A kind of work. */
 export type Work = keyof typeof workers;
 
 /** The work of a seed: one kind or more. */
 export function drawWork(random: SimRandom): Work[] {
-  const all: readonly Work[] = ["objects", "bank", "lists", "counters"];
+  const all: readonly Work[] = ["objects", "bank", "lists", "counters", "streams"];
   const some = all.filter((work) => random.chance(work === "objects" ? 0.7 : 0.4));
   return some.length > 0 ? some : [...all];
 }
@@ -199,6 +201,7 @@ export function drawObjects(random: SimRandom, work: readonly Work[]): Objects {
     accounts: take("bank", 3, 6),
     lists: take("lists", 2, 5),
     counters: take("counters", 1, 3),
+    streams: take("streams", 1, 3),
   };
 }
 
