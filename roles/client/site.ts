@@ -8,6 +8,7 @@ import type { AskName, Body, Revision, WireError } from "../../core/messages.ts"
 import { isReadable } from "../../core/partition_table.ts";
 import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Compression, Digest, Random } from "../../core/ports.ts";
+import { Outbox } from "../outbox.ts";
 import type { View } from "../view.ts";
 import { Cache } from "./cache.ts";
 import type { ClientOutput, LoadedRevision } from "./calls.ts";
@@ -49,7 +50,7 @@ export interface ClientPorts {
 }
 
 /** Shared state. */
-export class Site {
+export class Site extends Outbox<ClientEffect> {
   readonly ports: ClientPorts;
   readonly view: View;
   now: Now = { monoMs: 0, wallMs: 0 };
@@ -60,16 +61,12 @@ export class Site {
   /** What was read, and what is being read: both hear of every publication in the step that brings it. */
   readonly cache: Cache;
   readonly loads = new PendingLoads();
-  #effects: ClientEffect[] = [];
 
   constructor(ports: ClientPorts, view: View, options: { readonly cacheBytes: number }) {
+    super();
     this.ports = ports;
     this.view = view;
     this.cache = new Cache({ bytesMax: options.cacheBytes });
-  }
-
-  emit(...effects: readonly ClientEffect[]): void {
-    this.#effects.push(...effects);
   }
 
   ask<N extends AskName>(
@@ -78,17 +75,17 @@ export class Site {
     body: Body<N>,
     options: { context: ClientContext; withinMs: number },
   ): void {
-    this.#effects.push(ask(conn, name, body, options));
+    this.emit(ask(conn, name, body, options));
   }
 
   /** A call has its result. */
   settle(call: number, result: unknown): void {
-    this.#effects.push({ do: "output", output: { type: "settled", call, result } });
+    this.emit({ do: "output", output: { type: "settled", call, result } });
   }
 
   /** A call has failed. */
   fail(call: number, error: DatabaseError): void {
-    this.#effects.push({ do: "output", output: { type: "failed", call, error } });
+    this.emit({ do: "output", output: { type: "failed", call, error } });
   }
 
   /**
@@ -102,7 +99,7 @@ export class Site {
       this.loads.invalidated(oid, tid);
     }
     this.view.lastTid = tid;
-    this.#effects.push({ do: "output", output: { type: "published", tid, oids } });
+    this.emit({ do: "output", output: { type: "published", tid, oids } });
     return true;
   }
 
@@ -117,15 +114,7 @@ export class Site {
   jump(): void {
     this.cache.clearCurrent();
     this.loads.jump();
-    this.#effects.push({ do: "output", output: { type: "published", tid: this.view.lastTid, oids: null } });
-  }
-
-  log(
-    level: "debug" | "info" | "warning" | "error",
-    text: string,
-    facts?: { readonly [name: string]: unknown },
-  ): void {
-    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) });
+    this.emit({ do: "output", output: { type: "published", tid: this.view.lastTid, oids: null } });
   }
 
   /** Running storages with a readable copy of a partition. */
@@ -156,13 +145,6 @@ export class Site {
       data: this.ports.compression.expand(compression, data, OBJECT_BYTES_MAX),
       link,
     };
-  }
-
-  /** The effects of the step that ends. */
-  taken(): ClientEffect[] {
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
   }
 }
 

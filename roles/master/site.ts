@@ -6,16 +6,14 @@ import type { Effect, Now } from "../../core/machine.ts";
 import type { CellChange, WireError } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Digest, MetadataWrite } from "../../core/ports.ts";
+import { Outbox } from "../outbox.ts";
+import type { Asker } from "../outbox.ts";
 import type { Consensus } from "./consensus.ts";
 import type { Entry, Metadata } from "./metadata.ts";
 import { movePhase } from "./phases.ts";
 import type { Phase } from "./phases.ts";
 
-/** A request, to be answered once. */
-export interface Asker {
-  readonly conn: Conn;
-  readonly id: number;
-}
+export type { Asker } from "../outbox.ts";
 
 /** What a master attaches to its questions: whom it asked, in which of its sessions, what for. */
 export type MasterContext =
@@ -44,7 +42,7 @@ export interface ClientPeer {
 }
 
 /** Shared state; the parts change only what is theirs. */
-export class Site {
+export class Site extends Outbox<MasterEffect> {
   readonly digest: Digest;
   /** The held table with all proposed changes. */
   readonly proposed: PartitionTable;
@@ -57,11 +55,11 @@ export class Site {
   now: Now = { monoMs: 0, wallMs: 0 };
   #consensus: Consensus;
   #phase: Phase = "recovering";
-  #effects: MasterEffect[] = [];
   #then: { readonly entry: Entry; readonly held: () => void }[] = [];
   #pending = new Map<Partition, number>(); // cell changes proposed and not held
 
   constructor(consensus: Consensus, digest: Digest) {
+    super();
     this.#consensus = consensus;
     this.digest = digest;
     this.proposed = PartitionTable.ofImage(consensus.metadata.table.toImage());
@@ -92,7 +90,7 @@ export class Site {
   /** Proposes an entry; `held` runs when it is held and applied. */
   propose(entry: Entry, held: () => void): void {
     for (const write of this.#consensus.propose(entry)) {
-      this.#effects.push({ do: "save", write, durable: true });
+      this.emit({ do: "save", write, durable: true });
     }
     this.#then.push({ entry, held });
   }
@@ -156,29 +154,6 @@ export class Site {
     const held = this.#consensus.saved();
     const then = this.#then.splice(0, held.length);
     for (const { held } of then) held();
-    for (const write of this.#consensus.compact()) this.#effects.push({ do: "save", write, durable: true });
-  }
-
-  emit(...effects: readonly MasterEffect[]): void {
-    this.#effects.push(...effects);
-  }
-
-  refuse(asker: Asker, error: WireError): void {
-    this.#effects.push({ do: "refuse", conn: asker.conn, id: asker.id, error });
-  }
-
-  log(
-    level: "debug" | "info" | "warning" | "error",
-    text: string,
-    facts?: { readonly [name: string]: unknown },
-  ): void {
-    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) });
-  }
-
-  /** The effects of the step that ends. */
-  taken(): MasterEffect[] {
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
+    for (const write of this.#consensus.compact()) this.emit({ do: "save", write, durable: true });
   }
 }

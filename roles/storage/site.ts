@@ -6,12 +6,10 @@ import type { WireError } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Cell } from "../../core/partition_table.ts";
 import type { DatabaseQuery, DatabaseWrite, Digest } from "../../core/ports.ts";
+import { Outbox } from "../outbox.ts";
+import type { Asker } from "../outbox.ts";
 
-/** A request, to be answered once. */
-export interface Asker {
-  readonly conn: Conn;
-  readonly id: number;
-}
+export type { Asker } from "../outbox.ts";
 
 /** What a storage attaches to its questions to the primary. */
 export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { readonly of: "table" };
@@ -34,7 +32,7 @@ export type StorageRead =
 export type StorageEffect = Effect<StorageContext, DatabaseWrite, DatabaseQuery, StorageRead, never>;
 
 /** Shared state; the parts change only what is theirs. */
-export class Site {
+export class Site extends Outbox<StorageEffect> {
   readonly digest: Digest;
   table: PartitionTable | undefined;
   epoch: number;
@@ -48,11 +46,11 @@ export class Site {
   low = false;
   /** Bytes that the disk may still take, as far as is known. */
   freeBytes = Infinity;
-  #effects: StorageEffect[] = [];
 
   constructor(
     start: { digest: Digest; epoch: number; image: Uint8Array | null; transactionTimeoutMs?: number },
   ) {
+    super();
     this.digest = start.digest;
     this.transactionTimeoutMs = start.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS;
     this.epoch = start.epoch;
@@ -69,30 +67,7 @@ export class Site {
     return isReadable(this.cell(partition));
   }
 
-  emit(...effects: readonly StorageEffect[]): void {
-    this.#effects.push(...effects);
-  }
-
   save(write: DatabaseWrite, options: { durable: boolean }): void {
-    this.#effects.push({ do: "save", write, durable: options.durable });
-  }
-
-  refuse(asker: Asker, error: WireError): void {
-    this.#effects.push({ do: "refuse", conn: asker.conn, id: asker.id, error });
-  }
-
-  log(
-    level: "debug" | "info" | "warning" | "error",
-    text: string,
-    facts?: { readonly [name: string]: unknown },
-  ): void {
-    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) });
-  }
-
-  /** The effects of the step that ends. */
-  taken(): StorageEffect[] {
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
+    this.emit({ do: "save", write, durable: options.durable });
   }
 }
