@@ -7,16 +7,17 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { COLLECT_BYTES } from "../core/limits.ts";
+import { COLLECT_BYTES, COLLECTED_BYTES_MIN } from "../core/limits.ts";
 
 type Collect = (options: { readonly type: "minor" | "major" }) => void;
 
 let collect: Collect | undefined;
 let movedBytes = 0;
 
-/** Counts bytes for which buffers were made. */
-export function moved(bytes: number): void {
-  movedBytes += bytes;
+/** Counts a buffer that has passed, with copies that were made of it. Among small ones the engine collects by itself. */
+export function moved(bytes: number, copies = 0): void {
+  if (bytes < COLLECTED_BYTES_MIN) return;
+  movedBytes += bytes * (1 + copies);
   if (movedBytes < COLLECT_BYTES) return;
   movedBytes = 0;
   collect ??= collector();

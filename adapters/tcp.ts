@@ -91,7 +91,7 @@ class TcpConnection {
   write(bytes: Uint8Array): boolean {
     if (this.#stage === "ending") return true;
     this.#socket.write(bytes);
-    moved(2 * bytes.length); // its message and its frame
+    moved(bytes.length, 1); // its message became a frame
     // Far above the socket's own mark, so that it will emit "drain".
     if (this.#socket.writableLength > SOCKET_BYTES_MAX) this.#owesDrained = true;
     return !this.#owesDrained;

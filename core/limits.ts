@@ -191,8 +191,9 @@ export const LOG_LINE_BYTES_MAX = 16 * KIB;
 export const MEMORY_WINDOW_BYTES = 256 * KIB;
 /** The most that one event brings, as with a socket. */
 export const MEMORY_READ_BYTES_MAX = 64 * KIB;
-/** Bytes through sockets after which the buffers they came in are collected. */
+/** Bytes in large buffers through sockets after which these are collected, and what counts as large: a socket's full read. */
 export const COLLECT_BYTES = 8 * MIB;
+export const COLLECTED_BYTES_MIN = 64 * KIB;
 /** Rows are digested together until they reach this size. */
 export const DIGEST_FOLD_BYTES = 64 * KIB;
 /** Bytes from a database that are copied once more, so that the runtime counts them and collects them in time. */
