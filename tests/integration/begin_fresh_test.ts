@@ -8,8 +8,8 @@ import { CliCluster } from "./kit.ts";
 import { bytesOf } from "./numbers.ts";
 import { Program } from "./programs.ts";
 
-const CLIENTS = 40;
-const ROUNDS = 25;
+const CLIENTS = 50;
+const ROUNDS = 20;
 /** How long everything that the primary says is held back. */
 const HELD_MS = 500;
 

@@ -46,7 +46,11 @@ export class DetouredClient implements AsyncDisposable {
       detours.set(address, proxy.address);
     }
     const masters = cluster.nodes("master").map(({ address }) => address);
-    const client = clientOver(new DetouredTransport(detours), { cluster: cluster.config.cluster, masters, name });
+    const client = clientOver(new DetouredTransport(detours), {
+      cluster: cluster.config.cluster,
+      masters,
+      name,
+    });
     const detoured = new DetouredClient(client, proxies);
     try {
       await client.call("connect", {});

@@ -20,8 +20,7 @@ await runProgram<FreshStart>(async ({ uris, oid }, parent) => {
   const clients = await Promise.all(uris.map((uri) => connect(uri)));
   const read = async (client: Client, sync: boolean): Promise<number> =>
     numberOf(await (await client.begin({ sync })).load(oid));
-  const all = (sync: boolean): Promise<number[]> =>
-    Promise.all(clients.map((client) => read(client, sync)));
+  const all = (sync: boolean): Promise<number[]> => Promise.all(clients.map((client) => read(client, sync)));
   const say = (word: FreshWord): void => parent.say(word);
   await all(true);
   parent.say("ready");

@@ -27,6 +27,7 @@ export class Load {
   readonly #pair: readonly Oid[];
   readonly #lone: readonly Oid[];
   readonly #attempts: Attempt[] = [];
+  readonly #readFailures: DatabaseError[] = [];
   #working: Promise<unknown> | undefined;
   #stop = false;
   #acknowledged = 0;
@@ -58,6 +59,11 @@ export class Load {
     return this.#attempts.flatMap(({ outcome }) =>
       outcome !== undefined && "error" in outcome && outcome.error.code !== "conflict" ? [outcome.error] : []
     );
+  }
+
+  /** What clients were told instead of what they wanted to read. */
+  get readFailures(): readonly DatabaseError[] {
+    return this.#readFailures;
   }
 
   run(): void {
@@ -120,7 +126,8 @@ export class Load {
         await this.#commit(tx, attempt);
       } catch (error) {
         if (!(error instanceof DatabaseError)) throw error;
-        attempt.outcome = { error };
+        if (this.#attempts.includes(attempt)) attempt.outcome = { error };
+        else this.#readFailures.push(error);
       }
     }
   }

@@ -35,7 +35,9 @@ export class Program implements AsyncDisposable {
     this.name = name;
     const path = fileURLToPath(new URL(file, import.meta.url));
     const isDeno = process.versions["deno"] !== undefined;
-    const options = isDeno ? ["run", "-A", "--quiet", "--no-check"] : ["--disable-warning=ExperimentalWarning"];
+    const options = isDeno
+      ? ["run", "-A", "--quiet", "--no-check"]
+      : ["--disable-warning=ExperimentalWarning"];
     this.#child = spawn(process.execPath, [...options, path], { stdio: ["pipe", "pipe", "inherit"] });
     this.#ended = once(this.#child, "exit");
     this.#child.stdin.on("error", () => this.#child.stdin.destroy()); // it has ended: `hear` says so
@@ -62,7 +64,6 @@ export class Program implements AsyncDisposable {
 
   /** Waits until it has ended by itself. */
   async end(): Promise<void> {
-    this.#child.stdin.end();
     assert.deepEqual(await within(`the end of ${this.name}`, this.#ended), [0, null]);
   }
 
@@ -118,7 +119,9 @@ export class Parent {
 }
 
 /** Runs a program: the first word that it is told is what it starts from. */
-export async function runProgram<Start>(main: (start: Start, parent: Parent) => Promise<void>): Promise<void> {
+export async function runProgram<Start>(
+  main: (start: Start, parent: Parent) => Promise<void>,
+): Promise<void> {
   const parent = new Parent();
   const input = createInterface({ input: process.stdin });
   let isDone = false;
@@ -129,4 +132,5 @@ export async function runProgram<Start>(main: (start: Start, parent: Parent) => 
   await main(await parent.hear<Start>(), parent);
   isDone = true;
   input.close();
+  process.stdin.destroy();
 }
