@@ -433,6 +433,10 @@ export class Commits {
         if (running.streams.size > 0) return this.#abort(running, partsLost("a new copy lacks them"));
         this.#contention.obey(running);
         for (const { node } of error.detail.cells) running.voters.delete(node);
+        // a notice of a deadlock couldn't reach us over a connection that was lost meanwhile
+        for (const { node } of [...running.voters.values()]) {
+          if (!this.#links.isOpen(node)) this.linkLost(node);
+        }
         return this.#catchUp(running);
       }
       case "lost":

@@ -76,7 +76,8 @@ export class Readers {
     reader.inFlight -= 1;
     this.#latencies[this.#sample] = this.#site.now.monoMs - sentMs;
     this.#sample = (this.#sample + 1) % HEDGE_SAMPLES;
-    reader.waiting.shift()?.();
+    // one that isn't wanted any more takes no place
+    while (reader.inFlight < READS_IN_FLIGHT_MAX && reader.waiting.length > 0) reader.waiting.shift()!();
   }
 
   /** The storage didn't answer, or wrongly. */

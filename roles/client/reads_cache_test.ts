@@ -197,3 +197,14 @@ test("Reads asks a second copy when the first takes longer than usual, and takes
   hand.answers(first.ask, { revision: revisionOf("one", 40) });
   assert.deepEqual(loaded(hand, call), ["one", 40n, null]);
 });
+
+test("Reads that nobody wants any more don't stand in the way of those that wait behind them", () => {
+  const hand = new Hand({ replicas: 0 }, {}, { cacheBytes: 0 });
+  const load = (i: number): number => hand.call("load", { oid: toOid(4 * i), at: asTid(100) });
+  for (let i = 0; i < READS_IN_FLIGHT_MAX; i++) load(i);
+  const given = Array.from({ length: 2 * READS_IN_FLIGHT_MAX }, (_, i) => load(1_000 + i));
+  const last = load(5_000);
+  for (const call of given) hand.takes(hand.bench.give({ type: "cancel", call }));
+  while (hand.asks.length > 0) hand.answers(hand.next().ask, { revision: revisionOf("one", 40) });
+  assert.equal(loaded(hand, last)[0], "one");
+});

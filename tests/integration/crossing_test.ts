@@ -14,7 +14,7 @@ const COMMITS = isSoak ? 1_000 : 60;
 /** How often two writers are made to cross. */
 const ROUNDS = isSoak ? 2_000 : 100;
 /** Turns of the event loop that one may be ahead at its storage, at most. */
-const TURNS = 20;
+const TURNS = 100;
 /** Transactions that each has under way. */
 const LANES = 4;
 

@@ -8,15 +8,16 @@ import type { FeedStart } from "./feed_child.ts";
 import { CliCluster, within } from "./kit.ts";
 import { bytesOf } from "./numbers.ts";
 import { Program } from "./programs.ts";
+import { isSoak } from "./soak.ts";
 
-const TRANSACTIONS = 20_000;
+const TRANSACTIONS = isSoak ? 100_000 : 20_000;
 /** Transactions that a writer has under way. */
 const LANES = 40;
 /** After how many of them connections are lost. */
 const BREAKS = [0.25, 0.5, 0.75].map((part) => part * TRANSACTIONS);
 /** A reader notes the tid of this one, and another process goes on behind it. */
 const NOTED = TRANSACTIONS / 4;
-const WITHIN_MS = 300_000;
+const WITHIN_MS = 600_000;
 
 /** Two writers, and what they were promised. */
 class Writers {

@@ -5,10 +5,13 @@ import type { Partition } from "../../core/ids.ts";
 import type { Change, Client, Oid, Tid } from "../../mod.ts";
 import { CliCluster, within } from "./kit.ts";
 import { Load } from "./load.ts";
+import { isSoak } from "./soak.ts";
 
 const PARTITIONS = 12;
 /** Commits that must be acknowledged between two restarts. */
 const COMMITS = 50;
+/** How often each list of restarts is gone through. */
+const TIMES = isSoak ? 10 : 1;
 
 const cases: readonly {
   readonly title: string;
@@ -32,7 +35,7 @@ for (const { title, restarts, copies } of cases) {
     load.run();
     await load.acknowledge(COMMITS);
 
-    for (const names of restarts) {
+    for (const names of Array.from({ length: TIMES }, () => restarts).flat()) {
       const wanted = names.length > 0 ? names : cluster.nodes().map(({ name }) => name);
       const before = wanted.map((name) => cluster.pid(name));
       await cluster.ok("restart", ...names);
