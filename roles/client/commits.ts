@@ -434,8 +434,8 @@ export class Commits {
         this.#contention.obey(running);
         for (const { node } of error.detail.cells) running.voters.delete(node);
         // a notice of a deadlock couldn't reach us over a connection that was lost meanwhile
-        for (const { node } of [...running.voters.values()]) {
-          if (!this.#links.isOpen(node)) this.linkLost(node);
+        for (const voter of [...running.voters.values()]) {
+          if (voter.state === "voted" && !this.#links.isOpen(voter.node)) this.#sendOnceMore(running, voter);
         }
         return this.#catchUp(running);
       }
