@@ -5,8 +5,8 @@ import { toOid, toTid } from "../core/ids.ts";
 import type { Oid, Tid } from "../core/ids.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type { TransactionRecord } from "../core/records.ts";
-import type { CallName, Calls, Commit, LoadedRevision } from "../roles/client/calls.ts";
 import type { Calling } from "../roles/client/caller.ts";
+import type { CallName, Calls, Commit, LoadedRevision } from "../roles/client/calls.ts";
 
 const none = new Uint8Array();
 export const bytes = (...values: number[]) => Uint8Array.from(values);

@@ -19,8 +19,8 @@ import {
   UnreachableError,
 } from "../../core/errors.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
-import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
+import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Calls, ClientWord, Commit } from "./calls.ts";

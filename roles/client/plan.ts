@@ -9,7 +9,7 @@ import {
   PART_BYTES_MAX,
   RETRY_DELAY_MS_MIN,
 } from "../../core/limits.ts";
-import type { Body, Evidence, WireError } from "../../core/messages.ts";
+import type { Evidence, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
 import { COMPRESSION_PARTS, manifestData } from "../../core/parts.ts";

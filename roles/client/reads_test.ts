@@ -2,25 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sha256, zlibCompression } from "../../adapters/system.ts";
 import { toOid, toTtid } from "../../core/ids.ts";
-import type { Conn, Oid, Tid } from "../../core/ids.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
 import { LOAD_MANY_MAX, PAGE_TRANSACTIONS, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
-import type { Answer, Body, TransactionInfo, WireError } from "../../core/messages.ts";
-import {
-  asNode,
-  asPartition,
-  asTid,
-  clientBench,
-  follow,
-  helloAs,
-  LOST,
-  only,
-  storageHello,
-  tableOf,
-  welcomeOf,
-} from "../../tests/machines.ts";
+import type { Answer, TransactionInfo, WireError } from "../../core/messages.ts";
+import { asNode, asPartition, asTid, helloAs, LOST, tableOf, welcomeOf } from "../../tests/machines.ts";
 import { Hand, revisionOf } from "../../tests/reading_hand.ts";
 import type { Ask } from "../../tests/reading_hand.ts";
-import type { CallName, Calls, LoadedRevision } from "./calls.ts";
+import type { Calls, LoadedRevision } from "./calls.ts";
 
 const textOf = (found: unknown): string => new TextDecoder().decode((found as LoadedRevision).data!);
 const timedOut: WireError = { code: "timedOut", message: "Cannot wait longer for the answer to load" };

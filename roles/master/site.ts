@@ -3,7 +3,7 @@ import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "
 import { ID_MAX, ZERO_TID } from "../../core/ids.ts";
 import { OID_BLOCK } from "../../core/limits.ts";
 import type { Effect, Now } from "../../core/machine.ts";
-import type { CellChange, WireError } from "../../core/messages.ts";
+import type { CellChange } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Digest, MetadataWrite } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";

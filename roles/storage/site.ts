@@ -1,8 +1,7 @@
 /** What the parts of a storage share: who it is, what it knows of the cluster, and where its effects go. */
-import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Effect } from "../../core/machine.ts";
-import type { WireError } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Cell } from "../../core/partition_table.ts";
 import type { DatabaseQuery, DatabaseWrite, Digest } from "../../core/ports.ts";

@@ -11,16 +11,7 @@ import type { ClientSession, Tid, Ttid } from "../../core/ids.ts";
 import type { Effect } from "../../core/machine.ts";
 import type { AskMessage } from "../../core/messages.ts";
 import type { DatabaseAnswer } from "../../core/ports.ts";
-import {
-  answersOf,
-  asPartition,
-  asTid,
-  helloAs,
-  only,
-  serveStorage,
-  storageBench,
-  tableOf,
-} from "../machines.ts";
+import { answersOf, asPartition, asTid, helloAs, serveStorage, storageBench, tableOf } from "../machines.ts";
 
 const oid = toOid(2);
 

@@ -106,7 +106,7 @@ export const mutants: readonly MutantCase[] = [
   {
     breaks: "an unlock isn't sent",
     mutate: ({ master }) => (master.bend = without("tell unlock", 40)),
-    noticed: /not all is over: .*transactions/,
+    noticed: /can't commit|not all is over: .*transactions/,
   },
   {
     breaks: "a client doesn't tell the end of a call",
