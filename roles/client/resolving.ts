@@ -84,7 +84,8 @@ export class Resolving {
     if (saved === undefined) return undefined;
     const data = new Uint8Array(mine.data); // the resolver may use it as it likes
     const resolved = await this.#resolver({ oid, base, saved, mine: data, baseTid: mine.base, savedTid });
-    return resolved && new Uint8Array(resolved);
+    if (resolved === undefined || resolved instanceof Uint8Array) return resolved && new Uint8Array(resolved);
+    throw new TypeError(`Cannot resolve object ${oid}: its resolver must give a Uint8Array, or undefined`);
   }
 
   async #load(oid: Oid, tid: Tid): Promise<Uint8Array | undefined> {

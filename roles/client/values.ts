@@ -105,7 +105,10 @@ export async function* inParts(source: ByteSource): AsyncGenerator<Uint8Array> {
 
 /** A web stream isn't iterable everywhere. */
 async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
-  if (!(source instanceof ReadableStream)) return yield* source;
+  if (!(source instanceof ReadableStream)) {
+    if (Symbol.asyncIterator in Object(source) || Symbol.iterator in Object(source)) return yield* source;
+    throw new TypeError("Cannot store a stream: expected a ReadableStream or an iterable of Uint8Array");
+  }
   const reader = source.getReader();
   try {
     for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;

@@ -73,6 +73,8 @@ export interface Transaction {
   readonly open: Set<Oid>;
   /** Objects that its client was asked to relock: once each. */
   readonly asked: Set<Oid>;
+  /** Whether an object of it has waited for its lock lately. */
+  hasWaited: boolean;
   home: Partition | undefined;
   noted: boolean;
   voted: boolean;
@@ -90,6 +92,7 @@ export function newTransaction(ttid: Ttid, ageMs: number, conn: Conn | undefined
     parts: new Map(),
     open: new Set(),
     asked: new Set(),
+    hasWaited: false,
     home: undefined,
     noted: false,
     voted: false,

@@ -276,7 +276,16 @@ export class Transactions {
     for (const claim of this.#waits.take(nowMs)) this.#waitedTooLong(claim);
     const old = this.#ages.take(nowMs).filter((ttid) => this.#all.get(ttid)?.tid === undefined);
     for (const ttid of old) this.#ages.set(ttid, nowMs + this.#site.transactionTimeoutMs);
-    return old;
+    return old.filter((ttid) => !this.#hasWaited(ttid));
+  }
+
+  /** Whether it has waited for a lock since this was asked last: then it wasn't its client that took the time. */
+  #hasWaited(ttid: Ttid): boolean {
+    const transaction = this.#all.get(ttid);
+    if (!transaction) return false;
+    const { hasWaited, objects, open } = transaction;
+    transaction.hasWaited = [...open].some((oid) => objects.get(oid)?.state === "waiting");
+    return hasWaited;
   }
 
   #waitedTooLong(claim: Claim): void {
@@ -350,6 +359,7 @@ export class Transactions {
     if (lockless) return this.#hold(transaction, held);
     const { ttid } = transaction;
     if (!this.#locks.take(oid, ttid)) {
+      transaction.hasWaited = true;
       this.#locks.wait(oid, claim);
       this.#waits.set(claim, claim.untilMs);
       return this.#askRelock(oid);

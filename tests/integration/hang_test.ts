@@ -37,7 +37,7 @@ async function impatientCluster(): Promise<CliCluster> {
 }
 
 /** Another client changes the object too. */
-function add(client: Client, oid: Oid): Promise<unknown> {
+function add(client: Client, oid: Oid): Promise<{ readonly attempts: number }> {
   return client.transact(async (tx) => {
     tx.store(oid, bytesOf(numberOf(await tx.load(oid)) + 1));
   }, { attempts: ATTEMPTS });
@@ -100,7 +100,7 @@ testWith(
     await within("its finish", proxy.held("toTarget", FINISH_BYTES_MIN));
     program.signal("SIGSTOP");
     vote.resolve();
-    await older;
+    assert.equal((await older).attempts, 1, "who waits isn't taken for one who hangs");
     await add(client, oid);
     program.signal("SIGCONT");
     proxy.release("toTarget");
@@ -126,7 +126,7 @@ testWith(
     program.tell("commit");
     assert.equal(await program.hear(), "resolving");
     program.signal("SIGSTOP");
-    await add(client, oid);
+    assert.equal((await add(client, oid)).attempts, 1, "who waits isn't taken for one who hangs");
     program.signal("SIGCONT");
     program.tell("resolve");
 

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AbortedError, ConflictError } from "../core/errors.ts";
+import { toOid } from "../core/ids.ts";
+import { TRANSACT_ATTEMPTS_MAX } from "../core/limits.ts";
+import type { Client } from "../roles/client/library.ts";
+import type { Resolver } from "../roles/client/resolving.ts";
+import type { Transaction } from "../roles/client/transaction.ts";
+import { LocalCluster } from "./cluster.ts";
+
+const [a, b] = [toOid(1), toOid(2)];
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+/** Adds one to an object within a transaction. */
+async function raise(tx: Transaction, oid = a): Promise<number> {
+  const value = ((await tx.load(oid))?.data[0] ?? 0) + 1;
+  tx.store(oid, bytes(value));
+  return value;
+}
+
+async function valueOf(client: Client, oid = a): Promise<number | undefined> {
+  return (await (await client.snapshot()).load(oid))?.data[0];
+}
+
+test("Client.transact() gives the value, the tid, and how often it ran; another attempt sees what was faster (N1)", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  const once = await client.transact((tx) => raise(tx));
+  assert.deepEqual([once.value, once.attempts], [1, 1]);
+  assert.equal(once.tid, await client.sync());
+
+  let runs = 0;
+  const twice = await client.transact(async (tx) => {
+    const value = await raise(tx);
+    if (++runs === 1) await other.transact((theirs) => raise(theirs));
+    return value;
+  });
+  assert.deepEqual([twice.value, twice.attempts], [3, 2]);
+});
+
+test("Client.transact() keeps the age of its first attempt: later ones come first in no queue", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  const ages: (number | undefined)[] = [];
+  await client.transact(async (tx) => {
+    ages.push(tx.ageMs);
+    await raise(tx);
+    if (ages.length < 3) await other.transact((theirs) => raise(theirs));
+  });
+  assert.equal(ages.length, 3);
+  assert.deepEqual(new Set(ages), new Set([ages[0]]));
+});
+
+test("Client.transact() gives up after the attempts that it is given, with every conflict", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  for (const attempts of [1, 3]) {
+    let runs = 0;
+    const losing = client.transact(async (tx) => {
+      runs += 1;
+      await raise(tx, a);
+      await raise(tx, b);
+      await other.transact(async (theirs) => {
+        await raise(theirs, a);
+        await raise(theirs, b);
+      });
+    }, { attempts });
+    await assert.rejects(losing, (error) => {
+      assert.ok(error instanceof ConflictError);
+      assert.deepEqual(error.conflicts.map(({ oid }) => oid).sort(), [a, b]);
+      return true;
+    });
+    assert.equal(runs, attempts);
+  }
+  for (const attempts of [0, 1.5, NaN]) {
+    await assert.rejects(client.transact(() => {}, { attempts }), RangeError);
+  }
+  assert.ok(TRANSACT_ATTEMPTS_MAX > 3);
+});
+
+test("Client.transact() commits nothing when its function throws, aborts or only reads", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const { tid } = await client.transact((tx) => raise(tx));
+  const thrown = new Error("no");
+  await assert.rejects(
+    client.transact(async (tx) => {
+      await raise(tx);
+      throw thrown;
+    }),
+    thrown,
+  );
+  const aborted = await client.transact(async (tx) => {
+    await raise(tx);
+    tx.abort();
+  });
+  const read = await client.transact((tx) => tx.load(a));
+  assert.deepEqual([aborted.tid, read.tid, read.value?.data, read.attempts], [tid, tid, bytes(1), 1]);
+  assert.equal(await client.sync(), tid);
+});
+
+test("Client.transact() runs no more once its signal fires", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const controller = new AbortController();
+  let runs = 0;
+  const stopped = client.transact(() => {
+    runs += 1;
+    controller.abort();
+    throw new AbortedError("Cannot go on: a test");
+  }, { signal: controller.signal });
+  await assert.rejects(stopped, AbortedError);
+  assert.equal(runs, 1);
+});
+
+/** A transaction that began before another one changed what it writes. */
+async function late(client: Client, other: Client, resolve: Resolver): Promise<Transaction> {
+  const tx = await client.begin({ resolve });
+  await raise(tx, a);
+  await raise(tx, b);
+  await other.transact(async (theirs) => {
+    await raise(theirs, a);
+    await raise(theirs, b);
+  });
+  return tx;
+}
+
+test("A resolver hears of every conflict, and what it gives is stored on top (N1)", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  const heard: unknown[] = [];
+  const tx = await late(client, other, ({ oid, base, saved, mine, baseTid, savedTid }) => {
+    heard.push([oid, base, saved, mine]);
+    assert.ok(savedTid > baseTid);
+    return bytes(saved[0]! + mine[0]!);
+  });
+  const tid = await tx.commit();
+  assert.deepEqual(heard.toSorted(), [[a, undefined, bytes(1), bytes(1)], [
+    b,
+    undefined,
+    bytes(1),
+    bytes(1),
+  ]]);
+  assert.equal(tx.tid, tid);
+  assert.deepEqual([await valueOf(other, a), await valueOf(other, b)], [2, 2]);
+});
+
+test("A resolver that gives nothing fails the commit with its conflicts; what it throws, or gives wrongly, too", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  const thrown = new Error("can't");
+  const resolvers: [Resolver, unknown][] = [
+    [() => undefined, ConflictError],
+    [() => Promise.reject(thrown), thrown],
+    [() => "text" as never, TypeError],
+    [() => null as never, TypeError],
+  ];
+  for (const [resolve, expected] of resolvers) {
+    await assert.rejects((await late(client, other, resolve)).commit(), expected as never);
+  }
+  assert.equal(await valueOf(client, a), resolvers.length, "theirs only");
+});
+
+test("Deletions and checks aren't resolved: their conflicts fail the commit", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  await client.transact((tx) => raise(tx, a));
+  const resolve: Resolver = () => assert.fail("nobody is asked");
+  for (const what of ["delete", "check"] as const) {
+    const tx = await client.begin({ resolve });
+    await tx.load(a);
+    tx[what](a);
+    tx.store(b, bytes(9), { base: (await tx.load(b))?.tid ?? (0n as never) });
+    await other.transact((theirs) => raise(theirs, a));
+    await assert.rejects(tx.commit(), ConflictError);
+  }
+});
