@@ -3,7 +3,7 @@
  * it is used again, so the file holds the time at which its process began; and a process that has ended may stay in
  * the table as a zombie until its parent asks, which some never do.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { NodeConfig } from "./config.ts";
@@ -32,19 +32,55 @@ function pathOf(node: { readonly data: string }): string {
   return join(node.data, "neo.pid");
 }
 
-/** Says that this process runs a node: first that it is about to, then that it listens at `address`. */
+/**
+ * Says that this process is about to run a node, unless another one said so before: of two that begin at the same moment one
+ * gives way, and takes nothing of the other's away.
+ *
+ * @returns the other's file
+ */
+export function claimPidFile(node: NodeConfig, version: string): PidFile | undefined {
+  for (;;) {
+    const temporary = writeTemporary(node, { address: node.address, listens: false }, version);
+    try {
+      linkSync(temporary, pathOf(node));
+      return undefined;
+    } catch (error) {
+      const code = systemCodeOf(error) ?? "";
+      if (["EPERM", "ENOTSUP"].includes(code)) { // no links there: the database's own lock is what is left
+        renameSync(temporary, pathOf(node));
+        return undefined;
+      }
+      if (code !== "EEXIST") throw error;
+      const found = processStateOf(node);
+      if (found.state === "running") return found.file;
+      rmSync(pathOf(node), { force: true }); // of a process that is no more
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+  }
+}
+
+/** Says that this process runs a node, which listens at `address`. */
 export function writePidFile(
+  node: NodeConfig,
+  what: Pick<PidFile, "address" | "listens">,
+  version: string,
+): void {
+  renameSync(writeTemporary(node, what, version), pathOf(node));
+}
+
+function writeTemporary(
   node: NodeConfig,
   { address, listens }: Pick<PidFile, "address" | "listens">,
   version: string,
-): void {
+): string {
   const { role, name } = node;
   const startTime = processInfo(process.pid)?.startTime ?? 0;
   const file: PidFile = { pid: process.pid, startTime, role, name, address, version, listens };
   mkdirSync(node.data, { recursive: true });
   const temporary = `${pathOf(node)}.${process.pid}`;
   writeFileSync(temporary, `${JSON.stringify(file)}\n`);
-  renameSync(temporary, pathOf(node));
+  return temporary;
 }
 
 /** Takes the file away, unless another process has written it meanwhile. */

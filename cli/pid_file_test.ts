@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { temporaryFolder } from "../tests/cli_world.ts";
 import type { NodeConfig } from "./config.ts";
 import {
+  claimPidFile,
   clearPidFile,
   isRunning,
   processInfo,
@@ -60,6 +61,21 @@ test(
       assert.equal(processStateOf(node).state, "crashed");
     }),
 );
+
+test("claimPidFile() gives way to a process that was quicker, and replaces what one that is no more left (T24)", () =>
+  withNode((node) => {
+    const path = join(node.data, "neo.pid");
+    assert.equal(claimPidFile(node, "1.2.3"), undefined);
+    const own = readFileSync(path, "utf8");
+    assert.equal(claimPidFile(node, "1.2.4")?.pid, process.pid);
+    assert.equal(readFileSync(path, "utf8"), own, "nothing of it is taken away");
+    for (const left of ["{", JSON.stringify({ ...JSON.parse(own), pid: 2 ** 22 + 1 })]) {
+      writeFileSync(path, left);
+      assert.equal(claimPidFile(node, "1.2.5"), undefined);
+      assert.equal(processStateOf(node).state, "running");
+    }
+    assert.deepEqual(readdirSync(node.data), ["neo.pid"]);
+  }));
 
 test("processStateOf() is stopped for a file that nobody can read", () =>
   withNode((node) => {

@@ -8,7 +8,7 @@ import { LOG_FILE_VARIABLE, runningPidOf } from "../daemons.ts";
 import { CliError, exitCodes } from "../exit.ts";
 import type { RunningNode } from "../hosting.ts";
 import { openNode } from "../nodes.ts";
-import { removePidFile, writePidFile } from "../pid_file.ts";
+import { claimPidFile, removePidFile, writePidFile } from "../pid_file.ts";
 import { resolveFolder } from "../target.ts";
 import { VERSION } from "../version.ts";
 
@@ -44,15 +44,23 @@ class Run {
   /** The exit code; throws what stood in a node's way. */
   async toTheEnd(): Promise<number> {
     const atOnce = new Promise<number>((resolve) => this.#leave = resolve);
-    for (const node of this.#group.nodes) {
-      writePidFile(node, { address: node.address, listens: false }, VERSION);
-    }
+    this.#claim();
     const unlisten = this.#cli.world.onSignal((signal) => this.#signalled(signal));
     try {
       return await Promise.race([atOnce, this.#inOrder()]);
     } finally {
       unlisten();
       if (!this.#crashed) { for (const node of this.#group.nodes) removePidFile(node); }
+    }
+  }
+
+  /** Another process may have begun at the same moment. */
+  #claim(): void {
+    for (const node of this.#group.nodes) {
+      const other = claimPidFile(node, VERSION);
+      if (other === undefined) continue;
+      for (const claimed of this.#group.nodes) removePidFile(claimed); // those that are ours
+      throw new CliError("failed", `Cannot run ${node.name}: process ${other.pid} runs it already`);
     }
   }
 
