@@ -175,3 +175,34 @@ test("Deletions and checks aren't resolved: their conflicts fail the commit", as
     await assert.rejects(tx.commit(), ConflictError);
   }
 });
+
+test("Client.transact() doesn't run again what can't succeed: an object that was written without having been loaded", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  await client.transact((tx) => raise(tx));
+  let runs = 0;
+  const blind = client.transact((tx) => {
+    runs += 1;
+    tx.store(a, bytes(9));
+  });
+  await assert.rejects(blind, ConflictError);
+  assert.equal(runs, 1);
+});
+
+test("Ids that can't be are refused where they are given, and the client goes on", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const tx = await client.begin();
+  for (const id of [-1n, 2n ** 63n, 2n ** 70n] as never[]) {
+    await assert.rejects(tx.load(id), RangeError);
+    await assert.rejects(tx.loadMany([id]), RangeError);
+    await assert.rejects(client.loadExact(id, a as never), RangeError);
+    await assert.rejects(client.snapshot({ at: id }), RangeError);
+    assert.throws(() => tx.store(id, bytes(1)), RangeError);
+    assert.throws(() => tx.check(id), RangeError);
+    assert.throws(() => tx.store(a, bytes(1), { base: id }), RangeError);
+  }
+  assert.throws(() => tx.check(5 as never), TypeError);
+  for (const count of [-1, 1.5, "a"] as never[]) await assert.rejects(client.newOids(count), RangeError);
+  assert.equal((await client.transact((theirs) => raise(theirs))).value, 1);
+});

@@ -1,5 +1,6 @@
 /** Calls of a program to a client machine: each is a promise, settled once. */
 import type { DatabaseError } from "../../core/errors.ts";
+import { ID_MAX } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import type {
@@ -192,6 +193,9 @@ function guarded(tell: () => void): void {
 
 /** Programs in plain JavaScript, too, hear of a wrong id where they give it. */
 export function idOf<T extends Oid | Tid>(id: T): T {
-  if (typeof id === "bigint") return id;
+  if (typeof id === "bigint") {
+    if (0n <= id && id <= ID_MAX) return id;
+    throw new RangeError(`Cannot use ${id} as an id: expected 0 to 2^63 - 1`);
+  }
   throw new TypeError(`Cannot use ${String(id)} as an id: expected a bigint, such as 1n`);
 }

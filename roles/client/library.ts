@@ -119,6 +119,9 @@ export class Client {
 
   /** Ids for new objects. */
   async newOids(count: number, options: CallOptions = {}): Promise<readonly Oid[]> {
+    if (!Number.isSafeInteger(count) || count < 0) {
+      throw new RangeError(`Cannot make ${count} ids: expected a whole number`);
+    }
     return await this.#caller.call("newOids", { count }, options);
   }
 
@@ -194,7 +197,7 @@ export class Client {
 
   /** One revision, exactly. Undefined: the object has none with this tid. */
   async loadExact(oid: Oid, tid: Tid, options: CallOptions = {}): Promise<LoadedRevision | undefined> {
-    const found = await this.#caller.call("loadExact", { oid, tid }, options);
+    const found = await this.#caller.call("loadExact", { oid: idOf(oid), tid: idOf(tid) }, options);
     return await filledOf(this.#caller, oid, found, options);
   }
 

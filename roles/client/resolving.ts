@@ -6,6 +6,7 @@ import type { DatabaseError } from "../../core/errors.ts";
 import type { Conflict } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
+import { OBJECT_BYTES_MAX } from "../../core/limits.ts";
 import type { Caller, CallOptions } from "./caller.ts";
 import type { Resolution, Write } from "./calls.ts";
 import { wholeOf } from "./values.ts";
@@ -84,6 +85,11 @@ export class Resolving {
     if (saved === undefined) return undefined;
     const data = new Uint8Array(mine.data); // the resolver may use it as it likes
     const resolved = await this.#resolver({ oid, base, saved, mine: data, baseTid: mine.base, savedTid });
+    if (resolved instanceof Uint8Array && resolved.length > OBJECT_BYTES_MAX) {
+      throw new RangeError(
+        `Cannot resolve object ${oid}: ${resolved.length} bytes are more than ${OBJECT_BYTES_MAX}`,
+      );
+    }
     if (resolved === undefined || resolved instanceof Uint8Array) return resolved && new Uint8Array(resolved);
     throw new TypeError(`Cannot resolve object ${oid}: its resolver must give a Uint8Array, or undefined`);
   }

@@ -1,5 +1,5 @@
 /** A whole transaction as one function: begun, run, committed, and run again when others were faster. */
-import { DatabaseError } from "../../core/errors.ts";
+import { ConflictError, DatabaseError } from "../../core/errors.ts";
 import type { Tid } from "../../core/ids.ts";
 import { TRANSACT_ATTEMPTS_MAX } from "../../core/limits.ts";
 import type { Caller, CallOptions } from "./caller.ts";
@@ -53,7 +53,9 @@ export async function transact<T>(
       const tid = tx.isOpen && !tx.isEmpty ? await tx.commit(options) : tx.at;
       return { value, tid: tx.tid ?? tid, attempts };
     } catch (error) {
-      const isOver = attempts >= most || options.signal?.aborted === true;
+      // written without having been loaded: what is in the way was there when it began, and will be
+      const isBlind = error instanceof ConflictError && error.conflicts.some(({ saved }) => saved <= tx.at);
+      const isOver = attempts >= most || options.signal?.aborted === true || isBlind;
       if (isOver || !(error instanceof DatabaseError) || !AGAIN.includes(error.code)) throw error;
     } finally {
       tx.abort(); // what it hasn't committed

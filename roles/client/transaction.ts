@@ -125,6 +125,7 @@ export class Transaction extends Snapshot {
   #checks = new Map<Oid, Tid>();
   #note: TransactionNote = {};
   #streamed = new Set<Oid>();
+  #streaming = 0; // streams that are being read
   #draft: number | undefined; // under which parts were sent
   #state: "open" | "committing" | "committed" | "aborted" = "open";
   #tid: Tid | undefined;
@@ -149,7 +150,7 @@ export class Transaction extends Snapshot {
 
   /** Whether there is nothing to commit: nothing written, checked or noted. */
   get isEmpty(): boolean {
-    return this.#writes.size + this.#checks.size + Object.keys(this.#note).length === 0;
+    return this.#writes.size + this.#checks.size + this.#streaming + Object.keys(this.#note).length === 0;
   }
 
   /** Its tid, once it is committed. */
@@ -217,7 +218,8 @@ export class Transaction extends Snapshot {
   /**
    * Writes an object of any size from a stream. Its parts go to the storages as they come, a few of them are in memory
    * at a time; nobody sees them before `commit`. What is read from the source is gone: should the connection to a
-   * storage be lost before the commit, it fails with an `AbortedError`, and is to be run again from the beginning.
+   * storage be lost before the commit, it fails with an `AbortedError`, and is to be run again from the beginning. So a stream
+   * is made within the function that `transact()` runs: one that was read before is refused.
    *
    * @param options.base as for `store`
    * @throws RangeError when the value is too large, the transaction is over, or the object has a stream already
@@ -247,11 +249,11 @@ export class Transaction extends Snapshot {
     idOf(oid);
     if (this.#streamed.has(oid)) throw new RangeError(`Cannot store object ${oid}: it has a stream already`);
     this.#streamed.add(oid);
-    const parts = inParts(source);
     let size = 0;
+    this.#streaming += 1;
     try {
       let last: Uint8Array | undefined;
-      for await (const part of parts) {
+      for await (const part of inParts(source, options.signal)) {
         if (last) await this.#part(oid, last, options);
         size += part.length;
         if (size > VALUE_BYTES_MAX) {
@@ -266,6 +268,8 @@ export class Transaction extends Snapshot {
     } catch (error) {
       this.abort(); // a part of it would be no value
       throw error;
+    } finally {
+      this.#streaming -= 1;
     }
     this.#write(oid, null, options.base);
     this.#writes.set(oid, { ...this.#writes.get(oid)!, streamed: true });
@@ -287,6 +291,8 @@ export class Transaction extends Snapshot {
   /** Makes the commit fail if the object is changed by another: what was decided on it must still hold. */
   check(oid: Oid, options: { readonly base?: Tid } = {}): void {
     this.#mustBeOpen("check");
+    idOf(oid);
+    if (options.base !== undefined) idOf(options.base);
     this.#checks.set(oid, options.base ?? this.#bases.get(oid) ?? ZERO_TID);
   }
 
@@ -309,6 +315,10 @@ export class Transaction extends Snapshot {
    */
   async commit(options: CallOptions = {}): Promise<Tid> {
     this.#mustBeOpen("commit");
+    if (this.#streaming > 0) {
+      this.abort();
+      throw new RangeError("Cannot commit: a stream of it isn't stored yet; await storeStream()");
+    }
     const commit: Commit = {
       writes: [...this.#writes.values()],
       checks: [...this.#checks].flatMap(([oid, base]) => (this.#writes.has(oid) ? [] : [{ oid, base }])),

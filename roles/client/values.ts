@@ -82,10 +82,11 @@ export function streamOf(
 }
 
 /** Cuts what comes into parts: `PART_BYTES_MAX` bytes each, the last one fewer. Each is the caller's own. */
-export async function* inParts(source: ByteSource): AsyncGenerator<Uint8Array> {
+export async function* inParts(source: ByteSource, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  takeOnce(source);
   let part = new Uint8Array(PART_BYTES_MAX);
   let filled = 0;
-  for await (const piece of piecesOf(source)) {
+  for await (const piece of untilAborted(piecesOf(source), signal)) {
     if (!(piece instanceof Uint8Array)) {
       throw new TypeError("Cannot store a stream: each piece of it must be a Uint8Array");
     }
@@ -101,6 +102,45 @@ export async function* inParts(source: ByteSource): AsyncGenerator<Uint8Array> {
     }
   }
   if (filled > 0) yield part.subarray(0, filled);
+}
+
+/** Sources that can be read once, and were. */
+const read = new WeakSet<object>();
+
+/** What was read before has nothing more: it must not look like an empty value. */
+function takeOnce(source: ByteSource): void {
+  if (source instanceof Uint8Array) {
+    throw new TypeError("Cannot store a stream: this is a Uint8Array; use store(), or put it into a list");
+  }
+  const isOnce = source instanceof ReadableStream || "next" in Object(source);
+  if (!isOnce) return;
+  if (read.has(source)) {
+    const hint = "make it within the function that is run again";
+    throw new RangeError(
+      `Cannot store a stream: it was read already, perhaps by an earlier attempt; ${hint}`,
+    );
+  }
+  read.add(source);
+}
+
+/** Its pieces; a source that is silent doesn't outlast the signal. */
+async function* untilAborted<T>(pieces: AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
+  if (!signal) return yield* pieces;
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => undefined);
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    for (;;) {
+      const next = await Promise.race([pieces.next(), aborted.promise]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", abort);
+    pieces.return(undefined).catch(() => undefined); // ends the source, once it has spoken
+  }
 }
 
 /** A web stream isn't iterable everywhere. */
