@@ -121,6 +121,8 @@ export class Faults {
   /** Starts a node again after a while. */
   restart(node: AnyNode): void {
     const { world, random } = this.#ports;
+    // what ends late, when nothing goes wrong any more, isn't left lying
+    if (!this.isOn) return world.after(random.between(1, 200), () => node.start());
     const downMs = random.pick([
       random.between(1, 200),
       random.between(1, 200),
