@@ -126,21 +126,26 @@ function takeOnce(source: ByteSource): void {
 /** Its pieces; a source that is silent doesn't outlast the signal. */
 async function* untilAborted<T>(pieces: AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
   if (!signal) return yield* pieces;
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => undefined);
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
   try {
-    signal.throwIfAborted();
     for (;;) {
-      const next = await Promise.race([pieces.next(), aborted.promise]);
+      const next = await orAborted(pieces.next(), signal);
       if (next.done) return;
       yield next.value;
     }
   } finally {
-    signal.removeEventListener("abort", abort);
     pieces.return(undefined).catch(() => undefined); // ends the source, once it has spoken
   }
+}
+
+/** What a promise comes to, unless the signal is faster; no listener stays. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    const settled = (): void => signal.removeEventListener("abort", abort);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(settled);
+  });
 }
 
 /** A web stream isn't iterable everywhere. */

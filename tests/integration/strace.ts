@@ -86,6 +86,8 @@ interface Call {
 const CALL = /^(\d+) +(\w+)\(\d+<(TCP\w*:\[[^\]]*(?:\][^\]]*)*?\]|[^>]*)>(.*)$/;
 const RESUMED = /^(\d+) +<\.\.\. \w+ resumed>(.*)$/;
 const UNFINISHED = /<unfinished \.\.\.>$/;
+/** We let go of the process before strace had seen the end of the call. */
+const DETACHED = /<detached \.\.\.>$/;
 
 /** System calls of a trace; one that was interrupted by another thread's stands in two lines. */
 function callsOf(text: string): Call[] {
@@ -115,13 +117,12 @@ function callOf(
 ): Call {
   const { name, target, rest, begin, end } = found;
   const quoted = [...rest.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g)].map(([, text]) => text ?? "").join("");
-  return {
-    name,
-    target,
-    bytes: bytesOf(quoted),
-    result: / = (\S.*)$/.exec(rest)?.[1] ?? "",
-    line: SENDS.includes(name) ? begin : end,
-  };
+  const isSend = SENDS.includes(name);
+  const bytes = bytesOf(quoted);
+  // a peer may have what was sent, and have answered, before strace hears that it is
+  const isSentLast = isSend && DETACHED.test(rest);
+  const result = isSentLast ? `${bytes.length}` : / = (\S.*)$/.exec(rest)?.[1] ?? "";
+  return { name, target, bytes, result, line: isSend ? begin : end };
 }
 
 function bytesOf(escaped: string): Uint8Array {
