@@ -10,15 +10,17 @@
 import { unreachable } from "../../core/errors.ts";
 import { sessionOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
-import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS, STOP_DEADLINE_MS, STRANGERS_MAX } from "../../core/limits.ts";
+import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
+import { Admission } from "./admission.ts";
 import { Clients } from "./clients.ts";
 import type { Consensus } from "./consensus.ts";
+import { ImportStage } from "./import_stage.ts";
 import { OidGrants } from "./oids.ts";
 import { Outcomes } from "./outcomes.ts";
 import type { Phase } from "./phases.ts";
@@ -27,6 +29,7 @@ import type { Grace } from "./recovery.ts";
 import { reportOf } from "./report.ts";
 import { Site } from "./site.ts";
 import type { Asker, ClientPeer, MasterContext, MasterEffect } from "./site.ts";
+import { Stopping } from "./stopping.ts";
 import { Storages } from "./storages.ts";
 import type { StorageNode } from "./storages.ts";
 import { Transactions } from "./transactions.ts";
@@ -56,7 +59,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #phaseTold: Phase = "recovering";
   #outcomes: Outcomes;
   #oids: OidGrants;
-  #stop: { readonly untilMs: number; readonly everything: boolean; readonly askers: Asker[] } | undefined;
+  #admission: Admission;
+  #importing: ImportStage;
+  #stopping: Stopping;
 
   constructor(start: MasterStart) {
     this.#name = start.name;
@@ -79,6 +84,15 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     });
     this.#outcomes = new Outcomes({ site, storages, transactions: this.#transactions });
     this.#oids = new OidGrants(site);
+    this.#admission = new Admission({
+      site,
+      storages,
+      lost: (node, why) => this.#storageLost(node, why),
+      admitted: (node) => this.#recovery.fence(node),
+    });
+    const pending = () => this.#transactions.pending;
+    this.#importing = new ImportStage({ site, clients: this.#clients, pending });
+    this.#stopping = new Stopping({ site, storages, clients: this.#clients, pending });
   }
 
   /** What this node says of itself. */
@@ -94,7 +108,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   }
 
   due(): number | undefined {
-    const all = [this.#recovery.dueMs, this.#stop?.untilMs].filter((at) => at !== undefined);
+    const all = [this.#recovery.dueMs, this.#stopping.dueMs].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -132,7 +146,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         this.#recovery.due();
         break;
       case "terminate":
-        this.#beginStop({ everything: false });
+        this.#stopping.begin({ everything: false });
         break;
       case "read":
       case "room":
@@ -140,7 +154,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       default:
         unreachable(event);
     }
-    this.#tryStop();
+    this.#stopping.try();
     this.#tellPhase();
     return this.#site.taken();
   }
@@ -148,7 +162,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #identified(conn: Conn, hello: Hello): void {
     switch (hello.role) {
       case "storage":
-        return this.#storageCame(conn, hello);
+        return this.#admission.came(conn, hello);
       case "client":
         return this.#clients.identified(conn, hello);
       case "admin":
@@ -158,51 +172,6 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         return this.#site.emit({ do: "reject", conn, error: { code: "wrongRole", message } });
       }
     }
-  }
-
-  #storageCame(conn: Conn, hello: Hello): void {
-    const registered = this.#site.metadata.storageOf(hello.diskId);
-    const node = registered && this.#storages.node(registered.index as NodeIndex);
-    if (!node) {
-      if (this.#storages.strangers.size < STRANGERS_MAX) {
-        this.#storages.strangers.set(hello.name, { diskId: hello.diskId, address: hello.address });
-      }
-      const message =
-        `Cannot admit storage "${hello.name}": disk ${hello.diskId} isn't in the registry of cluster "${this.#site.metadata.cluster}"`;
-      this.#site.log("error", message);
-      return this.#site.emit({ do: "reject", conn, error: { code: "unknownNode", message } });
-    }
-    if (node.early !== undefined) this.#turnAway(node.early);
-    node.early = conn;
-    if (hello.address !== "") node.address = hello.address;
-    if (node.conn !== undefined) {
-      const old = node.conn;
-      this.#site.emit({
-        do: "close",
-        conn: old,
-        error: { code: "lost", message: "Replaced by a newer connection of the same node" },
-      });
-      this.#storageLost(node, "it connected again");
-    }
-    this.#admit(node);
-  }
-
-  #turnAway(conn: Conn): void {
-    const message = "Cannot admit this connection: the same node has made a newer one";
-    this.#site.emit({ do: "reject", conn, error: { code: "lost", message } });
-  }
-
-  /** Lets a storage in, once what it may lack is held. */
-  #admit(node: StorageNode): void {
-    if (node.early === undefined || node.conn !== undefined || node.leaving > 0) return;
-    const conn = node.early;
-    node.early = undefined;
-    node.conn = conn;
-    node.session = this.#storages.nextSession();
-    node.become("pending");
-    this.#storages.strangers.delete(node.name);
-    this.#site.emit({ do: "accept", conn });
-    this.#recovery.fence(node);
   }
 
   #asked(asker: Asker, message: AskMessage): void {
@@ -229,7 +198,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       return this.#site.emit(answer(asker, "settle", { accepted }));
     }
     if (message.name === "stop" && !this.#storages.at(asker.conn)) {
-      return this.#beginStop({ everything: true, asker });
+      return this.#stopping.begin({ everything: true, asker });
     }
     this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
   }
@@ -246,7 +215,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "outcome":
         return this.#outcome(asker, message.body);
       case "stage":
-        return this.#stage(asker, message.body);
+        return this.#importing.ask(asker, message.body);
       default:
         return this.#site.refuse(asker, {
           code: "denied",
@@ -321,7 +290,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#site.emit({ do: "close", conn: node.conn!, error });
     this.#storageLost(node, error.message);
     // what we decide from here on may be wrong: we outdate, or publish, what somebody else decided otherwise
-    if (node.knowsBetter && this.#recovery.isDeciding && !this.#stop) this.#recover();
+    if (node.knowsBetter && this.#recovery.isDeciding && !this.#stopping.isOn) this.#recover();
   }
 
   #lost(conn: Conn, error: WireError): void {
@@ -333,7 +302,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#transactions.disconnected(conn);
     this.#transactions.sessionEnded(session);
     this.#oids.disconnected(conn);
-    if (this.#clients.importer === conn) this.#endImport(() => undefined);
+    if (this.#clients.importer === conn) this.#importing.end();
   }
 
   /** A storage's session ends: its votes count no more, its cells are outdated, or operation ends. */
@@ -352,7 +321,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#site.setUp(node.index, false);
     this.#clients.tellNodes([node.info()]);
     if (last && this.#site.phase === "running") return this.#recover();
-    if (last) return this.#finishStop("the last readable copy of a partition was lost");
+    if (last) return this.#stopping.finish("the last readable copy of a partition was lost");
     const cells = this.#site.proposed.cellsOf(node.index).flatMap(({ partition, cell }) =>
       isReadable(cell) ? [{ partition, node: node.index }] : []
     );
@@ -385,7 +354,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       for (const node of leaving) {
         node.leaving -= 1;
         if (node.conn === undefined && node.leaving === 0) this.#transactions.gone(node.index);
-        this.#admit(node);
+        this.#admission.admit(node);
       }
       this.#transactions.retry();
     });
@@ -399,7 +368,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
 
   /** The cluster runs: clients are let in. */
   #running(): void {
-    if (this.#site.metadata.desired === "import") this.#endImport(() => undefined);
+    if (this.#site.metadata.desired === "import") this.#importing.end();
     this.#clients.letIn();
   }
 
@@ -420,66 +389,11 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#outcomes.want(asker, body);
   }
 
-  /** The import stage: one client, which gives its own tids. */
-  #stage(asker: Asker, { importing, origin }: Body<"stage">): void {
-    const done = (): void => {
-      const { lastTid, metadata } = this.#site;
-      this.#site.emit(answer(asker, "stage", { lastTid, origin: metadata.origin }));
-    };
-    if (!importing) return this.#clients.importer === asker.conn ? this.#endImport(done) : done();
-    const others = this.#clients.live.length - 1;
-    if (others > 0 || this.#transactions.pending > 0) {
-      const message = `Cannot import: ${others} other clients are connected; stop them and try again`;
-      return this.#site.refuse(asker, { code: "denied", message });
-    }
-    this.#clients.importer = asker.conn;
-    this.#site.propose({ type: "desired", state: "import", origin }, done);
-  }
-
-  #endImport(done: () => void): void {
-    this.#site.propose({ type: "desired", state: "run", origin: "" }, () => {
-      this.#clients.importer = undefined;
-      done();
-      this.#clients.letIn();
-    });
-  }
-
-  /** Stops in order: no new clients, open commits are served until a deadline. */
-  #beginStop(how: { everything: boolean; asker?: Asker }): void {
-    const askers = [...(this.#stop?.askers ?? []), ...(how.asker ? [how.asker] : [])];
-    const everything = how.everything || (this.#stop?.everything ?? false);
-    const untilMs = this.#stop?.untilMs ?? this.#site.now.monoMs + STOP_DEADLINE_MS;
-    const first = this.#stop === undefined;
-    this.#stop = { untilMs, everything, askers };
-    if (!first) return;
-    this.#site.enter("stopping");
-  }
-
   /** Clients and admins hear of each phase once. */
   #tellPhase(): void {
     const { phase, epoch } = this.#site;
     if (phase === this.#phaseTold) return;
     this.#phaseTold = phase;
     this.#site.emit(tell(this.#clients.followers, "phase", { phase, epoch }));
-  }
-
-  #tryStop(): void {
-    if (!this.#stop || this.#site.phase === "ended") return;
-    const idle = this.#clients.live.length === 0 && this.#transactions.pending === 0;
-    if (idle) this.#finishStop("all is done");
-    else if (this.#site.now.monoMs >= this.#stop.untilMs) this.#finishStop("its deadline passed");
-  }
-
-  #finishStop(why: string): void {
-    const { everything, askers } = this.#stop!;
-    this.#site.log("info", "Stopping", { why });
-    this.#clients.endAll();
-    if (everything) {
-      const conns = this.#storages.all.flatMap(({ conn }) => (conn === undefined ? [] : [conn]));
-      this.#site.emit(tell(conns, "shutdown", { epoch: this.#site.epoch }));
-    }
-    for (const asker of askers) this.#site.emit(answer(asker, "stop", {}));
-    this.#site.enter("ended");
-    this.#site.emit({ do: "stop" });
   }
 }
