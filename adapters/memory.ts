@@ -173,7 +173,9 @@ export function memoryDatabase(
 /** A master's metadata in memory. `image` is what `init` writes: null for a master that waits to be told. */
 export function memoryMetadata(
   image: Uint8Array | null,
+  diskId: string = "",
 ): MemoryDisk<MetadataWrite, never, never, MetadataState> {
   const snapshot = image === null ? null : { index: 0, term: 0, image };
-  return new MemoryDisk("metadata", new MetadataTables({ snapshot, entries: [] }));
+  const ballot = { term: 0, votedFor: null };
+  return new MemoryDisk("metadata", new MetadataTables({ snapshot, entries: [], ballot, diskId }));
 }

@@ -1,7 +1,6 @@
 /** The rows of a storage's database as plain values. */
-import { invariant, unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
-import { partitionOf, ZERO_TID } from "../core/ids.ts";
+import { ZERO_TID } from "../core/ids.ts";
 import type { Note, TransactionInfo } from "../core/messages.ts";
 import { COMPRESSION_PARTS } from "../core/parts.ts";
 import type {
@@ -17,8 +16,10 @@ import type {
   StoredRevision,
 } from "../core/ports.ts";
 import { HeldTransactions } from "./held_transactions.ts";
+import { MemoryCopies } from "./memory_copies.ts";
+import { digestOf, replyTo } from "./memory_replies.ts";
+import { FinalRows, type InParts, type Revision } from "./memory_rows.ts";
 import type { Tables } from "./memory_tables.ts";
-import { RowDigest } from "./row_digest.ts";
 
 type StoreWrite = Extract<DatabaseWrite, { op: "store" }>;
 interface Vote {
@@ -26,12 +27,10 @@ interface Vote {
   readonly ageMs: number;
   readonly note: Note | null;
 }
-/** The parts of a value; none for one that is kept as a whole. */
-interface InParts {
-  readonly parts: readonly StoredData[];
-}
 type Kept = StoreWrite & InParts;
-type Revision = Omit<StoredRevision, "next"> & InParts;
+/** In front of all rows. */
+const BEGINNING = { tid: ZERO_TID, oid: null };
+
 type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
 
 /** What a storage keeps in memory. */
@@ -41,15 +40,15 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
   #epoch = 0;
   #image: Uint8Array | null = null;
   #held: HeldTransactions<Kept, Vote, StoredData[]>;
-  /** Revisions of each object, by tid. */
-  #objects = new Map<Oid, readonly Revision[]>();
-  /** Transactions of each home partition, by tid. */
-  #transactions = new Map<Partition, readonly TransactionInfo[]>();
+  #final: FinalRows;
+  #copies: MemoryCopies;
 
   constructor(identity: DatabaseIdentity, digest: Digest) {
     this.#identity = identity;
     this.#digest = digest;
     this.#held = new HeldTransactions(identity.partitions);
+    this.#final = new FinalRows(identity.partitions);
+    this.#copies = new MemoryCopies(this.#final);
   }
 
   open(): DatabaseState {
@@ -57,15 +56,24 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       held.parts.clear();
       if (held.vote === null) this.#held.abort(ttid);
     }
-    return { identity: this.#identity, epoch: this.#epoch, image: this.#image, held: this.#holding() };
+    this.#copies.forgetParts();
+    return {
+      identity: this.#identity,
+      epoch: this.#epoch,
+      image: this.#image,
+      held: this.#holding(),
+      resumes: this.#copies.resumes(),
+      newest: this.#final.newest(),
+      truncations: this.#copies.truncations,
+    };
   }
 
   copy(): DatabaseTables {
     const copy = new DatabaseTables(this.#identity, this.#digest);
     copy.#epoch = this.#epoch;
     copy.#image = this.#image;
-    copy.#objects = new Map(this.#objects);
-    copy.#transactions = new Map(this.#transactions);
+    copy.#final = this.#final.copy();
+    copy.#copies = this.#copies.copy(copy.#final);
     for (const [ttid, held] of this.#held.entries()) {
       for (const kept of held.objects.values()) copy.#held.store(kept, kept);
       for (const [oid, { kept }] of held.parts) {
@@ -113,20 +121,20 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
         this.#held.abort(write.ttid);
         return;
       default:
-        unreachable(write);
+        this.#copies.apply(write);
     }
   }
 
   read(query: DatabaseQuery): DatabaseAnswer {
     switch (query.read) {
       case "latest":
-        return { read: "latest", tid: this.#revisions(query.oid).at(-1)?.tid ?? ZERO_TID };
+        return { read: "latest", tid: this.#final.revisions(query.oid).at(-1)?.tid ?? ZERO_TID };
       case "load":
         return { read: "load", ...this.#load(query.oid, query.at) };
       case "loadExact":
         return { read: "loadExact", ...this.#loadExact(query) };
       case "loadPart": {
-        const all = this.#revisions(query.oid);
+        const all = this.#final.revisions(query.oid);
         const part = all.find(({ tid }) => tid === query.tid)?.parts[query.seq] ?? null;
         return { read: "loadPart", known: all.length > 0, part };
       }
@@ -134,16 +142,16 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
         return this.#loadMany(query);
       case "transactions":
         return { read: "transactions", transactions: this.#page(query) };
-      case "fate": {
-        const all = [...this.#transactions.values()].flat();
-        return { read: "fate", tid: all.find((info) => info.ttid === query.ttid)?.tid ?? null };
-      }
+      case "fate":
+        return { read: "fate", tid: this.#final.fate(query.ttid) ?? null };
       case "marks":
         return this.#marks();
-      case "digest":
-        return this.#digestOf(query);
+      case "digest": {
+        const rows = this.#final.rows(query.partition, BEGINNING, query.upTo);
+        return { read: "digest", ...digestOf(rows, this.#digest) };
+      }
       default:
-        return unreachable(query);
+        return replyTo(query, this.#final, this.#digest);
     }
   }
 
@@ -172,7 +180,9 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
   #keep(write: StoreWrite, parts: readonly StoredData[]): Kept {
     const { link, stored } = write;
     if (write.mode === "check") return { ...write, stored: null, parts: [] };
-    const linked = link === null ? undefined : this.#revisions(write.oid).find(({ tid }) => tid === link);
+    const linked = link === null
+      ? undefined
+      : this.#final.revisions(write.oid).find(({ tid }) => tid === link);
     if (linked !== undefined) return { ...write, stored: linked.stored, parts: linked.parts };
     return { ...write, stored, parts: stored?.compression === COMPRESSION_PARTS ? parts : [] };
   }
@@ -182,20 +192,15 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
     if (held === undefined) return;
     for (const { oid, mode, stored, link, parts } of held.objects.values()) {
       if (mode === "check") continue;
-      this.#objects.set(oid, inserted(this.#revisions(oid), { tid, stored, link, parts }));
+      this.#final.addRevision(oid, { tid, stored, link, parts });
     }
     const { home, note } = held.vote;
     if (note === null) return;
-    const transactions = this.#transactions.get(home) ?? [];
-    this.#transactions.set(home, inserted(transactions, { tid, ttid, ...note }));
-  }
-
-  #revisions(oid: Oid): readonly Revision[] {
-    return this.#objects.get(oid) ?? [];
+    this.#final.addTransaction(home, { tid, ttid, ...note });
   }
 
   #load(oid: Oid, at: Tid): { known: boolean; revision: StoredRevision | null } {
-    const all = this.#revisions(oid);
+    const all = this.#final.revisions(oid);
     const found = all.findLast(({ tid }) => tid <= at);
     return { known: all.length > 0, revision: found === undefined ? null : followed(all, found) };
   }
@@ -219,47 +224,21 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
 
   #page({ partitions, after, upTo, count }: Query<"transactions">): readonly TransactionInfo[] {
     return [...new Set(partitions)]
-      .flatMap((partition) => this.#transactions.get(partition) ?? [])
+      .flatMap((partition) => this.#final.transactions(partition))
       .filter(({ tid }) => after < tid && tid <= upTo)
       .sort((a, b) => (a.tid < b.tid ? -1 : 1))
       .slice(0, count);
   }
 
   #marks(): DatabaseAnswer {
-    const lastTids = [...this.#transactions]
-      .sort(([a], [b]) => a - b)
-      .map(([partition, transactions]) => ({ partition, tid: transactions.at(-1)?.tid ?? ZERO_TID }));
     const held = this.#held.entries().flatMap(([, { objects }]) => [...objects.values()]);
     const oids = [
-      ...this.#objects.keys(),
+      ...this.#final.oids(),
       ...held.filter(({ mode }) => mode === "store").map(({ oid }) => oid),
     ];
     const lastOid = oids.reduce<Oid | null>((most, oid) => (most === null || oid > most ? oid : most), null);
-    return { read: "marks", lastTids, lastOid };
+    return { read: "marks", lastTids: this.#final.lastTids(), lastOid };
   }
-
-  #digestOf({ partition, upTo }: Query<"digest">): DatabaseAnswer {
-    const rows = new RowDigest(this.#digest);
-    for (const info of this.#transactions.get(partition) ?? []) {
-      if (info.tid <= upTo) rows.transaction(info);
-    }
-    const revisions = [...this.#objects]
-      .filter(([oid]) => partitionOf(oid, this.#identity.partitions) === partition)
-      .flatMap(([oid, all]) => all.map((revision) => ({ oid, ...revision })))
-      .filter(({ tid }) => tid <= upTo)
-      .sort((a, b) => (a.tid === b.tid ? (a.oid < b.oid ? -1 : 1) : a.tid < b.tid ? -1 : 1));
-    for (const { tid, oid, stored, link } of revisions) {
-      rows.revision({ tid, oid, checksum: stored?.checksum ?? null, link });
-    }
-    return { read: "digest", ...rows.end() };
-  }
-}
-
-/** Rows by tid with one more, which mostly is the last. */
-function inserted<R extends { readonly tid: Tid }>(rows: readonly R[], row: R): readonly R[] {
-  const place = rows.findLastIndex(({ tid }) => tid <= row.tid);
-  invariant(rows[place]?.tid !== row.tid, "a tid becomes final once");
-  return rows.toSpliced(place + 1, 0, row);
 }
 
 function followed(all: readonly Revision[], { tid, stored, link }: Revision): StoredRevision {

@@ -20,8 +20,8 @@ function lateKitOf<W, Q, A, S>(disk: MemoryDisk<W, Q, A, S>) {
 
 testDatabase("memory", (identity) => kitOf(memoryDatabase(identity, sha256)));
 testDatabase("late memory", (identity) => lateKitOf(memoryDatabase(identity, sha256)));
-testMetadata("memory metadata", (image) => kitOf(memoryMetadata(image)));
-testMetadata("late memory metadata", (image) => lateKitOf(memoryMetadata(image)));
+testMetadata("memory metadata", (image, diskId) => kitOf(memoryMetadata(image, diskId)));
+testMetadata("late memory metadata", (image, diskId) => lateKitOf(memoryMetadata(image, diskId)));
 
 for (const kept of [0, 1, 3]) {
   test(`MemoryDisk.crash() keeps ${kept} of the rounds that weren't flushed`, async () => {

@@ -1,6 +1,6 @@
 /** The rules that every metadata store keeps about its log. An empty store stands as if snapshot 0 had been taken. */
 import { invariant } from "../core/errors.ts";
-import type { LogEntry } from "../core/ports.ts";
+import type { LogEntry, MetadataState } from "../core/ports.ts";
 
 /** Indices that a log reaches: everything up to `snapshot` is contained in a snapshot, `last` is the newest. */
 export interface LogBounds {
@@ -26,4 +26,11 @@ export function checkAppend(log: LogBounds, entries: readonly LogEntry[]): void 
 /** Checks that a snapshot may take the place of the one at `before`. */
 export function checkSnapshot(before: number, index: number): void {
   invariant(index >= before, "a snapshot isn't older than the one before");
+}
+
+/** Checks that a ballot may take the place of the one before: terms grow, and a vote isn't given twice in one. */
+export function checkBallot(before: MetadataState["ballot"], now: MetadataState["ballot"]): void {
+  invariant(now.term >= before.term, "terms don't go back");
+  const isOther = before.votedFor !== null && before.votedFor !== now.votedFor;
+  invariant(now.term > before.term || !isOther, "a master votes once in a term");
 }

@@ -35,8 +35,11 @@ export function unpackIds<T extends bigint>(bytes: Uint8Array): T[] {
  */
 export class RowDigest {
   readonly #digest: Digest;
-  #parts: Uint8Array[] = [];
-  #bytes = 0;
+  #bytes = new Uint8Array(512);
+  #view = new DataView(this.#bytes.buffer);
+  #end = 0;
+  /** Where the rows begin: behind the digest of those before. */
+  #start = 0;
   #count = 0;
 
   constructor(digest: Digest) {
@@ -51,13 +54,18 @@ export class RowDigest {
       info.extension,
       packIds(info.oids),
     ];
-    const head = new Uint8Array(17 + 4 * fields.length);
-    const view = new DataView(head.buffer);
-    view.setUint8(0, TRANSACTION_TAG);
-    view.setBigUint64(1, info.tid);
-    view.setBigUint64(9, info.ttid);
-    fields.forEach((field, index) => view.setUint32(17 + 4 * index, field.length));
-    this.#add(head, ...fields);
+    const at = this.#room(17 + fields.reduce((sum, { length }) => sum + 4 + length, 0));
+    const view = this.#view;
+    view.setUint8(at, TRANSACTION_TAG);
+    view.setBigUint64(at + 1, info.tid);
+    view.setBigUint64(at + 9, info.ttid);
+    fields.forEach((field, index) => view.setUint32(at + 17 + 4 * index, field.length));
+    let next = at + 17 + 4 * fields.length;
+    for (const field of fields) {
+      this.#bytes.set(field, next);
+      next += field.length;
+    }
+    this.#added();
   }
 
   /** `checksum` null is a deletion. */
@@ -68,30 +76,43 @@ export class RowDigest {
     readonly link: Tid | null;
   }): void {
     const { tid, oid, checksum, link } = row;
-    const head = new Uint8Array(30);
-    const view = new DataView(head.buffer);
-    view.setUint8(0, REVISION_TAG);
-    view.setUint8(1, (checksum === null ? 0 : HAS_DATA) | (link === null ? 0 : HAS_LINK));
-    view.setBigUint64(2, tid);
-    view.setBigUint64(10, oid);
-    view.setBigUint64(18, link ?? 0n);
-    view.setUint32(26, checksum?.length ?? 0);
-    this.#add(head, ...(checksum === null ? [] : [checksum]));
+    const at = this.#room(30 + (checksum?.length ?? 0));
+    const view = this.#view;
+    view.setUint8(at, REVISION_TAG);
+    view.setUint8(at + 1, (checksum === null ? 0 : HAS_DATA) | (link === null ? 0 : HAS_LINK));
+    view.setBigUint64(at + 2, tid);
+    view.setBigUint64(at + 10, oid);
+    view.setBigUint64(at + 18, link ?? 0n);
+    view.setUint32(at + 26, checksum?.length ?? 0);
+    if (checksum !== null) this.#bytes.set(checksum, at + 30);
+    this.#added();
   }
 
-  /** Rows so far, and their digest. */
+  /** Rows so far, and their digest; the next row is the first one again. */
   end(): { readonly count: number; readonly digest: Uint8Array } {
-    return { count: this.#count, digest: this.#digest(...this.#parts) };
+    const ended = { count: this.#count, digest: this.#digest(this.#bytes.subarray(0, this.#end)) };
+    this.#end = this.#start = this.#count = 0;
+    return ended;
   }
 
-  #add(...row: Uint8Array[]): void {
-    for (const part of row) {
-      this.#parts.push(part);
-      this.#bytes += part.length;
+  /** Makes room for a row, and gives where it begins. */
+  #room(length: number): number {
+    const at = this.#end;
+    this.#end += length;
+    if (this.#end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#end, 4 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
+    return at;
+  }
+
+  #added(): void {
     this.#count++;
-    if (this.#bytes < DIGEST_FOLD_BYTES) return;
-    this.#parts = [this.#digest(...this.#parts)];
-    this.#bytes = 0;
+    if (this.#end - this.#start < DIGEST_FOLD_BYTES) return;
+    const folded = this.#digest(this.#bytes.subarray(0, this.#end));
+    this.#bytes.set(folded);
+    this.#end = this.#start = folded.length;
   }
 }

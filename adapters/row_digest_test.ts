@@ -29,6 +29,18 @@ test("RowDigest of the same rows is the same in every version: replicas compare 
   assert.equal(hex(digest), "cebf3a3aabb1a1bd17bf6c73f027f3b335701e2df0a219a115cb077bc878a551");
 });
 
+test("RowDigest.end() begins anew", () => {
+  const [rows, other] = [new RowDigest(sha256), new RowDigest(sha256)];
+  for (let oid = 0; oid < 3_000; oid++) {
+    rows.revision({ tid: tidAt(1), oid: oidOf(oid), checksum: sha256(), link: null });
+  }
+  assert.equal(rows.end().count, 3_000);
+  const row = { tid: tidAt(5), oid: oidOf(4), checksum: null, link: tidAt(2) };
+  rows.revision(row);
+  other.revision(row);
+  assert.deepEqual(rows.end(), other.end());
+});
+
 test("RowDigest folds long histories without losing a row", () => {
   const digestOf = (length: number, changed = -1) => {
     const rows = new RowDigest(sha256);

@@ -11,8 +11,9 @@ import type {
 } from "../core/ports.ts";
 import { type FileOptions, SqliteFile } from "./sqlite_file.ts";
 import { SqliteReader } from "./sqlite_reader.ts";
+import { bytesText, textBytes } from "./sqlite_rows.ts";
 import { STORAGE_FILE } from "./sqlite_schema.ts";
-import { bytesText, SqliteWriter, textBytes } from "./sqlite_writer.ts";
+import { SqliteWriter } from "./sqlite_writer.ts";
 
 /**
  * Makes the database of a new storage.
@@ -31,7 +32,7 @@ import { bytesText, SqliteWriter, textBytes } from "./sqlite_writer.ts";
  * const identity = { clusterId: "c", cluster: "demo", name: "s1", diskId: "d", partitions: 240 };
  * createDatabase(path, identity);
  * const database = openDatabase(path);
- * assert.deepEqual(database.state, { identity, epoch: 0, image: null, held: [] });
+ * assert.deepEqual(database.state.identity, identity);
  * assert.throws(() => openDatabase(path), /another process has it open/);
  * await database.close();
  * rmSync(folder, { recursive: true });
@@ -46,6 +47,7 @@ export function createDatabase(path: string, identity: DatabaseIdentity): void {
     file.setMeta("partitions", identity.partitions);
     file.setMeta("epoch", 0);
     file.setMeta("image", null);
+    file.setMeta("truncations", 0);
   });
 }
 
@@ -76,6 +78,9 @@ class SqliteDatabase implements Database {
       epoch: Number(file.meta("epoch")),
       image: file.meta("image") as Uint8Array | null,
       held: this.#writer.recover(),
+      resumes: this.#writer.resumes(),
+      newest: this.#reader.newest(),
+      truncations: Number(file.meta("truncations")),
     };
   }
 

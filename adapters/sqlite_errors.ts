@@ -36,6 +36,11 @@ export function openFailureOf(path: string, error: unknown): StoreOpenError {
   return new StoreOpenError("open", path, reasons[kind] ?? "unreadable", { cause: error });
 }
 
+/** Whether a statement has failed because a row is there already. */
+export function isConstraint(error: unknown): boolean {
+  return ((errcodeOf(error) ?? 0) & 0xff) === CONSTRAINT;
+}
+
 function errcodeOf(error: unknown): number | undefined {
   const code: unknown = error instanceof Error && "errcode" in error ? error.errcode : undefined;
   return typeof code === "number" ? code : undefined;

@@ -136,6 +136,11 @@ export class SqliteFile {
     this.#statements.insertAll(table, columns, rows);
   }
 
+  /** Inserts rows in place of those that have their keys; within `apply` only. */
+  replaceAll(table: string, columns: readonly string[], rows: readonly (readonly Parameter[])[]): void {
+    this.#statements.insertAll(table, columns, rows, true);
+  }
+
   /** The first row that a statement gives, by the names of its columns; whole numbers are bigint. */
   get<R>(sql: string, ...values: Parameter[]): R | undefined {
     this.#check();
@@ -150,9 +155,16 @@ export class SqliteFile {
 
   /** Hands the rows of a statement to `take`, one by one. */
   each<R>(sql: string, values: readonly Parameter[], take: (row: R) => void): void {
+    this.eachWhile<R>(sql, values, (row) => (take(row), true));
+  }
+
+  /** Hands rows to `take` until it says false. */
+  eachWhile<R>(sql: string, values: readonly Parameter[], take: (row: R) => boolean): void {
     this.#check();
     this.#reading(() => {
-      for (const row of this.#statements.prepared(sql).iterate(...values)) take(row as R);
+      for (const row of this.#statements.prepared(sql).iterate(...values)) {
+        if (!take(row as R)) break;
+      }
     });
   }
 

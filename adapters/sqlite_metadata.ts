@@ -1,6 +1,6 @@
 /** A master's durable memory: one SQLite file with a snapshot and the log after it. Every round is flushed. */
 import type { LogEntry, MetadataState, MetadataStore, MetadataWrite } from "../core/ports.ts";
-import { checkAppend, checkSnapshot, type LogBounds } from "./metadata_log.ts";
+import { checkAppend, checkBallot, checkSnapshot, type LogBounds } from "./metadata_log.ts";
 import { type FileKind, type FileOptions, SqliteFile } from "./sqlite_file.ts";
 
 const LOG = `CREATE TABLE log (
@@ -17,17 +17,31 @@ const SNAPSHOT = `CREATE TABLE snapshot (
   image BLOB NOT NULL
 ) STRICT`;
 
+/** One row: who this master is, and its vote. */
+const MEMBER = `CREATE TABLE member (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  disk_id TEXT NOT NULL,
+  term INTEGER NOT NULL,
+  voted_for INTEGER
+) STRICT`;
+
 /** A master's file: "neoM" in its head. */
 const MASTER_FILE: FileKind = {
   applicationId: 0x6e656f4d,
-  tables: [LOG, SNAPSHOT],
-  schemaVersion: 1,
-  upgrades: {},
+  tables: [LOG, SNAPSHOT, MEMBER],
+  schemaVersion: 2,
+  upgrades: { 1: addMember },
 };
+
+/** Masters of version 1 were alone in their clusters, and their entries all of term 1. */
+function addMember(file: SqliteFile): void {
+  file.run(MEMBER);
+  file.run("INSERT INTO member (one, disk_id, term, voted_for) VALUES (1, '', 1, NULL)");
+}
 
 /**
  * Makes the store of a new master. `image` is the cluster's first snapshot, index 0; null: this master waits to be
- * told by others.
+ * told by others. `diskId` is its identity, random.
  *
  * @throws StoreOpenError when something stands at `path`, or the system refuses
  * @example
@@ -48,8 +62,9 @@ const MASTER_FILE: FileKind = {
  * rmSync(folder, { recursive: true });
  * ```
  */
-export function createMetadata(path: string, image: Uint8Array | null): void {
+export function createMetadata(path: string, image: Uint8Array | null, diskId: string = ""): void {
   SqliteFile.create(path, MASTER_FILE, (file) => {
+    file.run("INSERT INTO member (one, disk_id, term, voted_for) VALUES (1, ?, 0, NULL)", diskId);
     if (image !== null) replaceSnapshot(file, { index: 0, term: 0, image });
   });
 }
@@ -68,6 +83,7 @@ class SqliteMetadata implements MetadataStore {
   readonly state: MetadataState;
   readonly #file: SqliteFile;
   #bounds: LogBounds;
+  #ballot: MetadataState["ballot"];
 
   constructor(file: SqliteFile) {
     this.#file = file;
@@ -76,7 +92,12 @@ class SqliteMetadata implements MetadataStore {
     const index = Number(snapshot?.idx ?? 0n);
     this.#bounds = { snapshot: index, last: entries.at(-1)?.index ?? index };
     const taken = snapshot && { index, term: Number(snapshot.term), image: snapshot.image };
-    this.state = { snapshot: taken ?? null, entries };
+    const member = file.get<MemberRow>("SELECT disk_id, term, voted_for FROM member")!;
+    this.#ballot = {
+      term: Number(member.term),
+      votedFor: member.voted_for === null ? null : Number(member.voted_for),
+    };
+    this.state = { snapshot: taken ?? null, entries, ballot: this.#ballot, diskId: member.disk_id };
   }
 
   /** Flushes whatever the round says: a master's memory has nothing that may be lost. */
@@ -97,7 +118,12 @@ class SqliteMetadata implements MetadataStore {
   }
 
   #write(write: MetadataWrite): void {
-    if (write.op === "append") {
+    if (write.op === "ballot") {
+      const { term, votedFor } = write;
+      checkBallot(this.#ballot, write);
+      this.#file.run("UPDATE member SET term = ?, voted_for = ?", term, votedFor);
+      this.#ballot = { term, votedFor };
+    } else if (write.op === "append") {
       const [head] = write.entries;
       checkAppend(this.#bounds, write.entries);
       if (head === undefined) return;
@@ -107,11 +133,19 @@ class SqliteMetadata implements MetadataStore {
       this.#bounds = { ...this.#bounds, last: head.index + write.entries.length - 1 };
     } else {
       checkSnapshot(this.#bounds.snapshot, write.index);
-      this.#file.run("DELETE FROM log WHERE idx <= ?", write.index);
+      const { index, alone = false } = write;
+      if (alone) this.#file.run("DELETE FROM log");
+      else this.#file.run("DELETE FROM log WHERE idx <= ?", index);
       replaceSnapshot(this.#file, write);
-      this.#bounds = { snapshot: write.index, last: Math.max(this.#bounds.last, write.index) };
+      this.#bounds = { snapshot: index, last: alone ? index : Math.max(this.#bounds.last, index) };
     }
   }
+}
+
+interface MemberRow {
+  readonly disk_id: string;
+  readonly term: bigint;
+  readonly voted_for: bigint | null;
 }
 
 interface SnapshotRow {

@@ -1,21 +1,20 @@
 /** How questions to a storage are answered from its rows. */
-import { invariant, unreachable } from "../core/errors.ts";
-import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
+import { invariant } from "../core/errors.ts";
+import type { Oid, Partition, Tid } from "../core/ids.ts";
 import { ZERO_TID } from "../core/ids.ts";
-import { SQLITE_COPY_BYTES_MIN } from "../core/limits.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type {
   DatabaseAnswer,
   DatabaseAnswers,
   DatabaseQuery,
+  DatabaseState,
   Digest,
-  StoredData,
   StoredRevision,
 } from "../core/ports.ts";
-import { RowDigest, unpackIds } from "./row_digest.ts";
 import type { SqliteFile } from "./sqlite_file.ts";
 import { firstTids } from "./sqlite_pages.ts";
-import { bytesText } from "./sqlite_writer.ts";
+import { ReplicaReader } from "./sqlite_replies.ts";
+import { type DataRow, infoOf, storedOf, type TransRow } from "./sqlite_rows.ts";
 
 type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
 type Loaded = Omit<DatabaseAnswers["load"], "read">;
@@ -36,12 +35,17 @@ const TIDS = "SELECT tid FROM trans WHERE partition = ? AND tid > ? AND tid <= ?
 export class SqliteReader {
   readonly #file: SqliteFile;
   readonly #partitions: number;
-  readonly #digest: Digest;
+  readonly #replicas: ReplicaReader;
 
   constructor(file: SqliteFile, options: { readonly partitions: number; readonly digest: Digest }) {
     this.#file = file;
     this.#partitions = options.partitions;
-    this.#digest = options.digest;
+    this.#replicas = new ReplicaReader(file, options.digest);
+  }
+
+  /** The newest tid of each partition that has rows. */
+  newest(): DatabaseState["newest"] {
+    return this.#replicas.newest();
   }
 
   read(query: DatabaseQuery): DatabaseAnswer {
@@ -64,10 +68,12 @@ export class SqliteReader {
       }
       case "marks":
         return { read: "marks", lastTids: this.#lastTids(), lastOid: this.#lastOid() };
-      case "digest":
-        return this.#digestOf(query);
+      case "digest": {
+        const { partition, upTo } = query;
+        return { read: "digest", ...this.#replicas.digestOf({ partition, after: -1n, upTo }) };
+      }
       default:
-        return unreachable(query);
+        return this.#replicas.read(query);
     }
   }
 
@@ -129,22 +135,6 @@ export class SqliteReader {
       this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM tobj WHERE NOT checked")?.oid ?? null;
     return final === null || (held !== null && held > final) ? held : final;
   }
-
-  #digestOf({ partition, upTo }: Query<"digest">): DatabaseAnswer {
-    const rows = new RowDigest(this.#digest);
-    const transactions = `${TRANSACTION} AND tid <= ? ORDER BY tid`;
-    this.#file.each<TransRow>(transactions, [partition, upTo], (row) => rows.transaction(infoOf(row)));
-    const revisions = `SELECT o.tid, o.oid, o.link, d.checksum FROM obj o LEFT JOIN data d ON d.id = o.data_id
-      WHERE o.partition = ? AND o.tid <= ? ORDER BY o.tid, o.oid`;
-    this.#file.each<DigestRow>(revisions, [partition, upTo], (row) => rows.revision(row));
-    return { read: "digest", ...rows.end() };
-  }
-}
-
-interface DataRow {
-  readonly compression: bigint;
-  readonly checksum: Uint8Array;
-  readonly value: Uint8Array;
 }
 
 interface RevisionRow extends DataRow {
@@ -154,34 +144,7 @@ interface RevisionRow extends DataRow {
   readonly next: Tid | null;
 }
 
-interface DigestRow {
-  readonly tid: Tid;
-  readonly oid: Oid;
-  readonly link: Tid | null;
-  readonly checksum: Uint8Array | null;
-}
-
-interface TransRow {
-  readonly tid: Tid;
-  readonly ttid: Ttid;
-  readonly status: Uint8Array;
-  readonly user: Uint8Array;
-  readonly description: Uint8Array;
-  readonly extension: Uint8Array;
-  readonly oids: Uint8Array;
-}
-
-function storedOf({ compression, checksum, value }: DataRow): StoredData {
-  // Deno doesn't count what SQLite gives: it would pile up hundreds of megabytes of it before it collects
-  const data = value.length < SQLITE_COPY_BYTES_MIN ? value : new Uint8Array(value);
-  return { compression: Number(compression), checksum, data };
-}
-
 function revisionOf(row: RevisionRow): StoredRevision {
   const { tid, next, link, data_id } = row;
   return { tid, next, stored: data_id === null ? null : storedOf(row), link };
-}
-
-function infoOf({ tid, ttid, status, user, description, extension, oids }: TransRow): TransactionInfo {
-  return { tid, ttid, status: bytesText(status), user, description, extension, oids: unpackIds<Oid>(oids) };
 }

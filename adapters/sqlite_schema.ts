@@ -92,7 +92,39 @@ const TOBJ = `CREATE TABLE tobj (
   PRIMARY KEY (ttid, oid)
 ) WITHOUT ROWID, STRICT`;
 
-/** The columns of `tobj`, `data`, `part` and `tpart`, in the order in which rows are written. */
+/** How many rows of `obj` and `tobj` have the same data: only where there are several. */
+const SHARED = `CREATE TABLE shared (
+  data_id INTEGER PRIMARY KEY,
+  rows INTEGER NOT NULL
+) STRICT`;
+
+/** Parts of a copied revision whose manifest hasn't come: `data_id` is what its row in `data` will be. */
+const CPART = `CREATE TABLE cpart (
+  oid INTEGER NOT NULL,
+  tid INTEGER NOT NULL,
+  data_id INTEGER NOT NULL,
+  PRIMARY KEY (oid, tid)
+) WITHOUT ROWID, STRICT`;
+
+/** The cell of the partition that was outdated or created at table version `since` is complete up to `tid`. */
+const RESUME = `CREATE TABLE resume (
+  partition INTEGER PRIMARY KEY,
+  since INTEGER NOT NULL,
+  tid INTEGER NOT NULL
+) STRICT`;
+
+/** The columns of tables in the order in which rows are written. */
+export const TRANS_COLUMNS = [
+  "partition",
+  "tid",
+  "ttid",
+  "status",
+  "user",
+  "description",
+  "extension",
+  "oids",
+] as const;
+export const OBJ_COLUMNS = ["partition", "oid", "tid", "data_id", "link"] as const;
 export const TOBJ_COLUMNS = [
   "ttid",
   "oid",
@@ -107,14 +139,40 @@ export const TOBJ_COLUMNS = [
 export const DATA_COLUMNS = ["id", "compression", "checksum", "value"] as const;
 export const PART_COLUMNS = ["data_id", "seq", "compression", "checksum", "value"] as const;
 export const TPART_COLUMNS = ["ttid", "oid", "data_id"] as const;
+export const CPART_COLUMNS = ["oid", "tid", "data_id"] as const;
+
+/** One row more has the data of this id. */
+export const DATA_SHARE =
+  "INSERT INTO shared (data_id, rows) VALUES (?, 2) ON CONFLICT (data_id) DO UPDATE SET rows = rows + 1";
+/** The first partition above one that has final rows, null if there is none. */
+export const STOCKED_NEXT = `SELECT min(partition) AS partition FROM (
+  SELECT min(partition) AS partition FROM trans WHERE partition > ?
+  UNION ALL SELECT min(partition) FROM obj WHERE partition > ?)`;
+/** The final row of a partition at a place, counted from 0; a transaction stands under an oid before all others. */
+export const ROW_AT = `SELECT tid, -1 AS oid FROM trans WHERE partition = ?
+  UNION ALL SELECT tid, oid FROM obj WHERE partition = ? ORDER BY 1, 2 LIMIT 1 OFFSET ?`;
 
 /** What version 2 has and version 1 hadn't. */
-const PARTS = [PART, PART_WITH_DATA, TPART];
+const VERSION_2 = [PART, PART_WITH_DATA, TPART];
+/** What version 3 has and version 2 hadn't. */
+const VERSION_3 = [SHARED, CPART, RESUME];
+
+/** Counts the rows of data that links share: only theirs is looked at. */
+const COUNT_SHARED = `INSERT INTO shared (data_id, rows)
+  SELECT data_id, count(*) FROM (SELECT data_id FROM obj UNION ALL SELECT data_id FROM tobj)
+  WHERE data_id IN (SELECT data_id FROM obj WHERE link IS NOT NULL UNION SELECT data_id FROM tobj WHERE link IS NOT NULL)
+  GROUP BY data_id HAVING count(*) > 1`;
 
 /** A storage's file: "neoS" in its head. */
 export const STORAGE_FILE: FileKind = {
   applicationId: 0x6e656f53,
-  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ, ...PARTS],
-  schemaVersion: 2,
-  upgrades: { 1: (file) => PARTS.forEach((statement) => file.run(statement)) },
+  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ, ...VERSION_2, ...VERSION_3],
+  schemaVersion: 3,
+  upgrades: {
+    1: (file) => VERSION_2.forEach((statement) => file.run(statement)),
+    2: (file) => {
+      for (const statement of [...VERSION_3, COUNT_SHARED]) file.run(statement);
+      file.setMeta("truncations", 0);
+    },
+  },
 };

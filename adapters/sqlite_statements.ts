@@ -41,23 +41,31 @@ export class Statements {
     this.changes += Number(this.prepared(sql).run(...values.map(bound)).changes);
   }
 
-  /** Inserts rows, many with one statement. */
-  insertAll(table: string, columns: readonly string[], rows: readonly (readonly Parameter[])[]): void {
+  /** Inserts rows, many with one statement; `instead`: in place of those that have their keys. */
+  insertAll(
+    table: string,
+    columns: readonly string[],
+    rows: readonly (readonly Parameter[])[],
+    instead: boolean = false,
+  ): void {
     this.added += rows.length;
     let size = SQLITE_STATEMENT_ROWS_MAX;
     for (let done = 0; done < rows.length; done += size) {
       while (size > rows.length - done || size * columns.length > SQLITE_VARIABLES_MAX) size /= 2;
-      this.run(this.#insertion(table, columns, size), ...rows.slice(done, done + size).flat());
+      this.run(
+        this.#insertion(instead ? `REPLACE INTO ${table}` : `INSERT INTO ${table}`, columns, size),
+        ...rows.slice(done, done + size).flat(),
+      );
     }
   }
 
-  #insertion(table: string, columns: readonly string[], rows: number): string {
-    const key = `${table} ${rows}`;
+  #insertion(into: string, columns: readonly string[], rows: number): string {
+    const key = `${into} ${rows}`;
     const known = this.#insertions.get(key);
     if (known !== undefined) return known;
     const row = `(${columns.map(() => "?").join(", ")})`;
     const values = new Array(rows).fill(row).join(", ");
-    const sql = `INSERT INTO ${table} (${columns.join(", ")}) VALUES ${values}`;
+    const sql = `${into} (${columns.join(", ")}) VALUES ${values}`;
     this.#insertions.set(key, sql);
     return sql;
   }

@@ -87,10 +87,14 @@ testDatabase(
   "late SQLite",
   (identity) => kitOf((path) => createDatabase(path, identity), (path) => late(openDatabase(path), schedule)),
 );
-testMetadata("SQLite metadata", (image) => kitOf((path) => createMetadata(path, image), openMetadata));
+testMetadata(
+  "SQLite metadata",
+  (image, diskId) => kitOf((path) => createMetadata(path, image, diskId), openMetadata),
+);
 testMetadata(
   "late SQLite metadata",
-  (image) => kitOf((path) => createMetadata(path, image), (path) => late(openMetadata(path), schedule)),
+  (image, diskId) =>
+    kitOf((path) => createMetadata(path, image, diskId), (path) => late(openMetadata(path), schedule)),
 );
 
 /** Changes a file of ours behind its back. */
@@ -119,7 +123,7 @@ const refusals: { reason: string; title: string; prepare: (path: string) => void
     title: "a file of a newer neo",
     prepare: (path) => {
       createDatabase(path, IDENTITY);
-      changeFile(path, "UPDATE meta SET value = 3 WHERE name = 'schema'");
+      changeFile(path, "UPDATE meta SET value = 4 WHERE name = 'schema'");
     },
   },
   {

@@ -1,12 +1,13 @@
 /** How changes of a storage become rows. */
-import { unreachable } from "../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
-import type { Note } from "../core/messages.ts";
 import { COMPRESSION_PARTS } from "../core/parts.ts";
-import type { DatabaseWrite, HeldTransaction } from "../core/ports.ts";
+import type { DatabaseState, DatabaseWrite, HeldTransaction } from "../core/ports.ts";
 import { type Held, HeldTransactions } from "./held_transactions.ts";
-import { packIds } from "./row_digest.ts";
+import { CopyWriter } from "./sqlite_copies.ts";
+import { DataRows } from "./sqlite_data.ts";
+import { isConstraint } from "./sqlite_errors.ts";
 import type { SqliteFile } from "./sqlite_file.ts";
+import { noteColumns } from "./sqlite_rows.ts";
 import { DATA_COLUMNS, PART_COLUMNS, TOBJ_COLUMNS, TPART_COLUMNS } from "./sqlite_schema.ts";
 import type { Parameter } from "./sqlite_statements.ts";
 
@@ -14,18 +15,14 @@ type PartWrite = Extract<DatabaseWrite, { op: "part" }>;
 type StoreWrite = Extract<DatabaseWrite, { op: "store" }>;
 type VoteWrite = Extract<DatabaseWrite, { op: "vote" }>;
 
-/** What is known of a stored object beside its row: the data that goes with it, if it has its own. */
+/** What is known of a stored object beside its row: data of its own, or that of an earlier revision. */
 interface Kept {
   readonly ownedId: bigint | null;
+  readonly sharedId: bigint | null;
 }
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** Texts as they stand in the file. */
-export const textBytes = (text: string): Uint8Array => encoder.encode(text);
-/** And back. */
-export const bytesText = (bytes: Uint8Array): string => decoder.decode(bytes);
+const FINALIZE = `INSERT INTO obj (partition, oid, tid, data_id, link)
+  SELECT partition, oid, ?, data_id, link FROM tobj WHERE ttid = ? AND NOT checked`;
 
 /**
  * Writes rows. It remembers which transactions are held, so that the rules are checked and most questions are answered
@@ -35,31 +32,41 @@ export const bytesText = (bytes: Uint8Array): string => decoder.decode(bytes);
 export class SqliteWriter {
   readonly #file: SqliteFile;
   readonly #held: HeldTransactions<Kept, true, bigint>;
-  #nextDataId: bigint;
+  readonly #data: DataRows;
+  readonly #copies: CopyWriter;
   #newObjects: Parameter[][] = [];
   #newData: Parameter[][] = [];
 
   constructor(file: SqliteFile, partitions: number) {
     this.#file = file;
     this.#held = new HeldTransactions(partitions);
-    const last = file.get<{ id: bigint | null }>("SELECT max(id) AS id FROM data");
-    this.#nextDataId = (last?.id ?? 0n) + 1n;
+    this.#data = new DataRows(file);
+    this.#copies = new CopyWriter(file, { data: this.#data, partitions });
   }
 
   /** Forgets what was never voted, and gives the rest. */
   recover(): HeldTransaction[] {
     this.#file.apply(() => {
+      const shared = this.#file.all<{ data_id: bigint }>(
+        "SELECT data_id FROM tobj WHERE data_id IS NOT NULL AND NOT owned AND ttid NOT IN (SELECT ttid FROM ttrans)",
+      );
       this.#file.run(
         "DELETE FROM data WHERE id IN (SELECT data_id FROM tobj WHERE owned AND ttid NOT IN (SELECT ttid FROM ttrans))",
       );
       this.#file.run("DELETE FROM tobj WHERE ttid NOT IN (SELECT ttid FROM ttrans)");
       this.#file.run("DELETE FROM part WHERE data_id IN (SELECT data_id FROM tpart)");
       this.#file.run("DELETE FROM tpart");
+      for (const { data_id } of shared) this.#data.release(data_id);
+      this.#copies.recover();
     }, true);
     const transactions = this.#file.all<TtransRow>(
       "SELECT ttid, home, age_ms, tid, status IS NOT NULL AS noted FROM ttrans ORDER BY ttid",
     );
     return transactions.map((row) => this.#recoverOne(row));
+  }
+
+  resumes(): DatabaseState["resumes"] {
+    return this.#copies.resumes();
   }
 
   /** Does the writes in their order; within `SqliteFile.apply`. */
@@ -94,13 +101,13 @@ export class SqliteWriter {
       case "abort":
         return this.#abort(write.ttid);
       default:
-        return unreachable(write);
+        return this.#copies.write(write);
     }
   }
 
   #part({ ttid, oid, seq, stored }: PartWrite): void {
     if (seq === 0) this.#dropParts(ttid, oid);
-    const id = this.#held.part({ ttid, oid, seq }, () => this.#nextDataId++);
+    const id = this.#held.part({ ttid, oid, seq }, () => this.#data.newId());
     if (seq === 0) this.#file.insertAll("tpart", TPART_COLUMNS, [[ttid, oid, id]]);
     const { compression, checksum, data } = stored;
     this.#file.insertAll("part", PART_COLUMNS, [[id, seq, compression, checksum, data]]);
@@ -125,13 +132,15 @@ export class SqliteWriter {
     const stored = mode === "check" || linked !== undefined ? null : write.stored;
     const partsId = stored?.compression === COMPRESSION_PARTS ? this.#takeParts(ttid, oid) : undefined;
     this.#dropParts(ttid, oid);
-    const ownedId = stored === null ? null : partsId ?? this.#nextDataId++;
-    this.#held.store(write, { ownedId });
+    const ownedId = stored === null ? null : partsId ?? this.#data.newId();
+    const sharedId = mode === "check" ? null : linked?.data_id ?? null;
+    this.#held.store(write, { ownedId, sharedId });
+    if (sharedId !== null) this.#data.share(sharedId);
     if (stored !== null) {
       this.#newData.push([ownedId, stored.compression, stored.checksum, stored.data]);
     }
-    const dataId = mode === "check" ? null : linked === undefined ? ownedId : linked.data_id;
     const [checked, owned] = [Number(mode === "check"), Number(ownedId !== null)];
+    const dataId = ownedId ?? sharedId;
     this.#newObjects.push([ttid, oid, partition, base, checked, Number(lockless), dataId, owned, link]);
   }
 
@@ -145,7 +154,8 @@ export class SqliteWriter {
     if (kept === undefined) return;
     this.#insert();
     this.#file.run("DELETE FROM tobj WHERE ttid = ? AND oid = ?", ttid, oid);
-    if (kept.ownedId !== null) this.#file.run("DELETE FROM data WHERE id = ?", kept.ownedId);
+    const dataId = kept.ownedId ?? kept.sharedId;
+    if (dataId !== null) this.#data.release(dataId);
   }
 
   #vote({ ttid, home, ageMs, note }: VoteWrite): void {
@@ -165,14 +175,9 @@ export class SqliteWriter {
     const held = this.#held.unlock(ttid, tid);
     if (held === undefined) return;
     this.#insert();
+    this.#finalize(ttid, tid);
     this.#file.run(
-      `INSERT INTO obj (partition, oid, tid, data_id, link)
-        SELECT partition, oid, ?, data_id, link FROM tobj WHERE ttid = ? AND NOT checked`,
-      tid,
-      ttid,
-    );
-    this.#file.run(
-      `INSERT INTO trans (partition, tid, ttid, status, user, description, extension, oids)
+      `INSERT OR REPLACE INTO trans (partition, tid, ttid, status, user, description, extension, oids)
         SELECT home, tid, ttid, status, user, description, extension, oids
         FROM ttrans WHERE ttid = ? AND status IS NOT NULL`,
       ttid,
@@ -180,11 +185,34 @@ export class SqliteWriter {
     this.#forget(ttid, held);
   }
 
+  /** Makes rows final; where copies have brought some of them meanwhile, those go first. */
+  #finalize(ttid: Ttid, tid: Tid): void {
+    try {
+      this.#file.run(FINALIZE, tid, ttid);
+    } catch (error) {
+      if (!isConstraint(error)) throw error;
+      const copied = this.#file.all<{ oid: Oid; data_id: bigint | null }>(
+        `SELECT o.oid, o.data_id FROM tobj t JOIN obj o ON o.oid = t.oid AND o.tid = ?
+          WHERE t.ttid = ? AND NOT t.checked`,
+        tid,
+        ttid,
+      );
+      for (const { oid, data_id } of copied) {
+        this.#file.run("DELETE FROM obj WHERE oid = ? AND tid = ?", oid, tid);
+        if (data_id !== null) this.#data.release(data_id);
+      }
+      this.#file.run(FINALIZE, tid, ttid);
+    }
+  }
+
   #abort(ttid: Ttid): void {
     const held = this.#held.abort(ttid);
     if (held === undefined) return;
     this.#insert();
     this.#file.run("DELETE FROM data WHERE id IN (SELECT data_id FROM tobj WHERE ttid = ? AND owned)", ttid);
+    for (const { sharedId } of held.objects.values()) {
+      if (sharedId !== null) this.#data.release(sharedId);
+    }
     this.#forget(ttid, held);
   }
 
@@ -215,7 +243,8 @@ export class SqliteWriter {
     const objects = rows.map((row) => {
       const partition = Number(row.partition) as Partition;
       const { oid, base, checksum } = row;
-      this.#held.store({ ttid, oid, partition }, { ownedId: row.owned === 1n ? row.data_id : null });
+      const [ownedId, sharedId] = row.owned === 1n ? [row.data_id, null] : [null, row.data_id];
+      this.#held.store({ ttid, oid, partition }, { ownedId, sharedId });
       const mode = row.checked === 1n ? "check" as const : "store" as const;
       return { oid, partition, base, mode, lockless: row.lockless === 1n, checksum };
     });
@@ -249,10 +278,4 @@ interface TobjRow {
   readonly data_id: bigint | null;
   readonly owned: bigint;
   readonly checksum: Uint8Array | null;
-}
-
-function noteColumns(note: Note | null): Parameter[] {
-  if (note === null) return [null, null, null, null, null];
-  const { status, user, description, extension, oids } = note;
-  return [textBytes(status), user, description, extension, packIds(oids)];
 }

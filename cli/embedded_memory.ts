@@ -43,7 +43,7 @@ export async function openMemory(
     await hosted(listening(STORAGE), database, (address) => {
       const { state } = database;
       const machine = new StorageMachine({ state, masters: [MASTER.address], address, digest: sha256 });
-      return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
+      return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
     }),
   );
   return nodes;

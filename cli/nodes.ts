@@ -15,6 +15,7 @@ import { MasterMachine } from "../roles/master/master.ts";
 import { Metadata } from "../roles/master/metadata.ts";
 import { WaitingMaster } from "../roles/master/waiting.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
+import { listensAt } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { hosted } from "./hosting.ts";
@@ -44,7 +45,7 @@ export async function openNode(
   options: OpenOptions,
 ): Promise<RunningNode> {
   const { log, transport = new TcpTransport() } = options;
-  const opening = { node, cluster, address: node.address, log, transport };
+  const opening = { node, cluster, address: listensAt(node), log, transport };
   switch (node.role) {
     case "master":
       return await openMaster(opening);
@@ -99,18 +100,19 @@ async function openStorage(opening: Opening): Promise<RunningNode> {
     const machine = new StorageMachine({
       state: store.state,
       masters: mastersOf(cluster),
-      address,
+      address: reachedAt(node, address),
       digest: sha256,
       transactionTimeoutMs: cluster.transactionTimeoutMs,
     });
-    return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
+    return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
   });
 }
 
 async function openAdmin(opening: Opening): Promise<RunningNode> {
   const { name } = opening.node;
   const { cluster, clusterId } = opening.cluster;
-  return await hosted(opening, undefined, (address) => {
+  return await hosted(opening, undefined, (listening) => {
+    const address = reachedAt(opening.node, listening);
     const masters = mastersOf(opening.cluster);
     const machine = new AdminMachine({ cluster, clusterId, masters, name, address, digest: sha256 });
     return { machine, peers: { hello: machine.hello(), serves: ["admin"] } };
@@ -124,6 +126,11 @@ function checkCluster(path: string, clusterId: string, cluster: ClusterConfig): 
   throw new CliError("refused", message, {
     hint: "put the data and the neo.toml that belong together in one folder",
   });
+}
+
+/** Where others reach a node: at its address, unless it listens there and the system has chosen the port. */
+function reachedAt(node: NodeConfig, listening: string): string {
+  return node.listen === undefined ? listening : node.address;
 }
 
 function mastersOf(cluster: ClusterConfig): string[] {
@@ -140,7 +147,7 @@ function helloOf({ node, cluster }: Opening, address: string): Hello {
     role: node.role,
     name: node.name,
     diskId: "",
-    address,
+    address: reachedAt(node, address),
     epoch: 0,
     session: 0,
     patienceMs: PATIENCE_MS,

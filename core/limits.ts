@@ -129,6 +129,9 @@ export const LOAD_MANY_BYTES_MAX = 4 * MIB;
 /** Wait for absent storages with readable cells: at a cold start, and when operation was lost. */
 export const STARTUP_GRACE_MS = 10_000;
 export const FAILOVER_GRACE_MS = 1_000;
+/** Time for a sign of life of a storage that a client can't reach, and the pause between two such reports of it. */
+export const LIFE_SIGN_MS = 5_000;
+export const UNREACHABLE_PAUSE_MS = 5_000;
 /** A storage that doesn't answer `lock` for this long is lost. */
 export const LOCK_TIMEOUT_MS = 20_000;
 /** Finishes are served for this long after a stop was asked for. */
@@ -141,6 +144,25 @@ export const LATE_WAKE_MS = 1_000;
 export const LATE_GRACE_MS = 100;
 /** Entries of a master's log after which it is replaced by a snapshot. */
 export const LOG_ENTRIES_MAX = 1_000;
+/** Voting masters of a cluster. */
+export const MASTERS_MAX = 7;
+/** How often a primary says to the other masters that it is there, when it has nothing else to say. */
+export const HEARTBEAT_MS = 600;
+/**
+ * A primary that hears nothing of a majority for this long stops; a master that hears nothing of the primary stands for election
+ * after this time and a random part of the second.
+ */
+export const ELECTION_MS = 2_000;
+export const ELECTION_SPREAD_MS = 1_000;
+/** The same when there is no primary, or the connection to it has ended: between these. */
+export const STAND_MS_MIN = 50;
+export const STAND_MS_MAX = 250;
+/** An election that isn't decided is begun again after this time and a random part of the same. */
+export const CANVASS_MS = 500;
+/** Bytes of entries in one message between masters; one entry always fits. */
+export const APPEND_BYTES_MAX = 256 * KIB;
+/** How far the date of a tid may be ahead of the median of the masters' clocks. */
+export const CLOCK_SKEW_MS = 5_000;
 /** How often a client stores again what a storage lacks, before it gives the transaction up. */
 export const LACKS_ATTEMPTS_MAX = 3;
 /** How often a client sends a commit again to a storage whose connection was lost, before it names it failed. */
@@ -160,6 +182,28 @@ export const CACHE_GHOSTS_MAX = 100_000;
 
 /** How far a tid that an import gives may be ahead of the clock. */
 export const IMPORT_AHEAD_MS_MAX = 86_400_000;
+/** A storage's part of all cells, against the weights of the others: what it is unless told, and the most. */
+export const WEIGHT_DEFAULT = 1;
+export const WEIGHT_MAX = 1_000;
+/** Names in the path of a storage through region, host and device. */
+export const PATH_LENGTH_MAX = 8;
+/** A storage without cells that isn't there is forgotten after this time, and so is the note of one that was never added. */
+export const NODE_EXPIRY_MS = 14 * 24 * 3_600_000;
+/** A storage tells the primary what its cells were used for in this interval; older use counts half after an hour. */
+export const USE_REPORT_MS = 120_000;
+export const USE_HALF_LIFE_MS = 3_600_000;
+/** Bytes that cost a storage as much as one request more. */
+export const USE_BYTES_PER_REQUEST = 16 * KIB;
+/** Requests in all below which a tweak doesn't look at the use: it would move cells for nothing. */
+export const USE_REQUESTS_MIN = 1_000;
+/** A tweak exchanges cells when a storage has more than this times its share of the use, and goes on down to the second. */
+export const TWEAK_USE_LIMIT = 1.3;
+export const TWEAK_USE_AIM = 1.15;
+/** Looks at a cell that a tweak's search may take: about a second. Beyond, it takes what it has found. */
+export const TWEAK_WORK_MAX = 30_000_000;
+/** Rows of a discarded cell that are deleted at once, and the pause until the next ones. */
+export const ERASE_ROWS = 2_000;
+export const ERASE_PAUSE_MS = 50;
 /** Storages that came with a disk that isn't in the registry, of which a master keeps note. */
 export const STRANGERS_MAX = 16;
 /** What a caller may wait at most, in ms: what a timer can hold. */
@@ -169,6 +213,38 @@ export const PAGE_OIDS_MAX = 100_000;
 /** Objects, and bytes of them, that one transaction may write. */
 export const TRANSACTION_OBJECTS_MAX = 500_000;
 export const TRANSACTION_BYTES_MAX = 512 * MIB;
+
+// Copies
+/** What one message of a copy brings: rows, and bytes of data after which it stops. */
+export const COPY_ROWS_MAX = 1_000;
+export const COPY_BYTES_MAX = 1 * MIB;
+/** Pieces into which a range of a partition is cut to see where two copies differ. */
+export const COPY_SLICES = 16;
+/** Rows of a piece below which the rows themselves are named. */
+export const COPY_KEYS_MAX = 512;
+/** How long a storage waits for the cluster to run before it copies what is final elsewhere. */
+export const COPY_AHEAD_MS = 1_000;
+/** A storage that couldn't be copied from isn't asked again for this long. */
+export const COPY_PAUSE_MS = 2_000;
+/** Bytes a second that a storage copies at least when a partition has one readable copy left, whatever its limit says. */
+export const COPY_BYTES_PER_S_MIN = 4 * MIB;
+
+// Scrub
+/** A storage looks at all that it holds once in this time: does its data still match the checksums? */
+export const SCRUB_PASS_MS = 7 * 24 * 3_600_000;
+/** It begins this long after it serves. */
+export const SCRUB_DELAY_MS = 600_000;
+/** What it reads for that, while nobody waits for it. */
+export const SCRUB_BYTES_PER_S = 8 * MIB;
+/** What it reads at once, and the least pause behind that, so that others get through. */
+export const SCRUB_PAGE_BYTES = 512 * KIB;
+export const SCRUB_PAUSE_MS_MIN = 10;
+/** Broken rows of a partition that are spoken of at once; the others are found again when these are mended. */
+export const SCRUB_ROWS_MAX = 1_000;
+/** Time for a storage to look at one partition when the operator waits, and to answer for rows. */
+export const INSPECT_TIMEOUT_MS = 600_000;
+/** Partitions that one question of the operator compares. */
+export const VERIFY_PARTITIONS_MAX = 64;
 
 // Adapters
 /** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */
@@ -196,6 +272,10 @@ export const COLLECT_BYTES = 8 * MIB;
 export const COLLECTED_BYTES_MIN = 64 * KIB;
 /** Rows are digested together until they reach this size. */
 export const DIGEST_FOLD_BYTES = 64 * KIB;
+/** The digest of one row, among the keys of a range. */
+export const ROW_DIGEST_BYTES = 8;
+/** What a look at a revision costs a scrub, beside the bytes of its data. */
+export const SCRUB_ROW_BYTES = 256;
 /** Bytes from a database that are copied once more, so that the runtime counts them and collects them in time. */
 export const SQLITE_COPY_BYTES_MIN = 64 * KIB;
 /** Memory for pages of a database file. */
@@ -208,6 +288,8 @@ export const SQLITE_LOG_BYTES_MAX = 64 * MIB;
 export const SQLITE_VARIABLES_MAX = 32_766;
 /** Rows beyond which a statement with more of them isn't faster. A power of two: few shapes are prepared. */
 export const SQLITE_STATEMENT_ROWS_MAX = 64;
+/** Revisions without their values that are read at once. */
+export const SQLITE_KEYS_ROWS = 512;
 
 // Command line
 /** How long a command waits until the cluster lets it in. */

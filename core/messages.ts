@@ -102,6 +102,21 @@ export const revision = record({
 });
 /** One object of a `loadMany`: no revision there when `revision` is null, and `known` tells whether it exists at all. */
 export const loaded = record({ oid, known: flag, revision: maybe(revision) });
+/** A final revision as it goes from one copy to another: `data` null is a deletion. */
+export const copiedRevision = record({
+  oid,
+  tid,
+  compression: integer,
+  checksum: bytes,
+  data: maybe(bytes),
+  link: maybe(tid),
+});
+/** Names a final revision, with a digest of its row. */
+export const revisionKey = record({ oid, tid, digest: bytes });
+/** Names a final revision. */
+export const rowName = record({ oid, tid });
+/** A place between the rows of a partition: behind the revision of `oid` in `tid`, or with null behind all of `tid`. */
+export const rowPlace = record({ tid, oid: maybe(oid) });
 /** A node in an operator's report. */
 export const nodeReport = record({
   index: integer,
@@ -112,6 +127,47 @@ export const nodeReport = record({
   cells: integer,
   readable: integer,
   problem: maybe(text),
+});
+
+/** A storage in an operator's list. One that was never added has index 0. */
+export const storageReport = record({
+  index: integer,
+  name: text,
+  address: text,
+  state: text,
+  weight: integer,
+  path: list(text),
+  draining: flag,
+  cells: integer,
+  readable: integer,
+  feeding: integer,
+  /** Its part of all measured use, in thousandths. */
+  useMilli: integer,
+  problem: maybe(text),
+});
+/** What a change of the table's layout does, or would do. */
+export const layoutPlan = {
+  /** The table's version with it; of a dry run, or when nothing changes, the one that it has. */
+  version: integer,
+  /** Cells that are copied, that feed meanwhile, that are dropped at once, and that stay after all. */
+  copied: integer,
+  feeding: integer,
+  dropped: integer,
+  kept: integer,
+  nodes: list(record({ name: text, cells: integer, cellsAfter: integer, useMilli: integer })),
+  warnings: list(text),
+};
+
+/** What a comparison says of a cell: `equal`, `different`, `broken`, or why it wasn't looked at. */
+export const cellFinding = record({
+  partition,
+  name: text,
+  state: text,
+  rows: integer,
+  bytes: integer,
+  broken: integer,
+  /** It was made anew from a good copy. */
+  repaired: flag,
 });
 
 const epoch = withDefault(integer, 0);
@@ -141,6 +197,23 @@ export const messages = {
   sessionEnded: tell(0x17, "M>S", "commit", { epoch: integer, session: integer }),
   shutdown: tell(0x18, "M>S", "commit", { epoch: integer }),
   abort: tell(0x19, "C>S, C>M, M>S", "commit", { ttid, epoch, nodes: withDefault(list(node), []) }),
+  /** Which of these rows are here, and their data is what its checksum says. */
+  vouch: ask(0x1a, "M>S", "commit", { epoch: integer, partition, rows: list(rowName) }, { whole: list(flag) }),
+  /** Looks at all data of a partition now: how many rows up to a tid, their digest, and the first of those that aren't whole. */
+  inspect: ask(0x1b, "M>S", "commit", { epoch: integer, partition, upTo: tid }, {
+    rows: integer,
+    digest: bytes,
+    bytes: integer,
+    broken: list(rowName),
+  }),
+  /** When this cell is outdated, these rows go, and it resumes behind `after`: good copies of them are elsewhere. */
+  mend: tell(0x1c, "M>S", "commit", {
+    epoch: integer,
+    partition,
+    since: integer,
+    after: tid,
+    rows: list(rowName),
+  }),
 
   welcome: tell(0x20, "M>*", "commit", {
     clusterId: text,
@@ -168,6 +241,29 @@ export const messages = {
   phase: tell(0x24, "M>*", "commit", { phase: text, epoch }),
   askTable: ask(0x25, "*>M", "commit", {}, { image: bytes }),
   space: tell(0x26, "S>M", "commit", { low: flag, freeBytes: integer }),
+  /**
+   * A storage's out-of-date cells, and up to where each is complete as far as it was told to be; null: it has not been told in
+   * this session. The answer is how far it must come now. It waits while there is nothing new to say.
+   */
+  catchUp: ask(0x27, "S>M", "commit", {
+    epoch: integer,
+    cells: list(record({ partition, since: integer, covered: maybe(tid) })),
+  }, { target: tid }),
+  /** A cell that became readable here has no write left that was taken without a lock. */
+  settled: tell(0x28, "S>M", "commit", { epoch: integer, partition, since: integer }),
+  /** Cells of this storage that were discarded, by entries that are held: it may delete what they hold. */
+  discarded: tell(0x29, "M>S", "commit", {
+    epoch: integer,
+    cells: list(record({ partition, since: integer })),
+  }),
+  /** What cells were used for; the count of an hour ago counts half. */
+  use: tell(0x2a, "S>M", "commit", {
+    cells: list(record({ partition, reads: integer, writes: integer, bytes: integer })),
+  }),
+  /** The operator wants this storage to end: its process, or its membership. */
+  leave: tell(0x2b, "M>S", "commit", { epoch: integer, reason: text }),
+  /** Rows of a readable cell whose data isn't what its checksum says. */
+  damaged: tell(0x2c, "S>M", "commit", { epoch: integer, partition, since: integer, rows: list(rowName) }),
 
   sync: ask(0x30, "C>M", "commit", {}, { lastTid: tid, wallMs: integer }),
   newOids: ask(0x31, "C>M", "commit", { count: integer }, { first: oid, count: integer }),
@@ -185,6 +281,8 @@ export const messages = {
   outcome: ask(0x34, "C>M", "commit", { ttid, home: partition }, { tid: maybe(tid) }),
   settle: ask(0x35, "S>M", "commit", { ttid }, { accepted: flag }),
   stage: ask(0x36, "C>M", "commit", { importing: flag, origin: text }, { lastTid: tid, origin: text }),
+  /** A client can't reach a storage that the primary counts as running; the primary looks for itself. */
+  unreachable: tell(0x37, "C>M", "commit", { node, session: integer }),
 
   store: ask(0x40, "C>S", "commit", {
     ttid,
@@ -231,7 +329,7 @@ export const messages = {
   }),
   loadExact: ask(0x52, "C>S", "bulk", { oid, tid, version: integer }, { revision }),
   /** A part of the value whose manifest is the revision of this tid. */
-  loadPart: ask(0x55, "C>S", "bulk", { oid, tid, seq: integer, version: integer }, {
+  loadPart: ask(0x55, "C>S, S>S", "bulk", { oid, tid, seq: integer, version: integer }, {
     compression: integer,
     checksum: bytes,
     data: bytes,
@@ -247,6 +345,39 @@ export const messages = {
     count: integer,
     digest: bytes,
   }),
+
+  /** A range of a partition in slices of about as many rows each, each with the digest of what it holds. */
+  slices: ask(0x56, "S>S", "bulk", {
+    partition,
+    after: tid,
+    upTo: tid,
+    count: integer,
+    version: integer,
+    settled: flag,
+  }, { slices: list(record({ upTo: tid, rows: integer, digest: bytes })) }),
+  /** Which rows a range has. */
+  keys: ask(0x57, "S>S", "bulk", {
+    partition,
+    after: tid,
+    upTo: tid,
+    version: integer,
+    settled: flag,
+  }, { transactions: list(record({ tid, digest: bytes })), revisions: list(revisionKey), upTo: tid }),
+  /** A page of a range, with data; parts of large values are asked with `loadPart`. */
+  rows: ask(0x58, "S>S", "bulk", {
+    partition,
+    after: rowPlace,
+    upTo: tid,
+    version: integer,
+    settled: flag,
+  }, { transactions: list(transactionInfo), revisions: list(copiedRevision), next: maybe(rowPlace) }),
+  /** Some rows, with data. `seen`: how many of the keys were looked at, transactions first. */
+  pick: ask(0x59, "S>S", "bulk", {
+    partition,
+    transactions: list(tid),
+    revisions: list(record({ oid, tid })),
+    version: integer,
+  }, { transactions: list(transactionInfo), revisions: list(copiedRevision), seen: integer }),
 
   status: ask(0x60, "A>M, A>A", "commit", {}, {
     clusterId: text,
@@ -265,6 +396,59 @@ export const messages = {
     nodes: list(nodeReport),
   }),
   stop: ask(0x61, "A>M, A>A", "commit", {}, {}),
+  listNodes: ask(0x62, "A>M, A>A", "commit", {}, { nodes: list(storageReport) }),
+  /** Takes in a storage that has come and isn't known. `replaces`: in place of that one, with its cells. */
+  addNode: ask(0x63, "A>M, A>A", "commit", {
+    name: text,
+    weight: integer,
+    path: list(text),
+    replaces: withDefault(text, ""),
+  }, { index: integer }),
+  /** The storage is a member no more: its cells are discarded, and it stops. */
+  dropNode: ask(0x64, "A>M, A>A", "commit", { name: text }, { version: integer }),
+  /** The storage's process ends, and its cells are out of date. */
+  killNode: ask(0x65, "A>M, A>A", "commit", { name: text }, {}),
+  /** Its cells go elsewhere, then it is dropped. `undo`: it stays after all. */
+  drainNode: ask(0x66, "A>M, A>A", "commit", { name: text, undo: withDefault(flag, false) }, layoutPlan),
+  /** Spreads cells over storages; `ignored` are left as they are. */
+  tweak: ask(0x67, "A>M, A>A", "commit", { ignored: list(text), dryRun: flag }, layoutPlan),
+  /** How many copies there should be besides the first; cells follow with the next tweak. */
+  setReplicas: ask(0x68, "A>M, A>A", "commit", { replicas: integer }, { version: integer }),
+  showTable: ask(0x69, "A>M, A>A", "commit", {}, {
+    image: bytes,
+    nodes: list(record({ index: integer, name: text })),
+  }),
+
+  /** A master wants to be the primary. `trial`: whether it would be elected; nothing is promised then. */
+  canvass: tell(0x70, "M>M", "liveness", { term: integer, lastIndex: integer, lastTerm: integer, trial: flag }),
+  ballot: tell(0x71, "M>M", "liveness", { term: integer, trial: flag, granted: flag }),
+  /** Entries of the log behind one that the other has, and up to where all is held; without entries a heartbeat. */
+  append: tell(0x72, "M>M", "liveness", {
+    term: integer,
+    prevIndex: integer,
+    prevTerm: integer,
+    entries: list(record({ term: integer, entry: bytes })),
+    commit: integer,
+    round: integer,
+  }),
+  /** What the log has made up to an entry, for a master that lacks more than the log reaches back. */
+  install: tell(0x73, "M>M", "liveness", {
+    term: integer,
+    index: integer,
+    indexTerm: integer,
+    image: bytes,
+    round: integer,
+  }),
+  /** Up to where the logs are the same; not `ok`: from where it should be tried. With the sender's clock. */
+  appended: tell(0x74, "M>M", "liveness", {
+    term: integer,
+    ok: flag,
+    index: integer,
+    round: integer,
+    wallMs: integer,
+  }),
+  /** The primary wants this master to be elected in its place, at once. */
+  stand: tell(0x75, "M>M", "liveness", { term: integer }),
 } as const;
 
 /** The name of a message. */
@@ -291,8 +475,12 @@ export type CellVote = Value<typeof cellVote>;
 export type Note = Value<typeof note>;
 export type TransactionInfo = Value<typeof transactionInfo>;
 export type Revision = Value<typeof revision>;
+export type RowName = Value<typeof rowName>;
 export type Loaded = Value<typeof loaded>;
+export type CopiedRow = Value<typeof copiedRevision>;
 export type NodeReport = Value<typeof nodeReport>;
+export type StorageReport = Value<typeof storageReport>;
+export type CellFinding = Value<typeof cellFinding>;
 
 /** Facts that travel with an error, by its code; other codes carry none. */
 export const details = {
@@ -302,6 +490,8 @@ export const details = {
   missing: { version: integer, cells: list(record({ partition, node })) },
   outcomePending: { ttid },
   sessionEnded: { session: integer },
+  /** Where the primary is; empty: there is none. */
+  notPrimary: { address: text },
 } as const satisfies { readonly [C in ErrorCode]?: Rows };
 
 /** Codes whose errors carry facts. */

@@ -66,7 +66,7 @@ export function isReadable(cell: Cell | undefined): boolean {
  */
 export class PartitionTable implements ReadonlyTable {
   readonly generation: number;
-  readonly replicas: number;
+  #replicas: number;
   #version: number;
   #rows: Cell[][];
   #up = new Set<NodeIndex>();
@@ -77,7 +77,7 @@ export class PartitionTable implements ReadonlyTable {
     start: { generation: number; version: number; replicas: number; rows: readonly (readonly Cell[])[] },
   ) {
     this.generation = start.generation;
-    this.replicas = start.replicas;
+    this.#replicas = start.replicas;
     this.#version = start.version;
     this.#rows = start.rows.map((row) => [...row]);
     this.#readable = this.#rows.map(() => 0);
@@ -102,6 +102,11 @@ export class PartitionTable implements ReadonlyTable {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** Copies of a row besides the first, as the operator wants them. */
+  get replicas(): number {
+    return this.#replicas;
   }
 
   get partitions(): number {
@@ -181,11 +186,12 @@ export class PartitionTable implements ReadonlyTable {
     return next;
   }
 
-  /** Applies a difference; its result is `version`. */
-  apply(version: number, changes: readonly CellChange[]): void {
+  /** Applies a difference; its result is `version`. `replicas`: how many there should be from now on. */
+  apply(version: number, changes: readonly CellChange[], replicas: number = this.#replicas): void {
     invariant(version > this.#version, "table versions grow");
     for (const change of changes) this.#set(change);
     this.#version = version;
+    this.#replicas = replicas;
   }
 
   #set(change: CellChange): void {

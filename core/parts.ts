@@ -6,6 +6,7 @@
  * A manifest is, most significant bytes first: 1 byte version, 8 bytes size of the value, 4 bytes size of a part (the
  * last one may be shorter), then 32 bytes a part.
  */
+import { sameBytes } from "./bytes.ts";
 import { MalformedError } from "./errors.ts";
 import { PART_BYTES_MAX, PARTS_MAX, VALUE_BYTES_MAX } from "./limits.ts";
 import type { Compression, Digest, StoredData } from "./ports.ts";
@@ -127,7 +128,7 @@ export function openPart(
   const expected = manifest.checksums[seq];
   if (expected === undefined) return undefined;
   const actual = ports.digest(data);
-  if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) return undefined;
+  if (!sameBytes(actual, expected)) return undefined;
   const length = partLength(manifest, seq);
   try {
     const value = ports.compression.expand(compression, data, length);

@@ -128,10 +128,87 @@ export type DatabaseWrite =
   | { readonly op: "unvote"; readonly ttid: Ttid }
   /** The transaction's tid is known: it commits. */
   | { readonly op: "lock"; readonly ttid: Ttid; readonly tid: Tid }
-  /** Makes a locked transaction's revisions final under its tid; no-op when the ttid isn't held. */
+  /**
+   * Makes a locked transaction's revisions final under its tid; no-op when the ttid isn't held. Rows that `copy` has brought
+   * meanwhile are replaced.
+   */
   | { readonly op: "unlock"; readonly ttid: Ttid; readonly tid: Tid }
   /** Forgets a transaction; no-op when the ttid isn't held. */
-  | { readonly op: "abort"; readonly ttid: Ttid };
+  | { readonly op: "abort"; readonly ttid: Ttid }
+  /**
+   * Final rows of a partition as another copy has them, best in the order of `rows`: it is faster. One that is here already
+   * is replaced, and its data goes unless another row shares it. A manifest takes along the parts that `copyPart` brought
+   * for its revision; if none were brought and the same manifest is here, that keeps its parts.
+   */
+  | {
+    readonly op: "copy";
+    readonly partition: Partition;
+    readonly transactions: readonly TransactionInfo[];
+    readonly revisions: readonly CopiedRevision[];
+  }
+  /** Keeps a part of a value before the `copy` of its revision; as with `part`, 0 begins and each later one follows. */
+  | {
+    readonly op: "copyPart";
+    readonly oid: Oid;
+    readonly tid: Tid;
+    readonly seq: number;
+    readonly stored: StoredData;
+  }
+  /** Deletes final rows of a partition that no good copy has; no-op for one that isn't there. */
+  | {
+    readonly op: "uncopy";
+    readonly partition: Partition;
+    readonly transactions: readonly Tid[];
+    readonly revisions: readonly RevisionKey[];
+  }
+  /** The cell that was outdated or created at table version `since` has everything up to `tid`. One a partition. */
+  | {
+    readonly op: "resume";
+    readonly partition: Partition;
+    readonly since: number;
+    readonly tid: Tid;
+  }
+  /**
+   * Deletes the first final rows of a partition, `rowsMax` at most, copied parts that wait, and its resume point: its cell
+   * was discarded.
+   */
+  | { readonly op: "erase"; readonly partition: Partition; readonly rowsMax: number }
+  /**
+   * Deletes every final row above `tid`, in all partitions, and remembers the truncation's number. Resume points above it
+   * come down to it; transactions that aren't final stay as they are.
+   */
+  | { readonly op: "truncate"; readonly number: number; readonly tid: Tid };
+
+/** One revision of an object. */
+export interface RevisionKey {
+  readonly oid: Oid;
+  readonly tid: Tid;
+}
+
+/** A final revision as it goes from one copy to another. `stored` null: a deletion. */
+export interface CopiedRevision extends RevisionKey {
+  readonly stored: StoredData | null;
+  /** The earlier revision that has the same data; it is shared with that one where it is here and really the same. */
+  readonly link: Tid | null;
+}
+
+/**
+ * A place between the final rows of a partition, which are ordered by tid; of one tid the transaction comes first, then
+ * its revisions by oid. It lies behind the revision of `oid`, or, with null, behind all of the tid.
+ */
+export interface RowPlace {
+  readonly tid: Tid;
+  readonly oid: Oid | null;
+}
+
+/** A piece of a range of tids: from where the piece before it ends up to here. */
+export interface Slice {
+  readonly upTo: Tid;
+  /** Transactions and revisions. */
+  readonly rows: number;
+  /** As `digest` gives it for the rows of the piece. */
+  readonly digest: Uint8Array;
+}
 
 /** A transaction that a database holds and that isn't final. */
 export interface HeldTransaction {
@@ -182,7 +259,60 @@ export type DatabaseQuery =
   /** Newest final tid of each partition's transactions, and the highest oid that is stored, final or not. */
   | { readonly read: "marks" }
   /** A digest over all final rows of a partition with tid <= upTo: transactions in tid order, then revisions by (tid, oid). */
-  | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid };
+  | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid }
+  /**
+   * The final rows of a partition with after < tid <= upTo in at most `count` slices of about as many rows each; a tid
+   * is never cut. The last slice ends at `upTo`. One that has no rows in the whole range is one slice of none.
+   */
+  | {
+    readonly read: "slices";
+    readonly partition: Partition;
+    readonly after: Tid;
+    readonly upTo: Tid;
+    readonly count: number;
+  }
+  /** Which final rows of a partition have after < tid <= upTo: `rowsMax` at most, but the first tid is never cut. */
+  | {
+    readonly read: "keys";
+    readonly partition: Partition;
+    readonly after: Tid;
+    readonly upTo: Tid;
+    readonly rowsMax: number;
+  }
+  /**
+   * Final rows of a partition behind `after` up to tid `upTo`, with data: `rowsMax` and `bytesMax` at most (of data, notes
+   * and oids), but at least one; a page never ends between a transaction and the first of its revisions. Data of a link is
+   * that of the linked revision; parts are asked for with `loadPart`.
+   */
+  | {
+    readonly read: "rows";
+    readonly partition: Partition;
+    readonly after: RowPlace;
+    readonly upTo: Tid;
+    readonly rowsMax: number;
+    readonly bytesMax: number;
+  }
+  /** These final rows, as far as they are here, in this order: `bytesMax` at most, counted as for `rows`, but at least one. */
+  | {
+    readonly read: "pick";
+    readonly partition: Partition;
+    readonly transactions: readonly Tid[];
+    readonly revisions: readonly RevisionKey[];
+    readonly bytesMax: number;
+  }
+  /** Partitions that have final rows. */
+  | { readonly read: "stocked" }
+  /**
+   * Reads final revisions of a partition behind `after` and says whose data, or one of whose parts, doesn't match its
+   * checksum any more, isn't there or can't be read. It ends once `bytesMax` is reached, where each revision counts
+   * `SCRUB_ROW_BYTES` more than its bytes; a revision is never cut, however many parts it has.
+   */
+  | {
+    readonly read: "scrub";
+    readonly partition: Partition;
+    readonly after: RowPlace;
+    readonly bytesMax: number;
+  };
 
 /** Answers, by the question's `read`. */
 export interface DatabaseAnswers {
@@ -212,6 +342,37 @@ export interface DatabaseAnswers {
     readonly lastOid: Oid | null;
   };
   readonly digest: { readonly read: "digest"; readonly count: number; readonly digest: Uint8Array };
+  readonly slices: { readonly read: "slices"; readonly slices: readonly Slice[] };
+  readonly keys: {
+    readonly read: "keys";
+    /** Each with the digest of its one row, 8 bytes. */
+    readonly transactions: readonly { readonly tid: Tid; readonly digest: Uint8Array }[];
+    readonly revisions: readonly (RevisionKey & { readonly digest: Uint8Array })[];
+    /** Up to here these are all. */
+    readonly upTo: Tid;
+  };
+  readonly rows: {
+    readonly read: "rows";
+    readonly transactions: readonly TransactionInfo[];
+    readonly revisions: readonly CopiedRevision[];
+    /** Where the next page begins; null: there are no more. */
+    readonly next: RowPlace | null;
+  };
+  readonly pick: {
+    readonly read: "pick";
+    readonly transactions: readonly TransactionInfo[];
+    readonly revisions: readonly CopiedRevision[];
+    /** Keys that were looked at, transactions first; the rest is asked again. */
+    readonly seen: number;
+  };
+  readonly stocked: { readonly read: "stocked"; readonly partitions: readonly Partition[] };
+  readonly scrub: {
+    readonly read: "scrub";
+    readonly broken: readonly RevisionKey[];
+    /** Bytes of data that were read. */
+    readonly bytes: number;
+    readonly next: RowPlace | null;
+  };
 }
 export type DatabaseAnswer = DatabaseAnswers[DatabaseQuery["read"]];
 
@@ -235,6 +396,12 @@ export interface DatabaseState {
   /** The newest table that was saved, null before the first. */
   readonly image: Uint8Array | null;
   readonly held: readonly HeldTransaction[];
+  /** How far cells that were outdated are complete, at most one a partition. */
+  readonly resumes: readonly { readonly partition: Partition; readonly since: number; readonly tid: Tid }[];
+  /** The newest tid among the final rows of each partition that has some. */
+  readonly newest: readonly { readonly partition: Partition; readonly tid: Tid }[];
+  /** The number of the last truncation that was done here; 0: none. */
+  readonly truncations: number;
 }
 
 /** The database of a storage. One process at a time may have it open. */
@@ -253,14 +420,25 @@ export interface LogEntry {
 /** A change of a master's metadata store. */
 export type MetadataWrite =
   | { readonly op: "append"; readonly entries: readonly LogEntry[] }
-  /** Replaces everything up to `index` by its result. */
-  | { readonly op: "snapshot"; readonly index: number; readonly term: number; readonly image: Uint8Array };
+  /** Replaces everything up to `index` by its result; with `alone` what stands behind it goes as well. */
+  | {
+    readonly op: "snapshot";
+    readonly index: number;
+    readonly term: number;
+    readonly image: Uint8Array;
+    readonly alone?: boolean;
+  }
+  /** The newest term that was seen, and whom this master has voted for in it. */
+  | { readonly op: "ballot"; readonly term: number; readonly votedFor: number | null };
 
 /** What a master finds when it opens its store. */
 export interface MetadataState {
   /** Null before `init` wrote the cluster's first members: such a master waits. */
   readonly snapshot: { readonly index: number; readonly term: number; readonly image: Uint8Array } | null;
   readonly entries: readonly LogEntry[];
+  readonly ballot: { readonly term: number; readonly votedFor: number | null };
+  /** Random, made with the store: the master's identity. Empty in stores of a version that had none. */
+  readonly diskId: string;
 }
 
 /** The durable memory of a master. One process at a time may have it open. */

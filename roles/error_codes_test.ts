@@ -311,7 +311,7 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
       const { bench, conn } = storage();
       return errorsOf(bench.asked(conn, "lock", { epoch: 5, ttid, tid: MAX_TID }));
     },
-    names: /lock: a storage takes it from no client/,
+    names: /lock: a storage doesn't take it from this peer/,
   },
   stopping: {
     provoke: () => {

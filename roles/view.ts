@@ -1,4 +1,5 @@
 /** What a client or an admin knows of its cluster: the primary's welcome, and the changes that follow it. */
+import { sameBytes } from "../core/bytes.ts";
 import type { ClientSession, Conn, NodeIndex, Tid } from "../core/ids.ts";
 import { ZERO_TID } from "../core/ids.ts";
 import { REQUEST_TIMEOUT_MS } from "../core/limits.ts";
@@ -61,7 +62,10 @@ export class View {
   told<C>(conn: Conn, message: TellMessage, context: C): ReturnType<typeof ask<"askTable", C>> | undefined {
     switch (message.name) {
       case "nodes":
-        for (const node of message.body.nodes) this.nodes.set(node.index, node);
+        for (const node of message.body.nodes) {
+          if (node.state === "unknown") this.nodes.delete(node.index);
+          else this.nodes.set(node.index, node);
+        }
         return undefined;
       case "phase":
         this.phase = message.body.phase;
@@ -87,10 +91,7 @@ export class View {
     const { table } = this;
     if (!table || table.generation !== body.generation || table.version !== body.base) return false;
     const next = table.changed(body.version, body.cells);
-    const digest = next.digest(this.#digest);
-    if (digest.length !== body.digest.length || digest.some((byte, at) => byte !== body.digest[at])) {
-      return false;
-    }
+    if (!sameBytes(next.digest(this.#digest), body.digest)) return false;
     this.table = next;
     return true;
   }

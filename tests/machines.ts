@@ -36,13 +36,14 @@ export type BenchEvent<C, R, A, E> = PeerEvent<C> | HostEvent<R, A> | E;
 export class Bench<C, W, Q, R, A, E, O> {
   readonly machine: HostedMachine<C, W, Q, R, A, E, O>;
   now: Now = { monoMs: 1_000, wallMs: 1_700_000_000_000 };
-  readonly #store: Store<W, Q, A> | undefined;
+  /** What it keeps; undefined for roles that keep nothing. */
+  readonly store: Store<W, Q, A> | undefined;
   #conns = 0;
   #ids = 0;
 
   constructor(machine: HostedMachine<C, W, Q, R, A, E, O>, store?: Store<W, Q, A>) {
     this.machine = machine;
-    this.#store = store;
+    this.store = store;
   }
 
   /** Gives one event and plays the host's round: saves, `saved`, reads. Gives all effects in their order. */
@@ -55,11 +56,11 @@ export class Bench<C, W, Q, R, A, E, O> {
       open = [];
       if (saves.length > 0) {
         const durable = saves.some((save) => save.durable);
-        void this.#store!.apply(saves.map((save) => save.write), { durable });
+        void this.store!.apply(saves.map((save) => save.write), { durable });
         open.push(...this.#step({ type: "saved" }, all));
       }
       for (const { query, context } of reads) {
-        const result = this.#store!.read(query) as A;
+        const result = this.store!.read(query) as A;
         open.push(...this.#step({ type: "read", context, result }, all));
       }
     }

@@ -14,6 +14,7 @@ export class Admission {
   #storages: Storages;
   #lost: (node: StorageNode, why: string) => void;
   #admitted: (node: StorageNode) => void;
+  #noted: (name: string, address: string) => void;
 
   constructor(parts: {
     site: Site;
@@ -22,11 +23,14 @@ export class Admission {
     lost: (node: StorageNode, why: string) => void;
     /** It is connected, in a new session. */
     admitted: (node: StorageNode) => void;
+    /** One that isn't a member has come for the first time. */
+    noted: (name: string, address: string) => void;
   }) {
     this.#site = parts.site;
     this.#storages = parts.storages;
     this.#lost = parts.lost;
     this.#admitted = parts.admitted;
+    this.#noted = parts.noted;
   }
 
   /** A storage has said who it is. */
@@ -63,8 +67,12 @@ export class Admission {
   }
 
   #strange(conn: Conn, hello: Hello): void {
-    if (this.#storages.strangers.size < STRANGERS_MAX) {
-      this.#storages.strangers.set(hello.name, { diskId: hello.diskId, address: hello.address });
+    const { strangers } = this.#storages;
+    if (strangers.size < STRANGERS_MAX || strangers.has(hello.name)) {
+      const seenMs = this.#site.now.monoMs;
+      const isNew = strangers.get(hello.name)?.diskId !== hello.diskId;
+      strangers.set(hello.name, { diskId: hello.diskId, address: hello.address, seenMs });
+      if (isNew) this.#noted(hello.name, hello.address);
     }
     const message =
       `Cannot admit storage "${hello.name}": disk ${hello.diskId} isn't in the registry of cluster "${this.#site.metadata.cluster}"`;

@@ -2,7 +2,7 @@
  * Clients and admins of a primary. A client is let in when the cluster runs, and gets a session number from a held
  * block; the storages hear of it first. Its end is told to them behind everything that was accepted from it.
  */
-import type { ClientSession, Conn } from "../../core/ids.ts";
+import type { ClientSession, Conn, NodeIndex } from "../../core/ids.ts";
 import { SESSION_BLOCK } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Hello, NodeInfo, WireError } from "../../core/messages.ts";
@@ -121,10 +121,17 @@ export class Clients {
     this.importer = undefined;
   }
 
-  /** Tells everybody about nodes that changed. */
+  /** Tells everybody about nodes that changed: clients read from them, storages copy from them. */
   tellNodes(nodes: readonly NodeInfo[]): void {
-    const conns = this.followers;
+    const conns = [...this.followers, ...this.#storages.conns("pending", "running")];
     if (conns.length > 0) this.#site.emit(tell(conns, "nodes", { nodes }));
+  }
+
+  /** Tells admins of a storage that isn't a member: who waits for it asks again. */
+  tellStranger(name: string, address: string): void {
+    const conns = [...this.#admins.keys()];
+    const info = { index: 0 as NodeIndex, name, role: "storage", address, state: "unknown", session: 0 };
+    if (conns.length > 0) this.#site.emit(tell(conns, "nodes", { nodes: [info] }));
   }
 
   #askBlock(): void {

@@ -1,8 +1,8 @@
 /**
  * The master role: it orders transactions and decides phases, the partition table, node states, sessions and oids.
  *
- * Messages: from storages the answers to `fence start lock fate`, `settle`, `space`, `askTable`; from clients `sync
- * newOids finish outcome abort stage askTable`; from operators `status stop`. Invariants: nothing is told that isn't held
+ * Messages: from storages the answers to `fence start lock fate`, `settle`, `space`, `catchUp`, `settled`, `askTable`; from clients `sync
+ * newOids finish outcome abort stage askTable`; from operators `status stop` and those of `operator.ts`. Invariants: nothing is told that isn't held
  * (`consensus.ts`); a finish that is accepted commits; publication is in tid order, and to each peer table changes come
  * before the answers, invalidations and unlocks that rely on them; a lost storage is admitted again only when the
  * outdating of its cells is held.
@@ -13,20 +13,31 @@ import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
 import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import type {
+  AnswerMessage,
+  AskMessage,
+  Body,
+  CellChange,
+  Hello,
+  TellMessage,
+  WireError,
+} from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { Admission } from "./admission.ts";
+import { CatchUp } from "./catch_up.ts";
 import { Clients } from "./clients.ts";
 import type { Consensus } from "./consensus.ts";
 import { ImportStage } from "./import_stage.ts";
 import { OidGrants } from "./oids.ts";
+import { OperatorDesk } from "./operator.ts";
 import { Outcomes } from "./outcomes.ts";
 import type { Phase } from "./phases.ts";
 import { Recovery } from "./recovery.ts";
 import type { Grace } from "./recovery.ts";
 import { reportOf } from "./report.ts";
+import { Reported } from "./reported.ts";
 import { Site } from "./site.ts";
 import type { Asker, ClientPeer, MasterContext, MasterEffect } from "./site.ts";
 import { Stopping } from "./stopping.ts";
@@ -62,6 +73,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #admission: Admission;
   #importing: ImportStage;
   #stopping: Stopping;
+  #catchUp: CatchUp;
+  #desk: OperatorDesk;
+  #reported: Reported;
 
   constructor(start: MasterStart) {
     this.#name = start.name;
@@ -76,23 +90,41 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       mark: this.#clients.mark,
     });
     this.#recovery = new Recovery({ site, storages, grace, sessions, done: () => this.#running() });
+    this.#catchUp = new CatchUp({ site, changed: (...change) => this.#tableChanged(...change) });
     this.#transactions = new Transactions({
       site,
       storages,
       clients: () => this.#clients.live,
+      catchUp: this.#catchUp,
       outdate: (nodes, cells) => this.#outdate(nodes, cells),
     });
+    this.#reported = new Reported({ site, storages });
     this.#outcomes = new Outcomes({ site, storages, transactions: this.#transactions });
     this.#oids = new OidGrants(site);
     this.#admission = new Admission({
       site,
       storages,
       lost: (node, why) => this.#storageLost(node, why),
-      admitted: (node) => this.#recovery.fence(node),
+      admitted: (node) => {
+        this.#catchUp.admitted(node.index);
+        this.#recovery.fence(node);
+      },
+      noted: (name, address) => this.#clients.tellStranger(name, address),
     });
     const pending = () => this.#transactions.pending;
     this.#importing = new ImportStage({ site, clients: this.#clients, pending });
     this.#stopping = new Stopping({ site, storages, clients: this.#clients, pending });
+    this.#desk = new OperatorDesk({
+      site,
+      storages,
+      clients: this.#clients,
+      catchUp: this.#catchUp,
+      changed: (...change) => {
+        this.#tableChanged(...change);
+        this.#transactions.retry();
+      },
+      lost: (node, why) => this.#storageLost(node, why),
+    });
   }
 
   /** What this node says of itself. */
@@ -108,7 +140,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   }
 
   due(): number | undefined {
-    const all = [this.#recovery.dueMs, this.#stopping.dueMs].filter((at) => at !== undefined);
+    const all = [this.#recovery.dueMs, this.#stopping.dueMs, this.#desk.dueMs].filter((at) =>
+      at !== undefined
+    );
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -144,6 +178,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         break;
       case "due":
         this.#recovery.due();
+        this.#desk.due();
         break;
       case "terminate":
         this.#stopping.begin({ everything: false });
@@ -191,15 +226,18 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     }
     const client = this.#clients.at(asker.conn);
     if (client) return this.#clientAsked(asker, client, message);
-    if (message.name === "settle" && this.#storages.at(asker.conn)) {
+    const storage = this.#storages.at(asker.conn);
+    if (message.name === "catchUp" && storage) return this.#catchUp.ask(asker, storage, message.body);
+    if (message.name === "settle" && storage) {
       // before it has verified, a primary knows of no transaction: what it is asked for may be committed yet
       const knows = this.#site.phase === "running" || this.#site.phase === "stopping";
       const accepted = !knows || this.#transactions.settle(message.body.ttid);
       return this.#site.emit(answer(asker, "settle", { accepted }));
     }
-    if (message.name === "stop" && !this.#storages.at(asker.conn)) {
+    if (message.name === "stop" && !storage) {
       return this.#stopping.begin({ everything: true, asker });
     }
+    if (!storage && this.#desk.ask(asker, message)) return;
     this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
   }
 
@@ -229,6 +267,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       const client = this.#clients.at(conn);
       const { ttid, nodes } = message.body;
       if (client && sessionOf(ttid) === client.session) this.#transactions.abort(ttid, nodes);
+    } else if (message.name === "unreachable") {
+      if (this.#clients.at(conn)) this.#reported.take(message.body);
     } else if (message.name === "space") {
       const node = this.#storages.at(conn);
       if (node) {
@@ -236,6 +276,13 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
           ? `its disk is short of space: ${message.body.freeBytes} bytes are free`
           : undefined;
       }
+    } else if (message.name === "settled") {
+      const node = this.#storages.at(conn);
+      if (node) this.#catchUp.settled(node, message.body);
+      this.#desk.look();
+    } else if (message.name === "use") {
+      const node = this.#storages.at(conn);
+      if (node) this.#desk.used(node, message.body);
     }
   }
 
@@ -308,6 +355,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** A storage's session ends: its votes count no more, its cells are outdated, or operation ends. */
   #storageLost(node: StorageNode, why: string): void {
     this.#site.log("warning", `Lost storage ${node.name}`, { reason: why });
+    if (node.conn !== undefined) this.#catchUp.disconnected(node.conn);
     const operating = this.#site.phase === "running" || this.#site.phase === "stopping";
     const last = this.#site.isLastReadable(node.index);
     node.conn = undefined;
@@ -328,12 +376,14 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (cells.length > 0) this.#outdate(new Set([node.index]), cells);
     else if (node.leaving === 0) this.#transactions.gone(node.index);
     this.#transactions.retry();
+    this.#desk.look();
   }
 
   /** Operation ends: what is in doubt is settled by a new recovery. */
   #recover(): void {
     this.#clients.endAll();
     this.#transactions.clear();
+    this.#catchUp.clear();
     this.#oids.clear();
     this.#recovery.begin();
   }
@@ -343,14 +393,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const leaving = [...nodes].map((index) => this.#storages.node(index)!);
     for (const node of leaving) node.leaving += 1;
     this.#site.outdate(cells, (changes, version, digest) => {
-      const { epoch, table } = this.#site;
-      const body = { generation: table.generation, base: version - 1, version, cells: changes, epoch };
-      this.#site.emit(
-        tell([...this.#storages.conns("pending", "running"), ...this.#clients.followers], "tableChange", {
-          ...body,
-          digest,
-        }),
-      );
+      this.#tableChanged(changes, version, digest);
       for (const node of leaving) {
         node.leaving -= 1;
         if (node.conn === undefined && node.leaving === 0) this.#transactions.gone(node.index);
@@ -358,6 +401,16 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       }
       this.#transactions.retry();
     });
+  }
+
+  /** A change of the table is held: everybody hears of it, before anything that relies on it. */
+  #tableChanged(changes: readonly CellChange[], version: number, digest: Uint8Array): void {
+    this.#catchUp.outdated(changes.filter(({ state }) => state === "outOfDate"));
+    const { epoch, table } = this.#site;
+    const body = { generation: table.generation, base: version - 1, version, cells: changes, epoch };
+    const conns = [...this.#storages.conns("pending", "running"), ...this.#clients.followers];
+    this.#site.emit(tell(conns, "tableChange", { ...body, digest }));
+    this.#desk.look();
   }
 
   #started(node: StorageNode): void {
@@ -370,6 +423,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #running(): void {
     if (this.#site.metadata.desired === "import") this.#importing.end();
     this.#clients.letIn();
+    this.#desk.look();
   }
 
   /** What became of a transaction of a session that is over. */

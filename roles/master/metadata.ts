@@ -4,15 +4,40 @@
  */
 import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { invariant, MalformedError } from "../../core/errors.ts";
-import type { NodeIndex, Oid } from "../../core/ids.ts";
+import type { NodeIndex, Oid, Partition } from "../../core/ids.ts";
+import { WEIGHT_DEFAULT } from "../../core/limits.ts";
 import { cellChange } from "../../core/messages.ts";
 import type { CellChange, Role } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
-import { bytes, integer, list, oid, record, text } from "../../core/schema.ts";
+import {
+  bytes,
+  flag,
+  integer,
+  list,
+  maybe,
+  node,
+  oid,
+  partition,
+  record,
+  text,
+  withDefault,
+} from "../../core/schema.ts";
 import type { Value } from "../../core/schema.ts";
 
-/** A member of the cluster. Its identity is the disk id; index and name never go to another. */
-const registered = record({ index: integer, name: text, role: text, address: text, diskId: text });
+/**
+ * A member of the cluster. Its identity is the disk id; an index never goes to another. Of a storage: its part of all cells against
+ * the weights of others, where it stands (region, host, device), and whether its cells are to go elsewhere for it to leave.
+ */
+const registered = record({
+  index: integer,
+  name: text,
+  role: text,
+  address: text,
+  diskId: text,
+  weight: withDefault(integer, WEIGHT_DEFAULT),
+  path: withDefault(list(text), []),
+  draining: withDefault(flag, false),
+});
 /** A member of the cluster. */
 export type Registered = Value<typeof registered>;
 
@@ -23,8 +48,19 @@ export type Desired = "run" | "import";
 export type Entry =
   /** A recovery begins: every message of it carries this epoch, all client sessions are over. */
   | { readonly type: "opened"; readonly epoch: number }
-  /** Cells change; the result is this version of the table. */
-  | { readonly type: "cells"; readonly version: number; readonly cells: readonly CellChange[] }
+  /** Cells change, or the number of replicas that there should be; the result is this version of the table. */
+  | {
+    readonly type: "cells";
+    readonly version: number;
+    readonly cells: readonly CellChange[];
+    readonly replicas?: number;
+  }
+  /** Members come or are other than before; those whose indexes are `forgotten` are members no more. */
+  | {
+    readonly type: "nodes";
+    readonly nodes: readonly Registered[];
+    readonly forgotten: readonly number[];
+  }
   /** No oid above it has been granted or published. */
   | { readonly type: "oidMark"; readonly oid: Oid }
   /** No client session above it has been granted. */
@@ -32,7 +68,11 @@ export type Entry =
   | { readonly type: "desired"; readonly state: Desired; readonly origin: string };
 
 const cellList = list(cellChange);
-const FORMAT = 1;
+const memberList = list(registered);
+const indexList = list(integer);
+/** 2: members have weight, path and wish, and the highest index ever given is kept. */
+const FORMAT = 2;
+const FORMAT_MIN = 1;
 
 /** An entry as bytes. */
 export function encodeEntry(entry: Entry): Uint8Array {
@@ -40,7 +80,9 @@ export function encodeEntry(entry: Entry): Uint8Array {
     case "opened":
       return toCbor(["opened", entry.epoch]);
     case "cells":
-      return toCbor(["cells", entry.version, cellList.write(entry.cells)]);
+      return toCbor(["cells", entry.version, cellList.write(entry.cells), entry.replicas ?? null]);
+    case "nodes":
+      return toCbor(["nodes", memberList.write(entry.nodes), indexList.write(entry.forgotten)]);
     case "oidMark":
       return toCbor(["oidMark", entry.oid]);
     case "sessionMark":
@@ -61,11 +103,20 @@ export function decodeEntry(encoded: Uint8Array): Entry {
   switch (fields[0]) {
     case "opened":
       return { type: "opened", epoch: integer.read(fields[1], "epoch") };
-    case "cells":
+    case "cells": {
+      const replicas = maybe(integer).read(fields[3], "replicas");
       return {
         type: "cells",
         version: integer.read(fields[1], "version"),
         cells: cellList.read(fields[2], "cells"),
+        ...(replicas === null ? {} : { replicas }),
+      };
+    }
+    case "nodes":
+      return {
+        type: "nodes",
+        nodes: memberList.read(fields[1], "nodes"),
+        forgotten: indexList.read(fields[2], "forgotten"),
       };
     case "oidMark":
       return { type: "oidMark", oid: oid.read(fields[1], "oid") };
@@ -94,8 +145,10 @@ const imageFields = record({
   truncations: integer,
   desired: text,
   origin: text,
-  nodes: list(registered),
+  nodes: memberList,
   table: bytes,
+  nodeMark: withDefault(integer, 0),
+  discards: withDefault(list(record({ node, partition, since: integer })), []),
 });
 
 /** The state that the entries so far have made. */
@@ -103,8 +156,10 @@ export class Metadata {
   readonly clusterId: string;
   readonly cluster: string;
   readonly table: PartitionTable;
-  readonly nodes: readonly Registered[];
   readonly truncations: number;
+  #nodes: readonly Registered[];
+  #nodeMark: number;
+  #discards = new Map<NodeIndex, Map<Partition, number>>(); // since, of cells that were and weren't created again
   #epoch: number;
   #oidMark: Oid;
   #sessionMark: number;
@@ -115,7 +170,9 @@ export class Metadata {
     this.clusterId = image.clusterId;
     this.cluster = image.cluster;
     this.table = PartitionTable.ofImage(image.table);
-    this.nodes = image.nodes;
+    this.#nodes = image.nodes;
+    this.#nodeMark = Math.max(image.nodeMark, ...image.nodes.map(({ index }) => index));
+    for (const { node, partition, since } of image.discards) this.#discard(node, partition, since);
     this.truncations = image.truncations;
     this.#epoch = image.epoch;
     this.#oidMark = image.oidMark;
@@ -126,6 +183,24 @@ export class Metadata {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Members, by index. */
+  get nodes(): readonly Registered[] {
+    return this.#nodes;
+  }
+
+  /** The highest index that a member ever had: those that follow were never another's. */
+  get nodeMark(): number {
+    return this.#nodeMark;
+  }
+
+  /**
+   * Cells of a storage that were discarded and not created again: one that wasn't there may delete them when it returns. It
+   * mustn't only because a table lacks them (B9).
+   */
+  discardsOf(node: NodeIndex): { readonly partition: Partition; readonly since: number }[] {
+    return [...this.#discards.get(node) ?? []].map(([partition, since]) => ({ partition, since }));
   }
 
   get oidMark(): Oid {
@@ -158,7 +233,14 @@ export class Metadata {
         this.#epoch = entry.epoch;
         break;
       case "cells":
-        this.table.apply(entry.version, entry.cells);
+        this.table.apply(entry.version, entry.cells, entry.replicas);
+        for (const { node, partition, state, since } of entry.cells) {
+          if (state === "discarded") this.#discard(node, partition, since);
+          else this.#discards.get(node)?.delete(partition);
+        }
+        break;
+      case "nodes":
+        this.#takeNodes(entry.nodes, entry.forgotten);
         break;
       case "oidMark":
         if (entry.oid > this.#oidMark) this.#oidMark = entry.oid;
@@ -173,9 +255,29 @@ export class Metadata {
     }
   }
 
+  #takeNodes(nodes: readonly Registered[], forgotten: readonly number[]): void {
+    const members = new Map(this.#nodes.map((node) => [node.index, node]));
+    for (const node of nodes) members.set(node.index, node);
+    for (const index of forgotten) {
+      members.delete(index);
+      this.#discards.delete(index as NodeIndex);
+    }
+    this.#nodes = [...members.values()].sort((a, b) => a.index - b.index);
+    this.#nodeMark = Math.max(this.#nodeMark, ...nodes.map(({ index }) => index));
+  }
+
+  #discard(node: NodeIndex, partition: Partition, since: number): void {
+    const cells = this.#discards.get(node) ?? new Map<Partition, number>();
+    this.#discards.set(node, cells.set(partition, since));
+  }
+
   /** The state as bytes. */
   toImage(): Uint8Array {
     const { clusterId, cluster, epoch, oidMark, sessionMark, truncations, desired, origin, nodes } = this;
+    const { nodeMark } = this;
+    const discards = [...this.#discards.keys()].flatMap((node) =>
+      this.discardsOf(node).map((cell) => ({ node, ...cell }))
+    );
     const table = this.table.toImage();
     const image = {
       format: FORMAT,
@@ -189,6 +291,8 @@ export class Metadata {
       origin,
       nodes,
       table,
+      nodeMark,
+      discards,
     };
     return toCbor(imageFields.write(image));
   }
@@ -201,9 +305,9 @@ export class Metadata {
   static ofImage(encoded: Uint8Array): Metadata {
     const wire = ofCbor(encoded, "the cluster's metadata");
     const image = imageFields.read(wire, "metadata");
-    if (image.format !== FORMAT) {
+    if (image.format < FORMAT_MIN || image.format > FORMAT) {
       throw new MalformedError(
-        `Cannot read the cluster's metadata: it has format ${image.format}, this neo knows ${FORMAT}`,
+        `Cannot read the cluster's metadata: it has format ${image.format}, this neo knows ${FORMAT_MIN} to ${FORMAT}`,
       );
     }
     return new Metadata(image);
@@ -230,7 +334,8 @@ export interface FirstCluster {
  * once, by `init`; a master without it waits.
  */
 export function firstImage(cluster: FirstCluster): Uint8Array {
-  const nodes = cluster.nodes.map((node, at) => ({ ...node, index: at + 1 }));
+  const wishes = { weight: WEIGHT_DEFAULT, path: [], draining: false };
+  const nodes = cluster.nodes.map((node, at) => ({ ...wishes, ...node, index: at + 1 }));
   const storages = nodes.filter((node) => node.role === "storage").map((node) => node.index as NodeIndex);
   const { partitions, replicas, clusterId } = cluster;
   const image = {
@@ -245,6 +350,8 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     origin: "",
     nodes,
     table: PartitionTable.deal({ partitions, replicas, nodes: storages }).toImage(),
+    nodeMark: nodes.length,
+    discards: [],
   };
   return toCbor(imageFields.write(image));
 }

@@ -6,7 +6,7 @@ import { MalformedError } from "../../core/errors.ts";
 import { toOid } from "../../core/ids.ts";
 import { asNode, asPartition } from "../../tests/machines.ts";
 import { decodeEntry, encodeEntry, firstImage, Metadata } from "./metadata.ts";
-import type { Entry } from "./metadata.ts";
+import type { Entry, Registered } from "./metadata.ts";
 
 const image = firstImage({
   clusterId: "c-1",
@@ -24,9 +24,21 @@ const outdated: Entry = {
   version: 2,
   cells: [{ partition: asPartition(1), node: asNode(3), state: "outOfDate", since: 2 }],
 };
+const added: Registered = {
+  index: 7,
+  name: "s3",
+  role: "storage",
+  address: "s3:1",
+  diskId: "disk-3",
+  weight: 4,
+  path: ["east", "host-3"],
+  draining: true,
+};
 const entries: readonly Entry[] = [
   { type: "opened", epoch: 3 },
   outdated,
+  { type: "cells", version: 3, cells: [], replicas: 2 },
+  { type: "nodes", nodes: [added], forgotten: [1] },
   { type: "oidMark", oid: toOid(2n ** 62n) },
   { type: "sessionMark", session: 2_000 },
   { type: "desired", state: "import", origin: "Data.fs of the old shop" },
@@ -91,6 +103,59 @@ test("Metadata.apply() makes the state that toImage() and ofImage() carry", () =
   );
   assert.equal(read.table.toString(), "0: 2U 3U\n1: 2U 3O\n2: 2U 3U\n3: 2U 3U");
   assert.deepEqual(read.nodes, metadata.nodes);
+  assert.deepEqual([read.table.version, read.table.replicas], [3, 2]);
+});
+
+test("Metadata.apply() takes members in and forgets them, and never gives an index to another", () => {
+  const metadata = Metadata.ofImage(image);
+  assert.equal(metadata.nodeMark, 3);
+  metadata.apply({ type: "nodes", nodes: [added], forgotten: [] });
+  assert.deepEqual(metadata.nodes.map(({ index }) => index), [1, 2, 3, 7]);
+  assert.deepEqual(metadata.storageOf("disk-3"), added);
+  const draining = { ...metadata.nodes[1]!, draining: true };
+  metadata.apply({ type: "nodes", nodes: [draining], forgotten: [7] });
+  assert.deepEqual(metadata.nodes.map(({ index, draining }) => [index, draining]), [[1, false], [2, true], [
+    3,
+    false,
+  ]]);
+
+  const read = Metadata.ofImage(metadata.toImage());
+  assert.equal(read.nodeMark, 7, "7 stays taken");
+  assert.deepEqual(read.nodes, metadata.nodes);
+});
+
+test("Metadata.ofImage() reads an image of format 1: its members have no wishes, and their highest index counts", () => {
+  const fields = ofCbor(image, "an image") as unknown[];
+  const at = fields.findIndex((field) => Array.isArray(field));
+  const members = (fields[at] as unknown[][]).map((member) => member.slice(0, 5));
+  const old = toCbor([1, ...fields.slice(1, at), members, fields[at + 1]]);
+  const metadata = Metadata.ofImage(old);
+  assert.deepEqual(metadata.nodes, Metadata.ofImage(image).nodes);
+  assert.equal(metadata.nodeMark, 3);
+});
+
+test("Metadata.discardsOf() names cells that were discarded until they are created again, with their since (B9)", () => {
+  const metadata = Metadata.ofImage(image);
+  const at = (version: number, state: string, since: number): Entry => ({
+    type: "cells",
+    version,
+    cells: [{ partition: asPartition(1), node: asNode(3), state, since }],
+  });
+  metadata.apply(at(2, "outOfDate", 2));
+  metadata.apply(at(3, "discarded", 2));
+  const discards = [{ partition: 1, since: 2 }];
+  assert.deepEqual(metadata.discardsOf(asNode(3)), discards);
+  assert.deepEqual(Metadata.ofImage(metadata.toImage()).discardsOf(asNode(3)), discards);
+  const forgetful = Metadata.ofImage(metadata.toImage());
+  forgetful.apply({ type: "nodes", nodes: [], forgotten: [3] });
+  assert.deepEqual(forgetful.discardsOf(asNode(3)), []);
+  metadata.apply(at(4, "outOfDate", 4));
+  assert.deepEqual(metadata.discardsOf(asNode(3)), []);
+});
+
+test("decodeEntry() reads cells that were written before replicas stood with them", () => {
+  const [type, version, cells] = ofCbor(encodeEntry(outdated), "an entry") as unknown[];
+  assert.deepEqual(decodeEntry(toCbor([type, version, cells])), outdated);
 });
 
 test("Metadata.apply() lets marks grow only, and epochs and table versions too", () => {
@@ -115,7 +180,10 @@ test("Metadata.apply() keeps where imported data came from when the import ends"
 test("Metadata.ofImage() says when the image is of a newer format", () => {
   const fields = ofCbor(image, "an image") as unknown[];
   const newer = toCbor([99, ...fields.slice(1)]);
-  assert.throws(() => Metadata.ofImage(newer), { code: "malformed", message: /format 99, this neo knows 1/ });
+  assert.throws(() => Metadata.ofImage(newer), {
+    code: "malformed",
+    message: /format 99, this neo knows 1 to 2/,
+  });
 });
 
 test("Metadata.ofImage() reads damaged bytes or says malformed, and nothing else", () => {

@@ -115,15 +115,25 @@ export class Recovery {
     const { epoch } = this.#site;
     const { conn, index, session } = node;
     const image = this.#site.table.toImage();
+    this.#site.emit(tell(conn!, "nodes", { nodes: this.#storages.all.map((other) => other.info()) }));
     const context = { of: "fence", node: index, session, epoch } as const;
     this.#site.emit(
       ask(conn!, "fence", { epoch, session, node: index, image }, { context, withinMs: LOCK_TIMEOUT_MS }),
     );
+    this.#tellDiscarded(node);
+  }
+
+  /** Says which of its cells were discarded, maybe while it was away: only then it may delete them (B9). */
+  #tellDiscarded({ conn, index }: StorageNode): void {
+    const cells = this.#site.metadata.discardsOf(index);
+    if (cells.length > 0) this.#site.emit(tell(conn!, "discarded", { epoch: this.#site.epoch, cells }));
   }
 
   /** A storage has answered the fence. One that comes late has no readable cell, and is started by itself. */
   fenced(node: StorageNode): void {
     this.#site.setUp(node.index, true);
+    // storages may copy from it already
+    this.#site.emit(tell(this.#storages.conns("pending", "running"), "nodes", { nodes: [node.info()] }));
     if (this.#step.is === "fencing") this.#decide();
     else if (this.#step.is === "starting" || this.#step.is === "idle") this.start(node);
   }

@@ -66,6 +66,6 @@ function storageReport(site: Site, node: StorageNode): NodeReport {
     state: node.state,
     cells: cells.length,
     readable: cells.filter(({ cell }) => isReadable(cell)).length,
-    problem: node.problem ?? null,
+    problem: node.trouble,
   };
 }

@@ -30,6 +30,15 @@ export type MasterContext =
       readonly tried: readonly NodeIndex[];
     }
     | { readonly of: "hear"; readonly ttid: Ttid }
+    | { readonly of: "inspect"; readonly job: number; readonly partition: Partition }
+    | {
+      readonly of: "vouch";
+      readonly partition: Partition;
+      /** Whose cell is damaged, and which copies were asked. */
+      readonly damaged: NodeIndex;
+      readonly asked: string;
+    }
+    | { readonly of: "life" }
   );
 
 /** Effects of a master. */
@@ -95,30 +104,41 @@ export class Site extends Outbox<MasterEffect> {
     this.#then.push({ entry, held });
   }
 
-  /** Proposes that cells are outdated. */
+  /** Proposes that cells are outdated. Those that only fed their row, which has others, are no more (scenario 127). */
   outdate(
     cells: readonly { readonly partition: Partition; readonly node: NodeIndex }[],
     held: (changes: CellChange[], version: number, digest: Uint8Array) => void,
   ): void {
+    const since = this.proposed.version + 1;
+    const changes = cells.map(({ partition, node }) => {
+      const cell = this.proposed.cell(partition, node);
+      if (cell?.state === "feeding") return { partition, node, state: "discarded", since: cell.since };
+      return { partition, node, state: "outOfDate", since };
+    });
+    this.change(changes, (version, digest) => held(changes, version, digest));
+  }
+
+  /** Proposes that cells change. Finishes that touch a row from which a readable cell goes wait until it is held. */
+  change(
+    changes: readonly CellChange[],
+    held: (version: number, digest: Uint8Array) => void,
+    replicas?: number,
+  ): void {
     const version = this.proposed.version + 1;
-    const changes = cells.map(({ partition, node }) => ({
-      partition,
-      node,
-      state: "outOfDate",
-      since: version,
-    }));
-    this.proposed.apply(version, changes);
+    this.proposed.apply(version, changes, replicas);
     const digest = this.proposed.digest(this.digest); // later entries of the same save must not change it
-    for (const { partition } of changes) {
+    const losing = changes.filter(({ state }) => state !== "upToDate");
+    for (const { partition } of losing) {
       this.#pending.set(partition, (this.#pending.get(partition) ?? 0) + 1);
     }
-    this.propose({ type: "cells", version, cells: changes }, () => {
-      for (const { partition } of changes) {
+    const wanted = replicas === undefined ? {} : { replicas };
+    this.propose({ type: "cells", version, cells: changes, ...wanted }, () => {
+      for (const { partition } of losing) {
         const left = this.#pending.get(partition)! - 1;
         if (left === 0) this.#pending.delete(partition);
         else this.#pending.set(partition, left);
       }
-      held(changes, version, digest);
+      held(version, digest);
     });
   }
 
@@ -128,7 +148,7 @@ export class Site extends Outbox<MasterEffect> {
     return (mark < ID_MAX ? mark : ID_MAX) as Oid;
   }
 
-  /** Whether a change of this row is proposed and not held. */
+  /** Whether a change by which this row loses something is proposed and not held. */
   changes(partition: Partition): boolean {
     return this.#pending.has(partition);
   }

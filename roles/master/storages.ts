@@ -27,14 +27,22 @@ export class StorageNode {
   /** Outdatings of its cells that aren't held yet. */
   leaving = 0;
   problem: string | undefined;
+  /** Broken data in its cells that can't be made anew now. */
+  damage: string | undefined;
   /** It has refused us for a later epoch or table that it has seen: our metadata isn't the newest. */
   knowsBetter = false;
   #state: NodeState = "unavailable";
 
-  constructor(registered: Registered) {
+  constructor(registered: Pick<Registered, "index" | "name" | "address">) {
     this.index = registered.index as NodeIndex;
     this.name = registered.name;
     this.address = registered.address;
+  }
+
+  /** What an operator should know of it; null: nothing. */
+  get trouble(): string | null {
+    const all = [this.problem, this.damage].filter((one) => one !== undefined);
+    return all.length === 0 ? null : all.join("; ");
   }
 
   get state(): NodeState {
@@ -58,9 +66,12 @@ export class Storages {
   #all = new Map<NodeIndex, StorageNode>();
   #sessions = 0;
   /** Storages that came with a disk that isn't in the registry, by name. */
-  readonly strangers = new Map<string, { readonly diskId: string; readonly address: string }>();
+  readonly strangers = new Map<
+    string,
+    { readonly diskId: string; readonly address: string; readonly seenMs: number }
+  >();
 
-  constructor(nodes: readonly Registered[]) {
+  constructor(nodes: readonly (Pick<Registered, "index" | "name" | "address" | "role">)[]) {
     for (const node of nodes) {
       if (node.role === "storage") this.#all.set(node.index as NodeIndex, new StorageNode(node));
     }
@@ -77,6 +88,19 @@ export class Storages {
 
   node(index: NodeIndex): StorageNode | undefined {
     return this.#all.get(index);
+  }
+
+  /** Takes in a storage that has become a member. */
+  add(registered: Pick<Registered, "index" | "name" | "address">): StorageNode {
+    const node = new StorageNode(registered);
+    this.#all.set(node.index, node);
+    this.strangers.delete(node.name);
+    return node;
+  }
+
+  /** A storage is a member no more. */
+  forget(index: NodeIndex): void {
+    this.#all.delete(index);
   }
 
   /** The storage at a connection. */

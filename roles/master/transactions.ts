@@ -12,6 +12,7 @@ import { IMPORT_AHEAD_MS_MAX, LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
 import { dateOfTid, nextTid } from "../../core/tid.ts";
+import type { CatchUp } from "./catch_up.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 import { Ttids } from "./ttids.ts";
@@ -55,6 +56,7 @@ export class Transactions {
   #site: Site;
   #storages: Storages;
   #clients: () => readonly ClientPeer[];
+  #catchUp: CatchUp;
   #outdated: (
     nodes: ReadonlySet<NodeIndex>,
     cells: readonly { partition: Partition; node: NodeIndex }[],
@@ -69,6 +71,7 @@ export class Transactions {
     site: Site;
     storages: Storages;
     clients: () => readonly ClientPeer[];
+    catchUp: CatchUp;
     /** Has cells outdated; calls `retry` when that is held. */
     outdate: (
       nodes: ReadonlySet<NodeIndex>,
@@ -78,6 +81,7 @@ export class Transactions {
     this.#site = parts.site;
     this.#storages = parts.storages;
     this.#clients = parts.clients;
+    this.#catchUp = parts.catchUp;
     this.#outdated = parts.outdate;
   }
 
@@ -208,6 +212,7 @@ export class Transactions {
       count < this.#queue.length && this.#queue[count]!.waiting.size === 0 && this.#queue[count]!.marked
     ) count += 1;
     for (const accepted of this.#queue.splice(0, count)) this.#publishOne(accepted);
+    if (count > 0) this.#catchUp.retry();
   }
 
   #publishOne({ ttid, tid, stored, asker, outcomes, nodes }: Accepted): void {
@@ -262,7 +267,7 @@ export class Transactions {
       if (unheard.length === 0) this.#outdated(new Set(failed.map(({ node }) => node)), failed);
       return;
     }
-    this.#accept(request, counted);
+    this.#accept(request, counted, touched);
   }
 
   #touched({ stored, checked, home }: Body<"finish">): Partition[] {
@@ -314,7 +319,7 @@ export class Transactions {
     );
   }
 
-  #accept({ asker, body }: Request, counted: ReadonlySet<NodeIndex>): void {
+  #accept({ asker, body }: Request, counted: ReadonlySet<NodeIndex>, touched: readonly Partition[]): void {
     const { ttid, home, stored, explicit } = body;
     const { wallMs } = this.#site.now;
     const { partitions } = this.#site.table;
@@ -334,6 +339,11 @@ export class Transactions {
     this.#queue.push(accepted);
     this.#byTtid.set(ttid, accepted);
     this.#finished.add(ttid);
+    this.#catchUp.accepted(
+      tid,
+      touched,
+      (partition, { node, since }) => voteOf(body, this.#storages.node(node), partition, since) !== undefined,
+    );
     this.#cover(accepted);
     for (const [index, session] of nodes) {
       const { conn } = this.#storages.node(index)!;

@@ -2,6 +2,7 @@
  * What clients ask of a storage, before it reaches locks or reads: whose transaction it is, whether the table that it was
  * made with is ours, whether the object belongs here and its data is whole (T56). A request of a newer table waits.
  */
+import { sameBytes } from "../../core/bytes.ts";
 import { Deadlines } from "../../core/deadlines.ts";
 import { MalformedError } from "../../core/errors.ts";
 import { partitionOf, sessionOf } from "../../core/ids.ts";
@@ -19,7 +20,6 @@ import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Clients } from "./clients.ts";
 import type { ReadMessage, Reads } from "./reads.ts";
 import type { Asker, Site } from "./site.ts";
-import { sameBytes } from "./transactions.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** Requests of clients. */

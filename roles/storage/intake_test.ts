@@ -4,7 +4,7 @@ import { sha256 } from "../../adapters/system.ts";
 import { evidenceDigest } from "../../core/evidence.ts";
 import { toOid, ttidOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn } from "../../core/ids.ts";
-import { LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../../core/limits.ts";
+import { LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES, USE_REPORT_MS } from "../../core/limits.ts";
 import type { Body } from "../../core/messages.ts";
 import {
   answersOf,
@@ -190,7 +190,11 @@ test("StorageMachine forgets what waits when its client goes", () => {
   bench.lost(client);
   assert.equal(bench.machine.load.parked, 0);
   assert.deepEqual(answersOf(bench.told(primary, "tableChange", nextTable()), "store"), []);
-  assert.equal(bench.machine.due(), undefined);
+  assert.equal(
+    bench.machine.due(),
+    bench.now.monoMs + USE_REPORT_MS,
+    "only the report of what it was used for",
+  );
 });
 
 const partitions: {

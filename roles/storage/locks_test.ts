@@ -15,7 +15,7 @@ test("Locks has one holder an object, who may take it again", () => {
   assert.equal(locks.take(oid, a!.ttid), true);
   assert.equal(locks.take(oid, b!.ttid), false);
   assert.equal(locks.take(toOid(8n), b!.ttid), true, "another object");
-  assert.deepEqual([locks.holder(oid), locks.holder(toOid(9n)), locks.size], [1n, undefined, 2]);
+  assert.deepEqual([locks.holders(oid), locks.holders(toOid(9n)), locks.size], [[1n], [], 2]);
 });
 
 test("Locks.release() frees an object and gives those that waited, oldest first", () => {
@@ -25,7 +25,7 @@ test("Locks.release() frees an object and gives those that waited, oldest first"
 
   assert.deepEqual(locks.release(oid, toTtid(9n)), [a, b, c]);
 
-  assert.equal(locks.holder(oid), undefined, "they are judged again, and take it themselves");
+  assert.deepEqual(locks.holders(oid), [], "they are judged again, and take it themselves");
   assert.equal(locks.size, 0);
 });
 
@@ -35,7 +35,7 @@ test("Locks.release() does nothing for who doesn't hold the lock", () => {
   locks.wait(oid, b!);
   assert.deepEqual(locks.release(oid, b!.ttid), []);
   assert.deepEqual(locks.release(toOid(8n), a!.ttid), []);
-  assert.equal(locks.holder(oid), a!.ttid);
+  assert.deepEqual(locks.holders(oid), [a!.ttid]);
 });
 
 test("Locks.leave() takes one request out of the queue, and only that", () => {
@@ -46,6 +46,21 @@ test("Locks.leave() takes one request out of the queue, and only that", () => {
   locks.leave(oid, b!);
   locks.leave(toOid(8n), a!);
   assert.deepEqual(locks.release(oid, toTtid(9n)), [a, c]);
+});
+
+test("Locks.share() keeps everybody waiting until the last that shares has ended (A7)", () => {
+  const locks = new Locks<Claim>();
+  locks.share(oid, a!.ttid);
+  locks.share(oid, b!.ttid);
+  assert.equal(locks.take(oid, c!.ttid), false);
+  assert.equal(locks.take(oid, a!.ttid), false, "another one shares it");
+  locks.wait(oid, c!);
+
+  assert.deepEqual(locks.release(oid, b!.ttid), []);
+  assert.equal(locks.take(oid, a!.ttid), true, "its own share is no obstacle");
+  assert.deepEqual(locks.holders(oid), [a!.ttid]);
+  assert.deepEqual(locks.release(oid, a!.ttid), [c]);
+  assert.equal(locks.size, 0);
 });
 
 const anyClaim = fc.record({ ttid: fc.integer({ min: 1, max: 50 }), ageMs: fc.nat(3) });

@@ -6,18 +6,32 @@
 import { invariant } from "../../core/errors.ts";
 import { partitionOf } from "../../core/ids.ts";
 import type { Conn, Oid, Partition, Tid } from "../../core/ids.ts";
-import { LOAD_MANY_BYTES_MAX, LOAD_MANY_MAX, PAGE_OIDS_MAX, PAGE_TRANSACTIONS } from "../../core/limits.ts";
+import {
+  COPY_BYTES_MAX,
+  COPY_KEYS_MAX,
+  COPY_ROWS_MAX,
+  COPY_SLICES,
+  LOAD_MANY_BYTES_MAX,
+  LOAD_MANY_MAX,
+  PAGE_OIDS_MAX,
+  PAGE_TRANSACTIONS,
+} from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
-import type { Answer, AskMessage, Revision, TransactionInfo } from "../../core/messages.ts";
-import type { DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
+import type { Answer, AskMessage, CopiedRow, Revision, TransactionInfo } from "../../core/messages.ts";
+import type { CopiedRevision, DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
 import type { Asker, Site, StorageRead } from "./site.ts";
 import type { Transactions } from "./transactions.ts";
 
+/** Requests of storages that copy from us (`copy.ts`). */
+export type CopyMessage = Extract<AskMessage, { name: "slices" | "keys" | "rows" | "pick" }>;
+
 /** Requests of readers. */
-export type ReadMessage = Extract<
-  AskMessage,
-  { name: "load" | "loadMany" | "loadExact" | "loadPart" | "transactions" | "digest" }
->;
+export type ReadMessage =
+  | Extract<
+    AskMessage,
+    { name: "load" | "loadMany" | "loadExact" | "loadPart" | "transactions" | "digest" }
+  >
+  | CopyMessage;
 
 const NO_BYTES = new Uint8Array();
 const NO_ENDS: ReadonlyMap<Oid, Tid> = new Map();
@@ -97,6 +111,23 @@ export class Reads {
         return this.#site.emit(answer(asker, "digest", { count: result.count, digest: result.digest }));
       case "fate":
         return this.#site.emit(answer(asker, "fate", { tid: result.tid }));
+      case "slices":
+        return this.#site.emit(answer(asker, "slices", { slices: result.slices }));
+      case "keys": {
+        const { transactions, revisions, upTo } = result;
+        return this.#site.emit(answer(asker, "keys", { transactions, revisions, upTo }));
+      }
+      case "rows": {
+        const { transactions, next } = result;
+        const revisions = result.revisions.map(copied);
+        return this.#site.emit(answer(asker, "rows", { transactions, revisions, next }));
+      }
+      case "pick": {
+        const { transactions, seen } = result;
+        return this.#site.emit(
+          answer(asker, "pick", { transactions, revisions: result.revisions.map(copied), seen }),
+        );
+      }
     }
   }
 
@@ -112,6 +143,10 @@ export class Reads {
       case "transactions":
         return [...message.body.partitions];
       case "digest":
+      case "slices":
+      case "keys":
+      case "rows":
+      case "pick":
         return [message.body.partition];
     }
   }
@@ -135,6 +170,14 @@ export class Reads {
         );
       case "digest":
         return this.#transactions.lockedBelow(message.body.partition, message.body.upTo);
+      case "slices":
+      case "keys":
+      case "rows": {
+        const { partition, upTo, settled } = message.body;
+        return settled && this.#transactions.lockedBelow(partition, upTo);
+      }
+      case "pick":
+        return false; // its keys were named when nothing was locked below them
     }
   }
 
@@ -188,6 +231,38 @@ export class Reads {
           context: { for: "digest", asker },
         });
       }
+      default:
+        return this.#askCopy(asker, message);
+    }
+  }
+
+  #askCopy(asker: Asker, { name, body }: CopyMessage): void {
+    const context = { for: name, asker } as const;
+    switch (name) {
+      case "slices": {
+        const { partition, after, upTo } = body;
+        const count = Math.min(body.count, COPY_SLICES);
+        return this.#site.emit({ do: "read", query: { read: name, partition, after, upTo, count }, context });
+      }
+      case "keys": {
+        const { partition, after, upTo } = body;
+        const query = { read: name, partition, after, upTo, rowsMax: COPY_KEYS_MAX } as const;
+        return this.#site.emit({ do: "read", query, context });
+      }
+      case "rows": {
+        const { partition, after, upTo } = body;
+        const bounds = { rowsMax: COPY_ROWS_MAX, bytesMax: COPY_BYTES_MAX };
+        return this.#site.emit({
+          do: "read",
+          query: { read: name, partition, after, upTo, ...bounds },
+          context,
+        });
+      }
+      case "pick": {
+        const { partition, transactions, revisions } = body;
+        const query = { read: name, partition, transactions, revisions, bytesMax: COPY_BYTES_MAX } as const;
+        return this.#site.emit({ do: "read", query, context });
+      }
     }
   }
 
@@ -232,6 +307,12 @@ export class Reads {
     const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
     return { tid, next, compression, checksum, data, link };
   }
+}
+
+/** A revision as it travels to another copy. */
+function copied({ oid, tid, stored, link }: CopiedRevision): CopiedRow {
+  const { compression, checksum, data } = stored ?? { compression: 0, checksum: NO_BYTES, data: null };
+  return { oid, tid, compression, checksum, data, link };
 }
 
 /** What one answer can carry of a page, and up to which tid that is everything. */

@@ -10,8 +10,12 @@ import type { Asker } from "../outbox.ts";
 
 export type { Asker } from "../outbox.ts";
 
-/** What a storage attaches to its questions to the primary. */
-export type StorageContext = { readonly of: "settle"; readonly ttid: Ttid } | { readonly of: "table" };
+/** What a storage attaches to its questions: to the primary, and to a storage that it copies from. */
+export type StorageContext =
+  | { readonly of: "settle"; readonly ttid: Ttid }
+  | { readonly of: "table" }
+  | { readonly of: "catchUp"; readonly epoch: number }
+  | { readonly of: "copy"; readonly job: number };
 
 /** Where a lock stood on an object when the database was asked. */
 type Ends = ReadonlyMap<Oid, Tid>;
@@ -22,7 +26,10 @@ export type StorageRead =
   | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid; readonly ends: Ends }
   | { readonly for: "loadPart"; readonly asker: Asker; readonly oid: Oid }
   | { readonly for: "loadMany"; readonly asker: Asker; readonly ends: Ends }
-  | { readonly for: "digest" | "fate"; readonly asker: Asker }
+  | { readonly for: "digest" | "fate" | "slices" | "keys" | "rows" | "pick"; readonly asker: Asker }
+  | { readonly for: "copy"; readonly job: number }
+  | { readonly for: "scrub"; readonly look: number }
+  | { readonly for: "stocked" }
   | { readonly for: "transactions"; readonly asker: Asker; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
   | { readonly for: "fence"; readonly asker: Asker };

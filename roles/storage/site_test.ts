@@ -83,7 +83,7 @@ for (const { what, body } of misfits) {
   });
 }
 
-test("No handler of a storage holds, reads or changes the table by itself: Site has it, storage.ts takes it (T30)", () => {
+test("No handler of a storage holds, reads or changes the table by itself: Site has it, tables.ts takes it (T30)", () => {
   const folder = new URL("./", import.meta.url);
   const sources = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.endsWith("_test.ts"));
   const users = (pattern: RegExp) =>
@@ -91,7 +91,8 @@ test("No handler of a storage holds, reads or changes the table by itself: Site 
   assert.deepEqual(users(/\bnew PartitionTable|PartitionTable\.ofImage|\.toImage\(\)/), [
     "site.ts",
     "storage.ts",
+    "tables.ts",
   ]);
-  assert.deepEqual(users(/\.table = /), ["site.ts", "storage.ts"]);
-  assert.deepEqual(users(/op: "image"/), ["storage.ts"]);
+  assert.deepEqual(users(/\.table = /), ["site.ts", "tables.ts"]);
+  assert.deepEqual(users(/op: "image"/), ["tables.ts"]);
 });

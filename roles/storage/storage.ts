@@ -9,24 +9,33 @@
  */
 import { unreachable } from "../../core/errors.ts";
 import { hexOf } from "../../core/ids.ts";
-import type { Conn, Ttid } from "../../core/ids.ts";
-import { REQUEST_TIMEOUT_MS, RESERVE_BYTES, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
-import { answer, ask, tell } from "../../core/machine.ts";
+import type { Conn, NodeIndex, Tid, Ttid } from "../../core/ids.ts";
+import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
+import { answer, ask } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import type { AnswerMessage, AskMessage, Body, Hello, TellMessage } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
-import type { ReadonlyTable } from "../../core/partition_table.ts";
 import type { DatabaseAnswer, DatabaseIdentity, DatabaseState, Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import { Clients } from "./clients.ts";
+import { Eraser } from "./eraser.ts";
+import type { Discarded } from "./eraser.ts";
 import { Intake } from "./intake.ts";
+import { lockDeadline } from "./locks.ts";
 import { moveStorage } from "./phases.ts";
 import type { StoragePhase } from "./phases.ts";
+import { Progress } from "./progress.ts";
 import { Reads } from "./reads.ts";
+import { Replicator, sourceOf } from "./replicator.ts";
+import { Scrubber } from "./scrubber.ts";
+import type { ScrubPace } from "./scrubber.ts";
 import { Site } from "./site.ts";
 import type { Asker, StorageContext, StorageEffect, StorageRead } from "./site.ts";
-import { lockDeadline, sameBytes, Transactions } from "./transactions.ts";
+import { Space } from "./space.ts";
+import { Tables } from "./tables.ts";
+import { Transactions } from "./transactions.ts";
+import { Use } from "./use.ts";
 
 /** Events of a storage. */
 export type StorageEvent = PeerEvent<StorageContext> | HostEvent<StorageRead, DatabaseAnswer>;
@@ -42,6 +51,10 @@ export interface StorageStart {
   readonly digest: Digest;
   /** How long a transaction may be here before the primary is asked what becomes of it; 120,000 unless told. */
   readonly transactionTimeoutMs?: number;
+  /** How fast it copies what it lacks from others; unlimited unless told. */
+  readonly replicationBytesPerS?: number;
+  /** How fast and how often it looks at what it holds, where not as `core/limits.ts` says. */
+  readonly scrub?: Partial<ScrubPace>;
 }
 
 /** A storage. */
@@ -56,6 +69,14 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #phase: StoragePhase = "seeking";
   #primary: Conn | undefined; // the connection whose fence we answered
   #intake: Intake;
+  #progress: Progress;
+  #tables: Tables;
+  #replicator: Replicator;
+  #scrubber: Scrubber;
+  #space: Space;
+  #eraser: Eraser;
+  #use: Use;
+  #copiers = new Set<Conn>(); // storages that copy from us
   #now: Now = { monoMs: 0, wallMs: 0 }; // of the step that runs
 
   constructor(start: StorageStart) {
@@ -64,6 +85,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#address = start.address;
     const { transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = start;
     this.#site = new Site({ digest, epoch: state.epoch, image: state.image, transactionTimeoutMs });
+    this.#progress = new Progress(this.#site, state);
     this.#transactions = new Transactions(this.#site, state.held);
     this.#reads = new Reads(this.#site, this.#transactions);
     this.#clients = new Clients(this.#site);
@@ -74,7 +96,21 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       reads: this.#reads,
     };
     this.#intake = new Intake(parts);
-    this.#seeker = new Seeker(start.masters, () => this.hello());
+    const hello = (): Hello => this.hello();
+    this.#seeker = new Seeker(start.masters, hello);
+    const { replicationBytesPerS: bytesPerS = Infinity } = start;
+    this.#replicator = new Replicator({ site: this.#site, progress: this.#progress, hello, bytesPerS });
+    this.#eraser = new Eraser({ site: this.#site, erased: (partition) => this.#progress.erased(partition) });
+    this.#use = new Use(this.#site);
+    this.#space = new Space(this.#site);
+    const { scrub: pace = {} } = start;
+    this.#scrubber = new Scrubber({ site: this.#site, transactions: this.#transactions, pace });
+    this.#tables = new Tables({
+      site: this.#site,
+      progress: this.#progress,
+      transactions: this.#transactions,
+      taken: () => this.#tableTaken(),
+    });
   }
 
   /** What this node says of itself. */
@@ -92,15 +128,22 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   }
 
   /** For tests and checkers: transactions, parked requests and parked reads that are here. */
-  get load(): { transactions: number; parked: number; reads: number; phase: StoragePhase } {
+  get load(): { transactions: number; parked: number; reads: number; phase: StoragePhase; copies: boolean } {
     const { size: transactions } = this.#transactions;
-    return { transactions, parked: this.#intake.waiting, reads: this.#reads.waiting, phase: this.#phase };
+    const [parked, reads] = [this.#intake.waiting, this.#reads.waiting];
+    return { transactions, parked, reads, phase: this.#phase, copies: this.#replicator.isBusy };
   }
 
   due(): number | undefined {
-    const all = [this.#seeker.dueMs, this.#transactions.due(), this.#intake.dueMs].filter((at) =>
-      at !== undefined
-    );
+    const all = [
+      this.#seeker.dueMs,
+      this.#transactions.due(),
+      this.#intake.dueMs,
+      this.#replicator.dueMs,
+      this.#scrubber.dueMs,
+      this.#eraser.dueMs,
+      this.#use.dueMs,
+    ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
 
@@ -123,22 +166,19 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         this.#told(event.conn, event.message);
         break;
       case "answered":
-        if (
-          event.context.of === "settle" && event.message.name === "settle" && !event.message.body.accepted
-          && this.#phase === "serving" // verification may have begun meanwhile: it decides
-        ) {
-          this.#abort(event.context.ttid);
-        } else if (event.message.name === "askTable") {
-          this.#take(PartitionTable.ofImage(event.message.body.image));
-        }
+        this.#answered(event.context, event.message);
         break;
       case "failed":
-        break; // settle is asked again by its deadline; a lost primary sends its table at the next fence
+        // settle is asked again by its deadline; a lost primary sends its table at the next fence
+        if (event.context.of === "copy") this.#replicator.failed(event.context.job, event.error, now);
+        else if (event.context.of === "catchUp") this.#replicator.untargeted(event.context.epoch, now);
+        break;
       case "lost":
         this.#lost(event, now);
         break;
       case "saved":
         this.#transactions.saved();
+        this.#tables.settle(this.#primary);
         break;
       case "read":
         this.#read(event.context, event.result);
@@ -147,7 +187,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         this.#due(now);
         break;
       case "room":
-        this.#room(event.freeBytes);
+        this.#space.is(event.freeBytes, this.#primary);
         break;
       case "terminate":
         this.#stop();
@@ -155,18 +195,51 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       default:
         unreachable(event);
     }
-    if (this.#transactions.takeFreed()) this.#reads.retry();
+    if (this.#transactions.takeFreed()) {
+      this.#reads.retry();
+      this.#scrubber.retry();
+    }
     return this.#site.taken();
   }
 
   #identified(event: Extract<StorageEvent, { type: "identified" }>): void {
-    if (!event.incoming) return this.#site.emit(...this.#seeker.identified(event));
-    this.#clients.identified(event.conn, event.hello);
+    const { conn, hello, incoming, target } = event;
+    if (incoming && hello.role === "storage") {
+      this.#copiers.add(conn);
+      return this.#site.emit({ do: "accept", conn });
+    }
+    if (incoming) return this.#clients.identified(conn, hello);
+    const source = sourceOf(target);
+    if (source === undefined) return this.#site.emit(...this.#seeker.identified(event));
+    this.#replicator.identified(conn, source, hello, this.#now);
+  }
+
+  #answered(context: StorageContext, message: AnswerMessage): void {
+    if (context.of === "copy") return this.#replicator.answered(context.job, message, this.#now);
+    switch (message.name) {
+      case "settle":
+        // verification may have begun meanwhile: it decides
+        if (context.of !== "settle" || message.body.accepted || this.#phase !== "serving") return;
+        return this.#abort(context.ttid);
+      case "askTable":
+        return this.#tables.take(PartitionTable.ofImage(message.body.image));
+      case "catchUp":
+        if (context.of !== "catchUp") return;
+        return this.#replicator.targeted(context.epoch, message.body.target, this.#now);
+    }
   }
 
   #asked(asker: Asker, message: AskMessage, withinMs: number): void {
     if (asker.conn === this.#seeker.conn) return this.#primaryAsked(asker, message);
+    const request = { asker, untilMs: lockDeadline(this.#now, withinMs) };
+    if (!this.#copiers.has(asker.conn)) this.#use.asked(message, this.#now.monoMs);
     switch (message.name) {
+      case "slices":
+      case "keys":
+      case "rows":
+      case "pick":
+        if (!this.#copiers.has(asker.conn) || !this.#site.table) break;
+        return this.#intake.take({ ...request, message }, this.#now);
       case "part":
       case "store":
       case "check":
@@ -177,13 +250,12 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "loadExact":
       case "transactions":
       case "digest":
-        return this.#intake.take({ asker, message, untilMs: lockDeadline(this.#now, withinMs) }, this.#now);
+        return this.#intake.take({ ...request, message }, this.#now);
       default:
-        return this.#site.refuse(asker, {
-          code: "denied",
-          message: `Cannot serve ${message.name}: a storage takes it from no client`,
-        });
+        break;
     }
+    const text = `Cannot serve ${message.name}: a storage doesn't take it from this peer`;
+    this.#site.refuse(asker, { code: "denied", message: text });
   }
 
   #primaryAsked(asker: Asker, message: AskMessage): void {
@@ -216,6 +288,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
           query: { read: "fate", ttid: message.body.ttid },
           context: { for: "fate", asker },
         });
+      case "vouch":
+        return stale(message.body.epoch) ? undefined : this.#scrubber.vouch(asker, message.body);
+      case "inspect":
+        return stale(message.body.epoch) ? undefined : this.#scrubber.inspect(asker, message.body);
       default:
         return this.#site.refuse(asker, {
           code: "denied",
@@ -234,12 +310,13 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       else this.#transactions.relock(ttid, message.body.oid, this.#now);
       return;
     }
+    if (message.name === "nodes") return this.#replicator.nodes(message.body.nodes, this.#now);
     if (conn !== this.#primary || !("epoch" in message.body) || message.body.epoch !== this.#site.epoch) {
       return;
     }
     switch (message.name) {
       case "unlock":
-        return this.#transactions.unlock(message.body.ttid, message.body.tid);
+        return this.#unlock(message.body.ttid, message.body.tid);
       case "abort":
         return this.#abort(message.body.ttid);
       case "sessionOpened":
@@ -248,12 +325,35 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         this.#transactions.sessionEnded(message.body.session as never);
         return this.#clients.ended(message.body.session);
       case "table":
-        return this.#take(PartitionTable.ofImage(message.body.image));
+        return this.#tables.take(PartitionTable.ofImage(message.body.image));
       case "tableChange":
-        return this.#change(message.body);
+        this.#tables.change(message.body, conn);
+        return this.#eraser.discarded(discardsOf(message.body.cells, this.#site.index));
+      case "discarded":
+        return this.#eraser.discarded(message.body.cells);
+      case "leave":
+        this.#site.log("warning", `Ending: ${message.body.reason}`);
+        return this.#stop();
+      case "mend":
+        return this.#progress.mend(message.body);
       case "shutdown":
         return this.#stop();
     }
+  }
+
+  /** A transaction is published. */
+  #unlock(ttid: Ttid, tid: Tid): void {
+    this.#progress.unlocked(tid, this.#transactions.unlock(ttid, tid));
+  }
+
+  /** A newer table is here: what waited for it goes on. */
+  #tableTaken(): void {
+    this.#intake.retry(this.#now);
+    this.#reads.retry();
+    this.#tables.settle(this.#primary);
+    this.#eraser.taken();
+    this.#replicator.tableChanged(this.#now);
+    this.#scrubber.tableChanged();
   }
 
   /** A transaction is given up, with all that waits for it here. */
@@ -266,24 +366,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #fence(asker: Asker, body: Body<"fence">): void {
     const { epoch, session, node, image } = body;
     const table = PartitionTable.ofImage(image);
-    const own = this.#site.table;
-    let error: WireError | undefined;
-    if (epoch < this.#site.epoch) {
-      error = {
-        code: "staleEpoch",
-        message: `Cannot obey epoch ${epoch}: this storage has seen epoch ${this.#site.epoch}`,
-      };
-    } else if (own && isOlder(table, own)) {
-      const versions =
-        `${table.generation}.${table.version}, this storage has ${own.generation}.${own.version}`;
-      error = { code: "staleTable", message: `Cannot obey this primary: it has table ${versions}` };
-    } else if (own && isSameVersion(table, own) && !sameBytes(this.#digestOf(table), this.#digestOf(own))) {
-      const version = `${own.generation}.${own.version}`;
-      error = {
-        code: "staleTable",
-        message: `Cannot obey this primary: its table ${version} isn't the one seen here`,
-      };
-    }
+    const error = this.#tables.refusal(epoch, table);
     if (error) {
       this.#site.log("error", error.message);
       return this.#site.refuse(asker, error);
@@ -296,8 +379,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#site.epoch = epoch;
     this.#site.session = session;
     this.#site.index = node;
-    this.#take(table);
+    this.#tables.take(table);
     this.#site.emit({ do: "read", query: { read: "marks" }, context: { for: "fence", asker } });
+    this.#replicator.fenced(this.#now);
   }
 
   #start(asker: Asker, body: Body<"start">): void {
@@ -306,21 +390,35 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#clients.start(body.sessions, body.sessionMark);
     this.#site.log("info", "Serving", { epoch: body.epoch, lastTid: hexOf(body.lastTid) });
     this.#site.emit(answer(asker, "start", {}));
-    if (this.#site.low) this.#tellSpace();
+    if (this.#site.low) this.#space.tell(asker.conn);
+    this.#use.begin(asker.conn, this.#now.monoMs);
+    this.#replicator.begin(asker.conn, this.#now);
+    this.#scrubber.begin(asker.conn, this.#now);
   }
 
   /** Operation ends here: clients go, promises stay. */
   #leave(): void {
     this.#clients.halt();
+    this.#replicator.halt();
+    this.#scrubber.halt();
     this.#transactions.dropUnvoted();
     this.#intake.clear();
+    for (const conn of this.#copiers) {
+      const message = "Cannot go on with this copy: this storage was fenced anew";
+      this.#site.emit({ do: "reject", conn, error: { code: "lost", message } });
+    }
+    this.#copiers.clear();
     if (this.#phase === "serving" || this.#phase === "orphaned") {
       this.#phase = moveStorage(this.#phase, "fenced");
     }
   }
 
   #lost(event: Extract<StorageEvent, { type: "lost" }>, now: Now): void {
+    const source = sourceOf(event.target);
+    if (source !== undefined) return this.#replicator.lost(source, event.conn, event.error, now);
     if (event.target === PRIMARY) {
+      this.#replicator.halt();
+      this.#scrubber.halt();
       if (this.#phase === "serving") this.#phase = moveStorage(this.#phase, "orphaned");
       if (this.#phase === "fenced") this.#phase = moveStorage(this.#phase, "seeking");
       this.#primary = undefined;
@@ -330,6 +428,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       this.#seeker.lost(event.error, now);
       return;
     }
+    this.#copiers.delete(event.conn);
     this.#clients.disconnected(event.conn);
     this.#transactions.disconnected(event.conn);
     this.#reads.disconnected(event.conn);
@@ -348,6 +447,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       );
     }
     this.#intake.tick(now.monoMs);
+    this.#replicator.due(now);
+    this.#scrubber.due(now);
+    this.#eraser.due(now);
+    this.#use.due(this.#phase === "serving" ? this.#primary : undefined, now.monoMs);
   }
 
   #read(context: StorageRead, result: DatabaseAnswer): void {
@@ -367,70 +470,27 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       const { lastTids, lastOid } = result;
       const report = this.#transactions.report();
       this.#site.emit(answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid }));
-    } else this.#reads.answered(context, result);
-  }
-
-  #change(body: Body<"tableChange">): void {
-    const table = this.#site.table;
-    const primary = this.#primary!;
-    const askWhole = (): void =>
-      this.#site.emit(
-        ask(primary, "askTable", {}, { context: { of: "table" }, withinMs: REQUEST_TIMEOUT_MS }),
-      );
-    if (!table || table.generation !== body.generation || table.version !== body.base) return askWhole();
-    const next = table.changed(body.version, body.cells);
-    if (!sameBytes(this.#digestOf(next), body.digest)) return askWhole();
-    this.#take(next);
-  }
-
-  #digestOf(table: PartitionTable): Uint8Array {
-    return table.digest(this.#site.digest);
-  }
-
-  /** Takes a newer table: drops the writes of cells that changed under them, and lets waiting requests in. */
-  #take(table: PartitionTable): void {
-    const old = this.#site.table;
-    if (old && isSameVersion(old, table)) return;
-    this.#site.table = table;
-    this.#site.save({ op: "image", image: table.toImage() }, { durable: true });
-    for (const { partition, cell } of old?.cellsOf(this.#site.index) ?? []) {
-      if (this.#site.cell(partition)?.since !== cell.since) this.#transactions.forget(partition);
-    }
-    this.#intake.retry(this.#now);
-    this.#reads.retry();
-  }
-
-  #room(freeBytes: number): void {
-    this.#site.freeBytes = freeBytes;
-    const low = freeBytes < RESERVE_BYTES;
-    if (low === this.#site.low) return;
-    this.#site.low = low;
-    this.#site.log(
-      low ? "error" : "info",
-      low ? "Disk space is short: stores are refused" : "Disk space is enough again",
-      { freeBytes },
-    );
-    this.#tellSpace();
-  }
-
-  #tellSpace(): void {
-    if (this.#primary !== undefined) {
-      this.#site.emit(tell(this.#primary, "space", { low: this.#site.low, freeBytes: this.#site.freeBytes }));
+    } else if (context.for === "copy") this.#replicator.read(context.job, result, this.#now);
+    else if (context.for === "scrub") this.#scrubber.read(context.look, result, this.#now);
+    else if (context.for === "stocked") {
+      if (result.read === "stocked") this.#eraser.found(result.partitions, this.#now);
+    } else {
+      this.#use.read(context, result, this.#now.monoMs);
+      this.#reads.answered(context, result);
     }
   }
 
   #stop(): void {
     this.#seeker.end();
     this.#clients.halt();
+    this.#replicator.halt();
+    this.#scrubber.halt();
     this.#phase = moveStorage(this.#phase, "ended");
     this.#site.emit({ do: "stop" });
   }
 }
 
-function isSameVersion(a: ReadonlyTable, b: ReadonlyTable): boolean {
-  return a.generation === b.generation && a.version === b.version;
-}
-
-function isOlder(a: ReadonlyTable, b: ReadonlyTable): boolean {
-  return a.generation < b.generation || (a.generation === b.generation && a.version < b.version);
+/** Cells of a storage that a change of the table discards. */
+function discardsOf(cells: Body<"tableChange">["cells"], node: NodeIndex): Discarded[] {
+  return cells.filter((cell) => cell.node === node && cell.state === "discarded");
 }

@@ -5,11 +5,12 @@
  * read), `held` (stored), or `refused` (a conflict; the lock stays with the asker until it stores again, relocks or
  * ends: a slow resolver isn't overtaken for ever).
  */
-import type { HeldObject } from "../../core/evidence.ts";
+import { sameBytes } from "../../core/bytes.ts";
+import { evidenceDigest } from "../../core/evidence.ts";
 import type { Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
-import type { Answer, Body, CellVote, Evidence } from "../../core/messages.ts";
-import type { HeldTransaction, StoredData } from "../../core/ports.ts";
+import type { Answer, Body, CellVote, Evidence, WireError } from "../../core/messages.ts";
+import type { Digest, HeldTransaction, StoredData } from "../../core/ports.ts";
 import type { Asker, Site } from "./site.ts";
 
 /** What wants an object's lock: a store, a check, or an object that gave its lock to an older transaction. */
@@ -128,9 +129,39 @@ export function reportOf(all: Iterable<Transaction>): Pick<Answer<"fence">, "vot
   };
 }
 
-/** The objects that a vote's digest speaks of. */
-export function heldObjectsOf({ objects }: Transaction): HeldObject[] {
-  return [...objects].map(([oid, { base, mode, checksum }]) => ({ oid, base, mode, checksum }));
+/** Whether it has waited for a lock since this was asked last: then it wasn't its client that took the time. */
+export function takeHasWaited(transaction: Transaction): boolean {
+  const { hasWaited, objects, open } = transaction;
+  transaction.hasWaited = [...open].some((oid) => objects.get(oid)?.state === "waiting");
+  return hasWaited;
+}
+
+/** Partitions in which it leaves rows here once it is final. */
+export function writtenIn({ home, noted, objects }: Transaction): Set<Partition> {
+  const written = [...objects.values()].flatMap((
+    { mode, partition },
+  ) => (mode === "store" ? [partition] : []));
+  return new Set(home !== undefined && noted ? [home, ...written] : written);
+}
+
+/** Why a vote can't be given: some of its objects are in conflict, or not all of them are here. */
+export function voteError(
+  { ttid, objects }: Transaction,
+  { count, digest }: Pick<Body<"vote">, "count" | "digest">,
+  hash: Digest,
+): WireError | undefined {
+  const all = [...objects.entries()];
+  const conflicts = all.flatMap(([oid, { state, base, saved }]) =>
+    state === "refused" ? [{ oid, base, saved }] : []
+  );
+  if (conflicts.length > 0) {
+    const message = `Cannot vote: ${conflicts.length} objects of transaction ${ttid} are in conflict`;
+    return { code: "conflict", message, detail: { conflicts } };
+  }
+  const held = all.map(([oid, { base, mode, checksum }]) => ({ oid, base, mode, checksum }));
+  if (held.length === count && sameBytes(evidenceDigest(held, hash), digest)) return undefined;
+  const message = `Cannot vote: transaction ${ttid} has ${held.length} of ${count} objects here, or others`;
+  return { code: "lacks", message, detail: { held: held.map(({ oid }) => oid) } };
 }
 
 /** What this node holds of a transaction, cell by cell. A partition is locked only if all of it is. */

@@ -8,9 +8,9 @@
  * told `deadlock`, voted or not, and answers with `relock`: the lock goes to the older, the younger waits for it again, and
  * its vote here is void. Only a client whose `finish` is out doesn't obey: then the primary decides, and waits for nobody.
  */
+import { sameBytes } from "../../core/bytes.ts";
 import { Deadlines } from "../../core/deadlines.ts";
 import { invariant } from "../../core/errors.ts";
-import { evidenceDigest } from "../../core/evidence.ts";
 import { hexOf, sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { LOCK_WAIT_MS } from "../../core/limits.ts";
@@ -19,9 +19,17 @@ import type { Now } from "../../core/machine.ts";
 import type { Answer, Body } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { HeldTransaction } from "../../core/ports.ts";
-import { isOlder, Locks } from "./locks.ts";
+import { isOlder, lockDeadline, Locks } from "./locks.ts";
 import type { Asker, Site } from "./site.ts";
-import { evidenceOf, heldObjectsOf, newTransaction, reportOf, restoredTransaction } from "./transaction.ts";
+import {
+  evidenceOf,
+  newTransaction,
+  reportOf,
+  restoredTransaction,
+  takeHasWaited,
+  voteError,
+  writtenIn,
+} from "./transaction.ts";
 import type { Claim, Held, PartRequest, StoreRequest, Transaction } from "./transaction.ts";
 
 /** The transactions of a storage that aren't final. */
@@ -127,7 +135,8 @@ export class Transactions {
   relock(ttid: Ttid, oid: Oid, now: Now): void {
     const transaction = this.#all.get(ttid);
     const held = transaction?.objects.get(oid);
-    if (!transaction || !held || transaction.tid !== undefined || this.#locks.holder(oid) !== ttid) return;
+    if (!transaction || !held || transaction.tid !== undefined) return;
+    if (!this.#locks.holders(oid).includes(ttid)) return;
     if (transaction.voted) this.#unvote(transaction);
     transaction.asked.delete(oid);
     const { base, mode, checksum, claim } = held;
@@ -195,13 +204,14 @@ export class Transactions {
     return true;
   }
 
-  /** The transaction is published: readers may see it. */
-  unlock(ttid: Ttid, tid: Tid): void {
+  /** The transaction is published: readers may see it. Gives the partitions in which it is final now. */
+  unlock(ttid: Ttid, tid: Tid): Iterable<Partition> {
     const transaction = this.#all.get(ttid);
-    if (!transaction) return;
+    if (!transaction) return [];
     invariant(transaction.tid === tid, "a transaction is unlocked under the tid that locked it");
     this.#site.save({ op: "unlock", ttid, tid }, { durable: false });
     this.#end(transaction);
+    return writtenIn(transaction);
   }
 
   /** Forgets a transaction, unless it is locked. */
@@ -247,6 +257,23 @@ export class Transactions {
     }
   }
 
+  /** Our cell of a partition is readable now: what it took without a lock keeps newcomers waiting until it has ended. */
+  opened(partition: Partition): void {
+    for (const { ttid, objects } of this.#all.values()) {
+      for (const [oid, held] of objects) {
+        if (held.partition === partition && held.lockless) this.#locks.share(oid, ttid);
+      }
+    }
+  }
+
+  /** Whether a partition has writes that were taken without a lock. */
+  hasLockless(partition: Partition): boolean {
+    for (const { objects } of this.#all.values()) {
+      for (const held of objects.values()) if (held.partition === partition && held.lockless) return true;
+    }
+    return false;
+  }
+
   /** Locks of what has ended may go to the next: the save that ended it is done. */
   saved(): void {
     const ending = this.#ending;
@@ -276,21 +303,15 @@ export class Transactions {
     for (const claim of this.#waits.take(nowMs)) this.#waitedTooLong(claim);
     const old = this.#ages.take(nowMs).filter((ttid) => this.#all.get(ttid)?.tid === undefined);
     for (const ttid of old) this.#ages.set(ttid, nowMs + this.#site.transactionTimeoutMs);
-    return old.filter((ttid) => !this.#hasWaited(ttid));
-  }
-
-  /** Whether it has waited for a lock since this was asked last: then it wasn't its client that took the time. */
-  #hasWaited(ttid: Ttid): boolean {
-    const transaction = this.#all.get(ttid);
-    if (!transaction) return false;
-    const { hasWaited, objects, open } = transaction;
-    transaction.hasWaited = [...open].some((oid) => objects.get(oid)?.state === "waiting");
-    return hasWaited;
+    return old.filter((ttid) => {
+      const transaction = this.#all.get(ttid);
+      return !transaction || !takeHasWaited(transaction);
+    });
   }
 
   #waitedTooLong(claim: Claim): void {
     const { oid, ttid, asker } = claim;
-    const holder = this.#locks.holder(oid) ?? ttid;
+    const [holder = ttid] = this.#locks.holders(oid);
     this.#locks.leave(oid, claim);
     const transaction = this.#all.get(ttid);
     const message = `Cannot lock object ${oid}: transaction ${holder} holds it`;
@@ -371,12 +392,15 @@ export class Transactions {
 
   /** An older transaction waits for a younger one: the younger's client is told, once. */
   #askRelock(oid: Oid): void {
-    const holder = this.#all.get(this.#locks.holder(oid) ?? (0n as Ttid));
     const oldest = this.#locks.oldest(oid);
-    if (!holder || !oldest || holder.conn === undefined || holder.tid !== undefined) return;
-    if (!isOlder(oldest, holder) || holder.asked.has(oid)) return;
-    holder.asked.add(oid);
-    this.#site.emit(tell(holder.conn, "deadlock", { ttid: holder.ttid, oid }));
+    if (!oldest) return;
+    for (const ttid of this.#locks.holders(oid)) {
+      const holder = this.#all.get(ttid);
+      if (holder?.conn === undefined || holder.tid !== undefined) continue;
+      if (!isOlder(oldest, holder) || holder.asked.has(oid)) continue;
+      holder.asked.add(oid);
+      this.#site.emit(tell(holder.conn, "deadlock", { ttid, oid }));
+    }
   }
 
   /** A claim whose object became free. */
@@ -429,27 +453,12 @@ export class Transactions {
   }
 
   #tryVote(transaction: Transaction): void {
-    const { vote, objects, open, ttid } = transaction;
+    const { vote, open, ttid } = transaction;
     if (!vote || open.size > 0) return;
-    const all = [...objects.entries()];
     transaction.vote = undefined;
-    const refused = all.filter(([, held]) => held.state === "refused");
-    if (refused.length > 0) {
-      const conflicts = refused.map(([oid, { base, saved }]) => ({ oid, base, saved }));
-      const message = `Cannot vote: ${conflicts.length} objects of transaction ${ttid} are in conflict`;
-      return this.#site.refuse(vote.asker, { code: "conflict", message, detail: { conflicts } });
-    }
-    const held = heldObjectsOf(transaction);
-    const { count, digest, home, note } = vote.body;
-    if (held.length !== count || !sameBytes(evidenceDigest(held, this.#site.digest), digest)) {
-      const message =
-        `Cannot vote: transaction ${ttid} has ${held.length} of ${count} objects here, or others`;
-      return this.#site.refuse(vote.asker, {
-        code: "lacks",
-        message,
-        detail: { held: held.map(({ oid }) => oid) },
-      });
-    }
+    const error = voteError(transaction, vote.body, this.#site.digest);
+    if (error) return this.#site.refuse(vote.asker, error);
+    const { home, note } = vote.body;
     if (!transaction.voted) {
       transaction.voted = true;
       transaction.home = home;
@@ -485,14 +494,4 @@ export class Transactions {
     this.#ages.delete(transaction.ttid);
     this.#ending.push({ transaction, oids: [...transaction.objects.keys()] });
   }
-}
-
-/** When a store stops waiting for its lock. */
-export function lockDeadline(now: Now, withinMs: number): number {
-  return now.monoMs + Math.min(withinMs, LOCK_WAIT_MS);
-}
-
-/** Whether two digests are the same. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ID_MAX, MAX_TID, toOid, toTid } from "../../core/ids.ts";
 import type { DatabaseWrite } from "../../core/ports.ts";
+import { testDatabaseCopies } from "./database_copies.ts";
 import {
   commit,
   committed,
@@ -17,9 +18,12 @@ import {
   ttidOf,
   vote,
 } from "./database_kit.ts";
+import { testDatabaseLosses } from "./database_losses.ts";
 import { testDatabaseMistakes } from "./database_mistakes.ts";
 import { testDatabaseParts } from "./database_parts.ts";
+import { testDatabasePicks } from "./database_picks.ts";
 import { testDatabaseQueries } from "./database_queries.ts";
+import { testDatabaseReplies } from "./database_replies.ts";
 import { testDatabaseRestart } from "./database_restart.ts";
 
 const ttid1 = ttidOf(1);
@@ -32,9 +36,13 @@ export function testDatabase(name: string, make: MakeDatabase): void {
   testObjects(name, make);
   testLinks(name, make);
   testEnds(name, make);
+  testDatabaseCopies(name, make);
+  testDatabaseLosses(name, make);
   testDatabaseMistakes(name, make);
   testDatabaseParts(name, make);
+  testDatabasePicks(name, make);
   testDatabaseQueries(name, make);
+  testDatabaseReplies(name, make);
   testDatabaseRestart(name, make);
 }
 

@@ -13,6 +13,9 @@ import type {
   DatabaseQuery,
   DatabaseWrite,
   Digest,
+  RevisionKey,
+  RowPlace,
+  Slice,
   StoredData,
 } from "../../core/ports.ts";
 
@@ -39,6 +42,9 @@ export const IDENTITY: DatabaseIdentity = {
   diskId: "disk-1",
   partitions: PARTITIONS,
 };
+
+/** In front of all rows of a partition. */
+export const BEGINNING: RowPlace = { tid: toTid(0), oid: null };
 
 /** SHA-256. */
 export const sha256: Digest = (...parts) => {
@@ -234,6 +240,45 @@ export class Driver {
     const homes = (typeof partitions === "number" ? [partitions] : partitions).map(homeOf);
     const query = { read: "transactions", partitions: homes, after: tidAt(after), upTo, count } as const;
     return (await this.ask<"transactions">(query)).transactions;
+  }
+
+  /** The slices of a partition, in short. */
+  async slices(
+    partition: number,
+    range: { readonly after?: number; readonly upTo?: Tid; readonly count?: number } = {},
+  ): Promise<readonly Slice[]> {
+    const { after = 0, upTo = MAX_TID, count = 1 } = range;
+    const query = { read: "slices", partition: homeOf(partition), after: tidAt(after), upTo, count } as const;
+    return (await this.ask<"slices">(query)).slices;
+  }
+
+  /** The keys of a partition. */
+  async keys(
+    partition: number,
+    range: { readonly after?: number; readonly upTo?: number; readonly rowsMax?: number } = {},
+  ): Promise<DatabaseAnswers["keys"]> {
+    const { after = 0, upTo = 100, rowsMax = 1_000 } = range;
+    const tids = { after: tidAt(after), upTo: tidAt(upTo) };
+    return await this.ask<"keys">({ read: "keys", partition: homeOf(partition), ...tids, rowsMax });
+  }
+
+  /** A page of the rows of a partition. */
+  async rows(
+    partition: number,
+    range: Partial<Omit<Extract<DatabaseQuery, { read: "rows" }>, "read" | "partition">> = {},
+  ): Promise<DatabaseAnswers["rows"]> {
+    const limits = { after: BEGINNING, upTo: MAX_TID, rowsMax: 1_000, bytesMax: 1_000_000, ...range };
+    return await this.ask<"rows">({ read: "rows", partition: homeOf(partition), ...limits });
+  }
+
+  /** Revisions that a scrub finds broken. */
+  async broken(partition: number): Promise<readonly RevisionKey[]> {
+    const query = { read: "scrub", after: BEGINNING, bytesMax: 1_000_000 } as const;
+    return (await this.ask<"scrub">({ ...query, partition: homeOf(partition) })).broken;
+  }
+
+  async stocked(): Promise<readonly number[]> {
+    return (await this.ask<"stocked">({ read: "stocked" })).partitions;
   }
 
   async close(): Promise<void> {

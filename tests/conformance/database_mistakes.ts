@@ -50,11 +50,6 @@ const mistakes: { title: string; before: readonly DatabaseWrite[]; write: Databa
   { title: "another store after the lock", before: held, write: store(ttid1, oid1, "late") },
   { title: "unstore after the lock", before: held, write: { op: "unstore", ttid: ttid1, oid: oid1 } },
   { title: "a store in a wrong partition", before: [], write: { ...held[0], oid: oidOf(2) } },
-  {
-    title: "a revision under a tid that it has already",
-    before: [...commit(5, [[1, "one"]]), ...held],
-    write: { op: "unlock", ttid: ttid1, tid: tidAt(5) },
-  },
 ];
 
 /** The part of the suite about mistakes. */

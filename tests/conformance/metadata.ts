@@ -11,14 +11,16 @@ export interface MetadataKit {
   end(): void | Promise<void>;
 }
 
-/** Makes a place for a store that begins with that snapshot, or with none. */
-export type MakeMetadata = (image: Uint8Array | null) => MetadataKit;
+/** Makes a place for a store that begins with that snapshot, or with none, and with this identity or an empty one. */
+export type MakeMetadata = (image: Uint8Array | null, diskId?: string) => MetadataKit;
 
 const first = Uint8Array.of(1, 2, 3);
 const snapshot0 = { index: 0, term: 0, image: first };
 const taken2 = { index: 2, term: 1, image: Uint8Array.of(2) };
 const snapshot2 = { op: "snapshot", ...taken2 } as const;
 const nothing = new Uint8Array(0);
+const unvoted = { term: 0, votedFor: null };
+const ballot = (term: number, votedFor: number | null) => ({ op: "ballot", term, votedFor } as const);
 
 function entry(index: number, term = 1): LogEntry {
   return { index, term, entry: new TextEncoder().encode(`entry ${index} of term ${term}`) };
@@ -58,7 +60,12 @@ export function testMetadata(name: string, make: MakeMetadata): void {
 }
 
 function testLog(name: string, make: MakeMetadata): void {
-  const cases: { title: string; rounds: readonly (readonly MetadataWrite[])[]; state: MetadataState }[] = [
+  const cases: {
+    title: string;
+    rounds: readonly (readonly MetadataWrite[])[];
+    state: Omit<MetadataState, "ballot" | "diskId">;
+    vote?: MetadataState["ballot"];
+  }[] = [
     { title: "nothing", rounds: [[], [append()]], state: { snapshot: snapshot0, entries: [] } },
     {
       title: "entries in their order",
@@ -86,6 +93,23 @@ function testLog(name: string, make: MakeMetadata): void {
       state: { snapshot: { ...taken2, image: Uint8Array.of(9) }, entries: [] },
     },
     {
+      title: "a snapshot of another's log, and nothing of its own",
+      rounds: [[append(entry(1), entry(2), entry(3))], [{ ...snapshot2, alone: true }, append(entry(3, 4))]],
+      state: { snapshot: taken2, entries: [entry(3, 4)] },
+    },
+    {
+      title: "its term and its vote (X1, T52)",
+      rounds: [[ballot(1, null)], [ballot(3, null), append(entry(1)), ballot(3, 2)], [snapshot2]],
+      state: { snapshot: taken2, entries: [] },
+      vote: { term: 3, votedFor: 2 },
+    },
+    {
+      title: "a later term in place of a vote",
+      rounds: [[ballot(2 ** 40, 2), ballot(2 ** 40, 2)], [ballot(2 ** 40 + 1, null)]],
+      state: { snapshot: snapshot0, entries: [] },
+      vote: { term: 2 ** 40 + 1, votedFor: null },
+    },
+    {
       title: "many entries of one round (T31)",
       rounds: [[append(...Array.from({ length: 500 }, (_, i) => entry(i + 1, 2 ** 40)))]],
       state: { snapshot: snapshot0, entries: Array.from({ length: 500 }, (_, i) => entry(i + 1, 2 ** 40)) },
@@ -96,9 +120,9 @@ function testLog(name: string, make: MakeMetadata): void {
       state: { snapshot: { ...taken2, image: nothing }, entries: [{ index: 3, term: 1, entry: nothing }] },
     },
   ];
-  for (const { title, rounds, state } of cases) {
-    testWith(`${name} has ${title} after a crash`, () => make(first), async (kit) => {
-      assert.deepEqual(await stateAfter(kit, rounds), state);
+  for (const { title, rounds, state, vote = unvoted } of cases) {
+    testWith(`${name} has ${title} after a crash`, () => make(first, "d-1"), async (kit) => {
+      assert.deepEqual(await stateAfter(kit, rounds), { ...state, ballot: vote, diskId: "d-1" });
     });
   }
 }
@@ -109,6 +133,9 @@ function testMetadataMistakes(name: string, make: MakeMetadata): void {
     { title: "entries out of order", write: append(entry(4), entry(6)) },
     { title: "an entry that the snapshot contains", write: append(entry(2)) },
     { title: "a snapshot that is older", write: { ...snapshot2, index: 1 } },
+    { title: "an older term", write: ballot(1, null) },
+    { title: "a second vote in one term", write: ballot(2, 3) },
+    { title: "a vote that is taken back", write: ballot(2, null) },
   ];
   for (const { title, write } of mistakes) {
     testWith(
@@ -117,13 +144,18 @@ function testMetadataMistakes(name: string, make: MakeMetadata): void {
       async (kit) => {
         const store = await kit.open();
         const round = async (...writes: MetadataWrite[]) => await store.apply(writes, { durable: true });
-        await round(append(entry(1), entry(2), entry(3)), snapshot2);
+        await round(append(entry(1), entry(2), entry(3)), snapshot2, ballot(2, 1));
 
         await assert.rejects(round(append(entry(4)), append(entry(5, 2)), write), InvariantError);
 
         await assert.rejects(round(), InvariantError);
         await store.close();
-        assert.deepEqual((await kit.open()).state, { snapshot: taken2, entries: [entry(3)] });
+        assert.deepEqual((await kit.open()).state, {
+          snapshot: taken2,
+          entries: [entry(3)],
+          ballot: { term: 2, votedFor: 1 },
+          diskId: "",
+        });
       },
     );
   }
@@ -131,7 +163,8 @@ function testMetadataMistakes(name: string, make: MakeMetadata): void {
 
 function testLife(name: string, make: MakeMetadata): void {
   testWith(`${name}: without a snapshot a master waits`, () => make(null), async (kit) => {
-    assert.deepEqual((await kit.open()).state, { snapshot: null, entries: [] });
+    const { snapshot, entries, ballot } = (await kit.open()).state;
+    assert.deepEqual([snapshot, entries, ballot], [null, [], unvoted]);
   });
 
   testWith(
@@ -142,10 +175,8 @@ function testLife(name: string, make: MakeMetadata): void {
       const rounds = [[append(entry(1))], [{ op: "snapshot", index: 7, term: 3, image } as const], [
         append(entry(8)),
       ]];
-      assert.deepEqual(await stateAfter(kit, rounds), {
-        snapshot: { index: 7, term: 3, image },
-        entries: [entry(8)],
-      });
+      const { snapshot, entries } = await stateAfter(kit, rounds);
+      assert.deepEqual([snapshot, entries], [{ index: 7, term: 3, image }, [entry(8)]]);
     },
   );
 

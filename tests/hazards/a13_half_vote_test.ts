@@ -151,6 +151,7 @@ test("A13: a commit whose connection to one copy breaks between its stores is wh
   const stage = await new Stage({ partitions: 1 }).open();
   const client = await stage.warm("c1");
   stage.wires.hold("c1", "s2");
+  stage.wires.hold("s2", "s1"); // what is outdated stays so
   const tx = await stage.finish(client.begin());
   for (let oid = 0; oid < 10; oid++) tx.store(oidAt(oid), bytesOf(`object ${oid}`));
   const commit = tx.commit();

@@ -25,6 +25,8 @@ export interface Actor<M> {
   readonly store: HandStore<unknown, unknown, unknown>;
   /** How it ended, once it has. */
   ended: { readonly error?: WireError } | undefined;
+  /** Whether it was killed. */
+  killed: boolean;
   /** Gives the machine an event. */
   post(event: unknown): void;
   terminate(): void;

@@ -105,6 +105,7 @@ test("B1: no lock is sent before the outdating of what misses the transaction is
   const stage = await new Stage({ storages: 2, replicas: 1, partitions: 1 }).open();
   const client = await stage.warm("c1");
   stage.wires.hold("c1", "s2");
+  stage.wires.hold("s2", "s1"); // what is outdated stays so
   stage.consensus.lags = true;
   const tx = await stage.finish(client.begin());
   tx.store(oidAt(4), bytesOf("x"));

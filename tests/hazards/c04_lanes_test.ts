@@ -202,12 +202,17 @@ test("C4: what is told to many is in each one's order, whoever of them is slow",
   }
 });
 
-test("C4: only heartbeats are above commits, only reads below, and everything that is told is among them", () => {
+test("C4: only heartbeats are above commits, only reads and copies below, and everything that is told is among them", () => {
   const laneOf = (lane: keyof typeof lanes): string[] =>
     Object.entries(messages).flatMap(([name, row]) => (row.lane === lane ? [name] : []));
   assert.deepEqual(laneOf("liveness"), ["ping"]);
   assert.ok(laneOf("bulk").includes("load"));
-  assert.deepEqual(laneOf("bulk").filter((name) => !/^load|^transactions$|^digest$/.test(name)), []);
+  assert.deepEqual(
+    laneOf("bulk").filter((name) =>
+      !/^load|^transactions$|^digest$|^slices$|^keys$|^rows$|^pick$|^use$/.test(name)
+    ),
+    [],
+  );
   for (const [name, row] of Object.entries(messages)) {
     if ("ttid" in row.body) {
       assert.equal(row.lane, "commit", `a transaction stays in one lane, with its ${name}`);

@@ -74,6 +74,7 @@ test("C6: nobody reads a new snapshot from a node that was outdated and doesn't 
   stage.wires.cut("c2", "s1"); // from here on the reader would rather ask s2
   assert.equal(await stage.finish(early), undefined);
   stage.wires.cut("m1", "s2"); // s2 goes on without a primary, and clients still reach it
+  stage.wires.hold("s2", "s1"); // and it won't catch up
   await stage.until(() => hasHeard(stage.master, "lost"));
   stage.wires.hold("s2", "m1");
   const tx = await stage.finish(writer.begin());

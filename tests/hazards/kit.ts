@@ -152,7 +152,7 @@ export class Stage {
     });
     const crash = (): void => database.crash(0);
     const store = new HandStore(disk);
-    return this.play(name, machine, { hello: machine.hello(), serves: ["client"], store, crash });
+    return this.play(name, machine, { hello: machine.hello(), serves: ["client", "storage"], store, crash });
   }
 
   /** A storage's disk. */
@@ -217,10 +217,12 @@ export class Stage {
       heard,
       store: part.store as never,
       ended: undefined,
+      killed: false,
       post: (event) => host.call(event as never),
       terminate: () => host.terminate(),
       kill: () => {
         host.kill();
+        actor.killed = true;
         this.wires.end(name);
         part.crash?.();
       },

@@ -70,6 +70,11 @@ export class Wires {
     this.#barred.add(`${from}>${to}`);
   }
 
+  /** New connections are made again. */
+  unbar(from: string, to: string): void {
+    this.#barred.delete(`${from}>${to}`);
+  }
+
   /** Sockets of this way take one write more each, and then nothing: what else is said waits at its sender. */
   jam(from: string, to: string): void {
     this.#jammed.add(`${from}>${to}`);

@@ -78,6 +78,7 @@ test("16.1/022 a table change that comes before a storage's first read is answer
   await commitTexts(stage, scene, [[X, "one"]]);
   stage.storage("s2").kill();
   await stage.run();
+  stage.wires.hold("s2", "s1"); // it won't catch up
   const s2 = stage.startStorage("s2");
   s2.store.holdsReads = true; // what its disk holds, which its answer to the fence needs
   await stage.run();
