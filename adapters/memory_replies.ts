@@ -1,6 +1,6 @@
 /** What another copy of a partition asks a database in memory. */
 import { unreachable } from "../core/errors.ts";
-import { MAX_TID, type Oid, toTid } from "../core/ids.ts";
+import { MAX_TID, type Oid, type Tid, toTid } from "../core/ids.ts";
 import { ROW_DIGEST_BYTES } from "../core/limits.ts";
 import type {
   CopiedRevision,
@@ -55,10 +55,12 @@ export function digestOf(rows: readonly Row[], digest: Digest): { count: number;
 /** Cuts behind the tid that fills a slice: as many rows as each would have if all had the same. */
 function slicesOf(
   final: FinalRows,
-  { partition, after, upTo, count }: Query<"slices">,
+  { partition, after, upTo: wanted, count, rowsMax }: Query<"slices">,
   digest: Digest,
 ): DatabaseAnswers["slices"] {
-  const rows = final.rows(partition, { tid: after, oid: null }, upTo);
+  const all = final.rows(partition, { tid: after, oid: null }, wanted);
+  const upTo = endOf(all, rowsMax) ?? wanted;
+  const rows = all.filter(({ tid }) => tid <= upTo);
   const target = Math.max(1, Math.ceil(rows.length / Math.max(1, count)));
   const slices: Slice[] = [];
   let begin = 0;
@@ -73,6 +75,12 @@ function slicesOf(
   return { read: "slices", slices: [...slices, { upTo, rows: last.count, digest: last.digest }] };
 }
 
+/** Where a look at so many rows ends, behind a whole tid; undefined: there are no more than that. */
+function endOf(all: readonly Row[], rowsMax: number): Tid | undefined {
+  const beyond = all[rowsMax];
+  return beyond && (beyond.tid === all[0]?.tid ? beyond.tid : toTid(beyond.tid - 1n));
+}
+
 /** The keys of a range, each with the beginning of its row's digest. */
 function keysOf(
   final: FinalRows,
@@ -80,8 +88,7 @@ function keysOf(
   digest: Digest,
 ): DatabaseAnswers["keys"] {
   const all = final.rows(partition, { tid: after, oid: null }, upTo);
-  const beyond = all[rowsMax];
-  const end = beyond === undefined ? upTo : beyond.tid === all[0]?.tid ? beyond.tid : toTid(beyond.tid - 1n);
+  const end = endOf(all, rowsMax) ?? upTo;
   const rows = all.filter(({ tid }) => tid <= end);
   const short = (row: Row) => digestOf([row], digest).digest.slice(0, ROW_DIGEST_BYTES);
   return {

@@ -120,7 +120,8 @@ export class ReplicaReader {
   }
 
   /** Cuts behind the tid that fills a slice: as many rows as each would have if all had the same. */
-  #slices({ partition, after, upTo, count }: Query<"slices">): Slice[] {
+  #slices({ partition, after, upTo: wanted, count, rowsMax }: Query<"slices">): Slice[] {
+    const upTo = this.#endOf({ partition, after, upTo: wanted }, rowsMax);
     const slices: Slice[] = [];
     let left = this.#count({ partition, after, upTo });
     const target = Math.max(1, Math.ceil(left / Math.max(1, count)));
@@ -147,9 +148,14 @@ export class ReplicaReader {
     return this.#file.get<{ tid: Tid }>(TID_AT, ...range, ...range, index)?.tid;
   }
 
+  /** Where a look at so many rows of a range ends, behind a whole tid. */
+  #endOf(range: Range, rowsMax: number): Tid {
+    const [beyond, first] = [rowsMax, 0].map((index) => this.#tidAt(range, index));
+    return beyond === undefined ? range.upTo : beyond === first ? beyond : toTid(beyond - 1n);
+  }
+
   #keys({ partition, after, upTo, rowsMax }: Query<"keys">): DatabaseAnswer {
-    const [beyond, first] = [rowsMax, 0].map((index) => this.#tidAt({ partition, after, upTo }, index));
-    const end = beyond === undefined ? upTo : beyond === first ? beyond : toTid(beyond - 1n);
+    const end = this.#endOf({ partition, after, upTo }, rowsMax);
     const transactions: DatabaseAnswers["keys"]["transactions"][number][] = [];
     const revisions: DatabaseAnswers["keys"]["revisions"][number][] = [];
     const rows = new RowDigest(this.#digest);

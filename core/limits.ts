@@ -182,6 +182,8 @@ export const CACHE_GHOSTS_MAX = 100_000;
 
 /** How far a tid that an import gives may be ahead of the clock. */
 export const IMPORT_AHEAD_MS_MAX = 86_400_000;
+/** Changes of cells that a primary keeps for nodes that come back; one that lacks more gets the whole table. */
+export const TABLE_CHANGES_MAX = 10_000;
 /** A storage's part of all cells, against the weights of the others: what it is unless told, and the most. */
 export const WEIGHT_DEFAULT = 1;
 export const WEIGHT_MAX = 1_000;
@@ -220,6 +222,8 @@ export const COPY_ROWS_MAX = 1_000;
 export const COPY_BYTES_MAX = 1 * MIB;
 /** Pieces into which a range of a partition is cut to see where two copies differ. */
 export const COPY_SLICES = 16;
+/** Rows that are digested at once to compare two copies: a storage serves nobody meanwhile. */
+export const COPY_LOOK_ROWS_MAX = 30_000;
 /** Rows of a piece below which the rows themselves are named. */
 export const COPY_KEYS_MAX = 512;
 /** How long a storage waits for the cluster to run before it copies what is final elsewhere. */

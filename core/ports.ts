@@ -262,7 +262,8 @@ export type DatabaseQuery =
   | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid }
   /**
    * The final rows of a partition with after < tid <= upTo in at most `count` slices of about as many rows each; a tid
-   * is never cut. The last slice ends at `upTo`. One that has no rows in the whole range is one slice of none.
+   * is never cut. The last slice ends at `upTo`, or where `rowsMax` rows were looked at. One that has no rows in the whole
+   * range is one slice of none.
    */
   | {
     readonly read: "slices";
@@ -270,6 +271,7 @@ export type DatabaseQuery =
     readonly after: Tid;
     readonly upTo: Tid;
     readonly count: number;
+    readonly rowsMax: number;
   }
   /** Which final rows of a partition have after < tid <= upTo: `rowsMax` at most, but the first tid is never cut. */
   | {

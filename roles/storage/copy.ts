@@ -14,7 +14,7 @@
 import { sameBytes } from "../../core/bytes.ts";
 import type { Oid, Partition, Tid } from "../../core/ids.ts";
 import { hexOf } from "../../core/ids.ts";
-import { COPY_KEYS_MAX, COPY_SLICES } from "../../core/limits.ts";
+import { COPY_KEYS_MAX, COPY_LOOK_ROWS_MAX, COPY_SLICES } from "../../core/limits.ts";
 import type {
   AnswerMessage,
   AskName,
@@ -154,11 +154,17 @@ export class Copy {
     if (!stretch) return this.#ports.done();
     const { partition } = this.range;
     const { after, upTo } = stretch;
-    this.#ports.read({ read: "slices", partition, after, upTo, count: 1 });
+    this.#ports.read({ read: "slices", partition, after, upTo, count: 1, rowsMax: COPY_LOOK_ROWS_MAX });
   }
 
-  #measured(ours: { readonly rows: number; readonly digest: Uint8Array }): void {
-    const { after, theirs } = this.#todo.at(-1)!;
+  #measured(ours: { readonly upTo: Tid; readonly rows: number; readonly digest: Uint8Array }): void {
+    const { after, upTo, theirs } = this.#todo.at(-1)!;
+    if (ours.upTo < upTo) {
+      // more than is looked at at once: first this much of it
+      this.#todo.splice(-1, 1, { after: ours.upTo, upTo, theirs: undefined });
+      this.#todo.push({ after, upTo: ours.upTo, theirs: undefined });
+      return this.#askSlices();
+    }
     if (theirs && theirs.rows === ours.rows && sameBytes(theirs.digest, ours.digest)) return this.#next();
     if (ours.rows === 0) return this.#askRows({ tid: after, oid: null });
     if (theirs && Math.max(theirs.rows, ours.rows) <= COPY_KEYS_MAX) return this.#askKeys();
@@ -194,8 +200,9 @@ export class Copy {
       after = upTo;
       return part;
     });
-    const grows = parts.every((part) => part.after <= part.upTo);
-    if (after !== stretch.upTo || !grows) return this.#fail("its slices don't cover the range");
+    const grows = parts.length > 0 && parts.every((part) => part.after <= part.upTo);
+    if (after > stretch.upTo || !grows) return this.#fail("its slices don't cover the range");
+    if (after < stretch.upTo) this.#todo.push({ after, upTo: stretch.upTo, theirs: undefined });
     this.#todo.push(...parts.toReversed());
     // one tid with more rows than a slice should have can't be cut: its rows are named
     if (parts.length === 1 && stretch.theirs) this.#askKeys();

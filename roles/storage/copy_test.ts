@@ -55,6 +55,8 @@ class Pair {
   readonly #disk = storageDisk(1, 1);
   readonly #source = storageBench(this.#disk);
   readonly #conn;
+  /** Rows that the target looks at at once, if others than usual. */
+  lookRowsMax: number | undefined;
   /** What a wire makes of answers. */
   bend: (message: AnswerMessage) => AnswerMessage = (message) => message;
 
@@ -84,7 +86,11 @@ class Pair {
     }, {
       site: this.site,
       ask: (name, body) => asks.push({ name, body } as never),
-      read: (query) => this.site.emit({ do: "read", query, context: { for: "copy", job: 1 } }),
+      read: (query) => {
+        const { lookRowsMax: rowsMax } = this;
+        const bounded = query.read === "slices" && rowsMax !== undefined ? { ...query, rowsMax } : query;
+        this.site.emit({ do: "read", query: bounded, context: { for: "copy", job: 1 } });
+      },
       done: () => (isDone = true),
       failed: (error) => this.errors.push(error),
     });
@@ -165,6 +171,18 @@ test("Copy finds one row among n with O(log n) questions, and brings only that (
   assert.equal(after, source);
   const levels = Math.ceil(Math.log(10_000 / COPY_KEYS_MAX) / Math.log(COPY_SLICES));
   assert.deepEqual(pair.asked, [...Array(levels).fill("slices"), "keys", "pick"]);
+});
+
+test("Copy compares long ranges piece by piece, so that nobody waits for a whole partition (T35)", () => {
+  const pair = new Pair();
+  pair.lookRowsMax = 700;
+  const count = 2_000;
+  pair.fill("source", rowsOf(count));
+  pair.fill("target", rowsOf(count, (tid) => (tid === count ? "something else" : `revision ${tid}`)));
+  assert.equal(pair.run(), true);
+  const [target, source] = pair.digests();
+  assert.equal(target, source);
+  assert.ok(pair.asked.length >= 6 && pair.asked.length < 12, String(pair.asked));
 });
 
 test("Copy replaces values that differ, not only keys (N8, X5)", () => {
@@ -264,7 +282,14 @@ test("Copy makes any range equal to that of its source, whatever stood there", (
       pair.fill("source", write(theirs));
       assert.equal(pair.run({ after: toTid(after), upTo: toTid(30) }), true);
       if (after >= 30) return;
-      const query = { read: "slices", partition, after: toTid(after), upTo: toTid(30), count: 1 } as const;
+      const query = {
+        read: "slices",
+        partition,
+        after: toTid(after),
+        upTo: toTid(30),
+        count: 1,
+        rowsMax: 1_000,
+      } as const;
       const [mine, other] = [pair.target.read(query), pair.read(query)];
       assert.deepEqual(mine, other);
     }),

@@ -9,6 +9,7 @@ import type { Conn, Oid, Partition, Tid } from "../../core/ids.ts";
 import {
   COPY_BYTES_MAX,
   COPY_KEYS_MAX,
+  COPY_LOOK_ROWS_MAX,
   COPY_ROWS_MAX,
   COPY_SLICES,
   LOAD_MANY_BYTES_MAX,
@@ -241,8 +242,12 @@ export class Reads {
     switch (name) {
       case "slices": {
         const { partition, after, upTo } = body;
-        const count = Math.min(body.count, COPY_SLICES);
-        return this.#site.emit({ do: "read", query: { read: name, partition, after, upTo, count }, context });
+        const bounds = { count: Math.min(body.count, COPY_SLICES), rowsMax: COPY_LOOK_ROWS_MAX };
+        return this.#site.emit({
+          do: "read",
+          query: { read: name, partition, after, upTo, ...bounds },
+          context,
+        });
       }
       case "keys": {
         const { partition, after, upTo } = body;

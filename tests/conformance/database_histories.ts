@@ -227,8 +227,8 @@ function replicaQuestions(
   const places = [...tids.map((tid) => ({ tid, oid: null })), ...revisions];
   return [
     ...tids.flatMap((after, index) => [
-      { read: "slices", ...range, after, count: index + 1 } as const,
-      { read: "slices", ...range, after: tidAt(0), upTo: after, count: 3 } as const,
+      { read: "slices", ...range, after, count: index + 1, rowsMax: 3 * index } as const,
+      { read: "slices", ...range, after: tidAt(0), upTo: after, count: 3, rowsMax: 1_000 } as const,
       { read: "keys", ...range, after, rowsMax: index } as const,
       { read: "keys", ...range, after: tidAt(0), upTo: after, rowsMax: 4 } as const,
       { read: "pick", partition, transactions: tids, revisions, bytesMax: 40 * index } as const,

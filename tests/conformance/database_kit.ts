@@ -245,10 +245,16 @@ export class Driver {
   /** The slices of a partition, in short. */
   async slices(
     partition: number,
-    range: { readonly after?: number; readonly upTo?: Tid; readonly count?: number } = {},
+    range: {
+      readonly after?: number;
+      readonly upTo?: Tid;
+      readonly count?: number;
+      readonly rowsMax?: number;
+    } = {},
   ): Promise<readonly Slice[]> {
-    const { after = 0, upTo = MAX_TID, count = 1 } = range;
-    const query = { read: "slices", partition: homeOf(partition), after: tidAt(after), upTo, count } as const;
+    const { after = 0, upTo = MAX_TID, count = 1, rowsMax = 1_000 } = range;
+    const place = { partition: homeOf(partition), after: tidAt(after), upTo };
+    const query = { read: "slices", ...place, count, rowsMax } as const;
     return (await this.ask<"slices">(query)).slices;
   }
 

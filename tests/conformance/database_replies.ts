@@ -55,6 +55,8 @@ function testSlices(name: string, make: MakeDatabase): void {
     assert.deepEqual(await cut({ after: 3, upTo: tidAt(8), count: 2 }), [[8, 3]]);
     assert.deepEqual(await cut({ after: 9, upTo: tidAt(30), count: 5 }), [[30, 0]]);
     assert.deepEqual(await cut({ after: 6, upTo: tidAt(6), count: 5 }), [[6, 0]]);
+    assert.deepEqual(await cut({ count: 2, rowsMax: 6 }), [[3, 3], [8, 3]], "up to where it has looked");
+    assert.deepEqual(await cut({ count: 1, rowsMax: 1 }), [[3, 3]], "a tid is never cut");
   });
 
   testWith(`${name}: a slice has the digest of its rows, and equal copies cut alike`, make, async (kit) => {

@@ -1,7 +1,7 @@
 /** Clusters of real processes for tests: made, started, killed and cleaned away, however the test ends. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -21,6 +21,7 @@ export const WITHIN_MS = 60_000;
 
 /** The shape of a cluster, as `neo init` takes it; what isn't named is its default. */
 export interface Shape {
+  readonly masters?: number;
   readonly storages?: number;
   readonly replicas?: number;
   readonly partitions?: number;
@@ -31,8 +32,8 @@ export interface Shape {
 }
 
 /** Arguments of `neo init`. */
-export function initArguments({ storages, replicas, partitions, single }: Shape): string[] {
-  const numbers = { storages, replicas, partitions };
+export function initArguments({ masters, storages, replicas, partitions, single }: Shape): string[] {
+  const numbers = { masters, storages, replicas, partitions };
   const named = Object.entries(numbers).filter(([, value]) => value !== undefined);
   return [...named.flatMap(([name, value]) => [`--${name}`, `${value}`]), ...(single ? ["--single"] : [])];
 }
@@ -68,10 +69,16 @@ export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise<void>((done) => clock.soon(done));
 }
 
-/** Ends the nodes whose pid files stand in a folder, once nobody holds its input any more; then removes the folder. */
+/** A file of this name, in the folder around a cluster, says that the folder stays. */
+const KEEP = "keep";
+
+/**
+ * Ends the nodes whose pid files stand in a folder, once nobody holds its input any more; then removes the folder, with what
+ * is mounted in it.
+ */
 const GUARD = `cat; for file in "$1"/*/*/neo.pid; do
   pid=$(sed -n 's/.*"pid":\\([0-9]*\\).*/\\1/p' "$file") && case $(ps -o args= -p "$pid") in neo:*) kill -9 "$pid";; esac
-done; rm -rf "$1"`;
+done; [ -e "$1/${KEEP}" ] || { umount "$1"/*/* 2>/dev/null; rm -rf "$1"; }`;
 
 /** A test that hangs, or is ended from outside, leaves no processes behind: this one lives on and sees to that. */
 function guard(folder: string): () => void {
@@ -235,8 +242,14 @@ export class CliCluster implements AsyncDisposable {
     for (const file of this.#seen.values()) signalProcess(file, "SIGKILL");
     await until(() => [...this.#seen.values()].every((file) => !isRunning(file)), WITHIN_MS);
     await Promise.all([...this.#clients].map((client) => client.close()));
-    this.#folder.remove();
+    if (!existsSync(this.beside(KEEP))) this.#folder.remove();
     this.#unguard();
+  }
+
+  /** From now on the folder stays where it is, for somebody to look at; processes end all the same. */
+  keep(): string {
+    writeFileSync(this.beside(KEEP), "");
+    return this.#folder.path;
   }
 
   /** Remembers who runs, so that nobody is left behind if a test takes pid files away. */

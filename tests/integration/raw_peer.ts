@@ -25,6 +25,7 @@ export function helloWith(fields: Partial<Hello>): Hello {
     session: 0,
     patienceMs: 1_000,
     capabilities: [],
+    tableDigest: new Uint8Array(),
     ...fields,
   };
 }
