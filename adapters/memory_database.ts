@@ -237,7 +237,12 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       ...held.filter(({ mode }) => mode === "store").map(({ oid }) => oid),
     ];
     const lastOid = oids.reduce<Oid | null>((most, oid) => (most === null || oid > most ? oid : most), null);
-    return { read: "marks", lastTids: this.#final.lastTids(), lastOid };
+    const voted = this.#held.entries().flatMap(([ttid, { vote }]) => (vote === null ? [] : [ttid]));
+    const lastTtid = [...this.#final.ttids(), ...voted].reduce<Ttid | null>(
+      (most, ttid) => (most === null || ttid > most ? ttid : most),
+      null,
+    );
+    return { read: "marks", lastTids: this.#final.lastTids(), lastOid, lastTtid };
   }
 }
 

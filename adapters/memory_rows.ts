@@ -55,6 +55,11 @@ export class FinalRows {
     return [...this.#transactions.values()].flat().find((info) => info.ttid === ttid)?.tid;
   }
 
+  /** Ids that transactions had before they were final. */
+  ttids(): Ttid[] {
+    return [...this.#transactions.values()].flatMap((all) => all.map(({ ttid }) => ttid));
+  }
+
   /** Home partitions and their newest transactions. */
   lastTids(): { partition: Partition; tid: Tid }[] {
     return [...this.#transactions.keys()].sort((a, b) => a - b).flatMap((partition) => {

@@ -1,6 +1,6 @@
 /** How questions to a storage are answered from its rows. */
 import { invariant } from "../core/errors.ts";
-import type { Oid, Partition, Tid } from "../core/ids.ts";
+import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
 import { ZERO_TID } from "../core/ids.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type {
@@ -67,7 +67,12 @@ export class SqliteReader {
         return { read: "fate", tid: row?.tid ?? null };
       }
       case "marks":
-        return { read: "marks", lastTids: this.#lastTids(), lastOid: this.#lastOid() };
+        return {
+          read: "marks",
+          lastTids: this.#lastTids(),
+          lastOid: this.#lastOid(),
+          lastTtid: this.#lastTtid(),
+        };
       case "digest": {
         const { partition, upTo } = query;
         return { read: "digest", ...this.#replicas.digestOf({ partition, after: -1n, upTo }) };
@@ -134,6 +139,12 @@ export class SqliteReader {
     const held =
       this.#file.get<{ oid: Oid | null }>("SELECT max(oid) AS oid FROM tobj WHERE NOT checked")?.oid ?? null;
     return final === null || (held !== null && held > final) ? held : final;
+  }
+
+  #lastTtid(): Ttid | null {
+    const sql =
+      "SELECT max(ttid) AS ttid FROM (SELECT max(ttid) AS ttid FROM trans UNION ALL SELECT max(ttid) FROM ttrans)";
+    return this.#file.get<{ ttid: Ttid | null }>(sql)?.ttid ?? null;
   }
 }
 

@@ -123,6 +123,11 @@ export const errorCodes = {
   },
   lost: { number: 31, cause: "the connection ended", remedy: "none: it is made again by itself" },
   ioError: { number: 32, cause: "the storage's disk failed", remedy: "look at its log; replace the disk" },
+  notPrimary: {
+    number: 33,
+    cause: "another master is the primary, or none is",
+    remedy: "none: the primary is looked for by itself; see `neo status` if there is none",
+  },
 } as const;
 
 /** The name of a cause. */

@@ -183,6 +183,7 @@ export const messages = {
     locks: list(record({ ttid, tid })),
     lastTids: list(record({ partition, tid })),
     lastOid: maybe(oid),
+    lastTtid: withDefault(maybe(ttid), null),
   }),
   start: ask(0x11, "M>S", "commit", {
     epoch: integer,
@@ -418,6 +419,22 @@ export const messages = {
     image: bytes,
     nodes: list(record({ index: integer, name: text })),
   }),
+  /**
+   * Compares the readable copies of some partitions, and the data of each with its checksums. With `repair` what is broken,
+   * or differs from the copies of `from`, is made anew from a good one; it is answered when that is done. `next` is the
+   * partition to go on with.
+   */
+  verifyTable: ask(0x6a, "A>M, A>A", "commit", {
+    first: partition,
+    count: integer,
+    from: withDefault(text, ""),
+    repair: withDefault(flag, false),
+  }, {
+    partitions: integer,
+    upTo: tid,
+    next: maybe(partition),
+    cells: list(cellFinding),
+  }),
 
   /** A master wants to be the primary. `trial`: whether it would be elected; nothing is promised then. */
   canvass: tell(0x70, "M>M", "liveness", { term: integer, lastIndex: integer, lastTerm: integer, trial: flag }),
@@ -536,6 +553,8 @@ export const helloFields = {
   /** How long the speaker waits to be accepted. */
   patienceMs: integer,
   capabilities: list(text),
+  /** Digest of the partition table that the speaker has, empty without one: it is sent only what changed since (T38). */
+  tableDigest: withDefault(bytes, new Uint8Array()),
 } as const;
 /** What a peer says of itself. */
 export type Hello = Values<typeof helloFields>;

@@ -34,9 +34,7 @@ test("StorageNode.become() obeys the table: what is forgotten doesn't come back 
   const node = new StorageNode({
     index: asNode(2),
     name: "s1",
-    role: "storage",
     address: "s1:1",
-    diskId: "d",
   });
   for (const state of ["pending", "running", "unavailable", "unknown"] as const) {
     node.become(state);

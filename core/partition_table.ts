@@ -9,6 +9,7 @@ import type { NodeIndex, Oid, Partition, Tid } from "./ids.ts";
 import { PARTITIONS_MAX } from "./limits.ts";
 import type { CellChange } from "./messages.ts";
 import type { Digest } from "./ports.ts";
+import { pushVarint, VarintReader } from "./varints.ts";
 
 /** States of a cell; `discarded` stands in changes only: the cell is no more. */
 export const cellStates = ["upToDate", "outOfDate", "feeding", "corrupted", "discarded"] as const;
@@ -175,10 +176,14 @@ export class PartitionTable implements ReadonlyTable {
    *
    * @throws MalformedError when the difference doesn't fit this table
    */
-  changed(version: number, changes: readonly CellChange[]): PartitionTable {
+  changed(
+    version: number,
+    changes: readonly CellChange[],
+    replicas: number = this.#replicas,
+  ): PartitionTable {
     const next = PartitionTable.ofImage(this.toImage());
     try {
-      next.apply(version, changes);
+      next.apply(version, changes, replicas);
     } catch (cause) {
       if (!(cause instanceof InvariantError)) throw cause;
       throw new MalformedError(`Cannot change the partition table: ${cause.message}`, { cause });
@@ -280,41 +285,18 @@ function cellStateOf(name: string): CellState {
   return state;
 }
 
-function pushVarint(out: number[], value: number): void {
-  let rest = value;
-  while (rest >= 128) {
-    out.push((rest % 128) + 128);
-    rest = Math.floor(rest / 128);
-  }
-  out.push(rest);
-}
-
 function readRows(bytes: Uint8Array, nodes: readonly NodeIndex[], partitions: number): Cell[][] {
-  let at = 0;
-  const byte = (): number => {
-    const value = bytes[at++];
-    if (value === undefined) throw new MalformedError("Cannot read a partition table: its rows end early");
-    return value;
-  };
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; scale <= 2 ** 49; scale *= 128) {
-      const part = byte();
-      value += (part % 128) * scale;
-      if (part < 128) return value;
-    }
-    throw new MalformedError("Cannot read a partition table: a number is too long");
-  };
+  const reader = new VarintReader(bytes, "a partition table");
   const rows: Cell[][] = [];
   for (let p = 0; p < partitions; p++) {
     const row: Cell[] = [];
-    for (let left = byte(); left > 0; left--) {
-      const node = nodes[varint()];
-      const state = cellStates[byte()];
+    for (let left = reader.byte(); left > 0; left--) {
+      const node = nodes[reader.varint()];
+      const state = cellStates[reader.byte()];
       if (node === undefined || state === undefined) {
         throw new MalformedError("Cannot read a partition table: unknown cell");
       }
-      row.push({ node, state, since: varint() });
+      row.push({ node, state, since: reader.varint() });
     }
     rows.push(row);
   }

@@ -256,7 +256,7 @@ export type DatabaseQuery =
   }
   /** The tid of a final transaction. */
   | { readonly read: "fate"; readonly ttid: Ttid }
-  /** Newest final tid of each partition's transactions, and the highest oid that is stored, final or not. */
+  /** Newest final tid of each partition's transactions, and the highest oid and ttid that are here, final or not. */
   | { readonly read: "marks" }
   /** A digest over all final rows of a partition with tid <= upTo: transactions in tid order, then revisions by (tid, oid). */
   | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid }
@@ -342,6 +342,7 @@ export interface DatabaseAnswers {
     readonly read: "marks";
     readonly lastTids: readonly { readonly partition: Partition; readonly tid: Tid }[];
     readonly lastOid: Oid | null;
+    readonly lastTtid: Ttid | null;
   };
   readonly digest: { readonly read: "digest"; readonly count: number; readonly digest: Uint8Array };
   readonly slices: { readonly read: "slices"; readonly slices: readonly Slice[] };

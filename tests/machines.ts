@@ -245,7 +245,7 @@ export function masterDisk(
 /** What an empty storage says at the fence. */
 export function emptyReport(table: PartitionTable): Answer<"fence"> {
   const { generation, version } = table;
-  return { generation, version, votes: [], locks: [], lastTids: [], lastOid: null };
+  return { generation, version, votes: [], locks: [], lastTids: [], lastOid: null, lastTtid: null };
 }
 
 /** Takes a master from its start to `running`, with all storages; gives their connections in the order of their numbers. */

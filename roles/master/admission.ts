@@ -41,6 +41,7 @@ export class Admission {
     if (node.early !== undefined) this.#turnAway(node.early);
     node.early = conn;
     if (hello.address !== "") node.address = hello.address;
+    node.tableDigest = hello.tableDigest;
     if (node.conn !== undefined) {
       const old = node.conn;
       this.#site.emit({

@@ -37,6 +37,11 @@ export class Clients {
     return this.#next - 1;
   }
 
+  /** A storage knows a transaction of this session, which may be beyond what our log has: an old disk. */
+  seen(session: number): void {
+    this.#next = Math.max(this.#next, session + 1);
+  }
+
   /** Connections that follow the cluster's table and nodes. */
   get followers(): Conn[] {
     return [...this.#live.keys(), ...this.#admins.keys()];
@@ -52,9 +57,9 @@ export class Clients {
   }
 
   /** An admin is let in in any phase: it watches. */
-  admit(conn: Conn, name: string): void {
-    this.#admins.set(conn, name);
-    this.#site.emit({ do: "accept", conn }, this.#welcome(conn, 0));
+  admit(conn: Conn, hello: Hello): void {
+    this.#admins.set(conn, hello.name);
+    this.#site.emit({ do: "accept", conn }, this.#welcome(conn, 0, hello));
   }
 
   /** A client has said who it is. */
@@ -83,14 +88,14 @@ export class Clients {
   /** Lets in those that wait, as far as sessions are held and the cluster runs. */
   letIn(): void {
     if (this.#site.phase !== "running" || this.importer !== undefined) return;
-    for (const conn of [...this.#early.keys()]) {
+    for (const [conn, hello] of [...this.#early]) {
       if (this.#next > this.#site.metadata.sessionMark) return this.#askBlock();
       this.#early.delete(conn);
       const session = this.#next++ as ClientSession;
       this.#live.set(conn, { conn, session });
       const { epoch } = this.#site;
       this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionOpened", { epoch, session }));
-      this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session));
+      this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session, hello));
     }
   }
 
@@ -137,17 +142,17 @@ export class Clients {
   #askBlock(): void {
     if (this.#blockAsked) return;
     this.#blockAsked = true;
-    const session = this.#site.metadata.sessionMark + SESSION_BLOCK;
+    const session = Math.max(this.#site.metadata.sessionMark, this.mark) + SESSION_BLOCK;
     this.#site.propose({ type: "sessionMark", session }, () => {
       this.#blockAsked = false;
       this.letIn();
     });
   }
 
-  #welcome(conn: Conn, session: number): ReturnType<typeof tell> {
+  #welcome(conn: Conn, session: number, { tableDigest }: Hello): ReturnType<typeof tell> {
     const { metadata, epoch, lastTid, phase, now } = this.#site;
     const { clusterId, cluster, truncations } = metadata;
-    const image = this.#site.table.toImage();
+    const image = this.#site.imageFor(tableDigest);
     const nodes = this.#storages.all.map((node) => node.info());
     const body = {
       clusterId,

@@ -27,8 +27,10 @@ import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { Admission } from "./admission.ts";
 import { CatchUp } from "./catch_up.ts";
+import { Checks } from "./checks.ts";
 import { Clients } from "./clients.ts";
 import type { Consensus } from "./consensus.ts";
+import type { Outdate } from "./damage.ts";
 import { ImportStage } from "./import_stage.ts";
 import { OidGrants } from "./oids.ts";
 import { OperatorDesk } from "./operator.ts";
@@ -75,6 +77,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #stopping: Stopping;
   #catchUp: CatchUp;
   #desk: OperatorDesk;
+  #checks: Checks;
   #reported: Reported;
 
   constructor(start: MasterStart) {
@@ -85,11 +88,13 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const site = this.#site;
     const storages = this.#storages;
     const grace = { startupGraceMs: STARTUP_GRACE_MS, failoverGraceMs: FAILOVER_GRACE_MS, ...start.grace };
-    const sessions = () => ({
-      live: this.#clients.live.map(({ session }) => session),
-      mark: this.#clients.mark,
+    this.#recovery = new Recovery({
+      site,
+      storages,
+      grace,
+      sessions: this.#clients,
+      done: () => this.#running(),
     });
-    this.#recovery = new Recovery({ site, storages, grace, sessions, done: () => this.#running() });
     this.#catchUp = new CatchUp({ site, changed: (...change) => this.#tableChanged(...change) });
     this.#transactions = new Transactions({
       site,
@@ -114,6 +119,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const pending = () => this.#transactions.pending;
     this.#importing = new ImportStage({ site, clients: this.#clients, pending });
     this.#stopping = new Stopping({ site, storages, clients: this.#clients, pending });
+    const outdate: Outdate = (nodes, cells, first) => this.#outdate(nodes, cells, first);
+    this.#checks = new Checks({ site, storages, outdate });
     this.#desk = new OperatorDesk({
       site,
       storages,
@@ -201,7 +208,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "client":
         return this.#clients.identified(conn, hello);
       case "admin":
-        return this.#clients.admit(conn, hello.name);
+        return this.#clients.admit(conn, hello);
       default: {
         const message = `Cannot serve a ${hello.role}: this cluster has one master`;
         return this.#site.emit({ do: "reject", conn, error: { code: "wrongRole", message } });
@@ -237,7 +244,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (message.name === "stop" && !storage) {
       return this.#stopping.begin({ everything: true, asker });
     }
-    if (!storage && this.#desk.ask(asker, message)) return;
+    if (!storage && (this.#desk.ask(asker, message) || this.#checks.ask(asker, message))) return;
     this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
   }
 
@@ -283,6 +290,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     } else if (message.name === "use") {
       const node = this.#storages.at(conn);
       if (node) this.#desk.used(node, message.body);
+    } else if (message.name === "damaged") {
+      const node = this.#storages.at(conn);
+      if (node) this.#checks.damaged(node, message.body);
     }
   }
 
@@ -299,7 +309,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       else if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
       return;
     }
-    if (!node) return;
+    if (this.#checks.answered(context, node && message) || !node) return;
     switch (context.of) {
       case "fence":
         if (message.name !== "fence" || context.epoch !== this.#site.epoch) return;
@@ -326,6 +336,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** A storage that doesn't answer, or refuses what it must do, is lost; what it was asked for is seen to elsewhere. */
   #failed({ context, name, error }: Failure): void {
     if (context.of === "outcome") this.#outcomes.next(context);
+    if (this.#checks.answered(context, undefined)) return;
     const node = this.#current(context);
     if (!node || error.code === "lost") return; // its `lost` follows
     if (context.of === "fence") node.problem = error.message;
@@ -344,6 +355,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const node = this.#storages.at(conn);
     if (node) return this.#storageLost(node, error.message);
     for (const waiting of this.#storages.all) if (waiting.early === conn) waiting.early = undefined;
+    this.#checks.disconnected(conn);
     const session = this.#clients.disconnected(conn);
     if (session === undefined) return;
     this.#transactions.disconnected(conn);
@@ -377,6 +389,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     else if (node.leaving === 0) this.#transactions.gone(node.index);
     this.#transactions.retry();
     this.#desk.look();
+    this.#checks.look();
   }
 
   /** Operation ends: what is in doubt is settled by a new recovery. */
@@ -385,14 +398,20 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#transactions.clear();
     this.#catchUp.clear();
     this.#oids.clear();
+    this.#checks.clear();
     this.#recovery.begin();
   }
 
   /** Has cells outdated; when that is held everybody hears of it, and nothing waits for lost nodes any more. */
-  #outdate(nodes: ReadonlySet<NodeIndex>, cells: readonly { partition: Partition; node: NodeIndex }[]): void {
+  #outdate(
+    nodes: ReadonlySet<NodeIndex>,
+    cells: readonly { partition: Partition; node: NodeIndex }[],
+    first: () => void = () => {},
+  ): void {
     const leaving = [...nodes].map((index) => this.#storages.node(index)!);
     for (const node of leaving) node.leaving += 1;
     this.#site.outdate(cells, (changes, version, digest) => {
+      first();
       this.#tableChanged(changes, version, digest);
       for (const node of leaving) {
         node.leaving -= 1;
@@ -411,12 +430,14 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const conns = [...this.#storages.conns("pending", "running"), ...this.#clients.followers];
     this.#site.emit(tell(conns, "tableChange", { ...body, digest }));
     this.#desk.look();
+    this.#checks.look();
   }
 
   #started(node: StorageNode): void {
     if (node.state !== "running") node.become("running");
     this.#clients.tellNodes([node.info()]);
     this.#recovery.started(node.index);
+    this.#checks.look();
   }
 
   /** The cluster runs: clients are let in. */

@@ -7,7 +7,7 @@
  * may know. 6. `locking`: what is committed is locked on every readable cell that reports its vote, then unlocked in tid
  * order. 7. `starting`: storages drop all else and serve. A loss of a node that counts begins at 1 again.
  */
-import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
+import { MAX_TID, sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { ask, tell } from "../../core/machine.ts";
@@ -37,6 +37,16 @@ interface InDoubt {
   readonly holders: readonly StorageNode[];
 }
 
+/** Client sessions, as a recovery needs them. */
+export interface Sessions {
+  /** Those that live. */
+  readonly live: readonly { readonly session: number }[];
+  /** The newest that was ever given. */
+  readonly mark: number;
+  /** A storage knows a transaction of this session: none up to it is given again. */
+  seen(session: number): void;
+}
+
 /** One recovery after another. */
 export class Recovery {
   #site: Site;
@@ -44,15 +54,14 @@ export class Recovery {
   #grace: Grace;
   #cold = true;
   #step: Step = { is: "idle" };
-  #sessions: () => { readonly live: readonly number[]; readonly mark: number };
+  #sessions: Sessions;
   #done: () => void;
 
   constructor(parts: {
     site: Site;
     storages: Storages;
     grace: Grace;
-    /** Client sessions that live, and the newest that was ever given. */
-    sessions: () => { readonly live: readonly number[]; readonly mark: number };
+    sessions: Sessions;
     /** The cluster runs. */
     done: () => void;
   }) {
@@ -114,7 +123,8 @@ export class Recovery {
     if (this.#step.is === "opening") return; // all are fenced when the epoch is held
     const { epoch } = this.#site;
     const { conn, index, session } = node;
-    const image = this.#site.table.toImage();
+    const image = this.#site.imageFor(node.tableDigest);
+    node.tableDigest = new Uint8Array(); // it hears of changes from here on
     this.#site.emit(tell(conn!, "nodes", { nodes: this.#storages.all.map((other) => other.info()) }));
     const context = { of: "fence", node: index, session, epoch } as const;
     this.#site.emit(
@@ -314,7 +324,10 @@ export class Recovery {
     this.#start();
   }
 
-  /** The last tid, and the oids that are in use, as readable cells know them. */
+  /**
+   * The last tid, and the oids that are in use, as readable cells know them. Our log's marks may be those of an old disk: no id
+   * that a storage knows is given again (T39).
+   */
   #marks(tids: Map<Ttid, Tid>): void {
     let last = ZERO_TID;
     let oid = this.#site.metadata.oidMark;
@@ -324,6 +337,7 @@ export class Recovery {
         if (tid > last && tid <= MAX_TID && isReadable(this.#site.table.cell(partition, index))) last = tid;
       }
       if (report && report.lastOid !== null && report.lastOid > oid) oid = report.lastOid;
+      if (report && report.lastTtid !== null) this.#sessions.seen(sessionOf(report.lastTtid));
     }
     this.#site.lastTid = last;
     this.#site.allocated = last;
@@ -346,9 +360,9 @@ export class Recovery {
   start(node: StorageNode): void {
     const { epoch, lastTid } = this.#site;
     const { index, session } = node;
-    const { live, mark } = this.#sessions();
+    const { live, mark } = this.#sessions;
     const context = { of: "start", node: index, session, epoch } as const;
-    const body = { epoch, lastTid, sessions: live, sessionMark: mark };
+    const body = { epoch, lastTid, sessions: live.map(({ session }) => session), sessionMark: mark };
     this.#site.emit(ask(node.conn!, "start", body, { context, withinMs: LOCK_TIMEOUT_MS }));
   }
 }

@@ -16,6 +16,7 @@ import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import type { DatabaseAnswer, DatabaseIdentity, DatabaseState, Digest } from "../../core/ports.ts";
+import { tableFrom } from "../../core/table_difference.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import { Clients } from "./clients.ts";
@@ -124,6 +125,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       diskId,
       address: this.#address,
       epoch: this.#site.epoch,
+      tableDigest: this.#site.table?.digest(this.#site.digest) ?? new Uint8Array(),
     });
   }
 
@@ -365,7 +367,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   /** A new epoch, or a new session in the same one: older primaries and all clients are void from here. */
   #fence(asker: Asker, body: Body<"fence">): void {
     const { epoch, session, node, image } = body;
-    const table = PartitionTable.ofImage(image);
+    const table = tableFrom(image, this.#site.table, this.#site.digest);
     const error = this.#tables.refusal(epoch, table);
     if (error) {
       this.#site.log("error", error.message);
@@ -467,9 +469,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     } else if (context.for === "fence") {
       if (result.read !== "marks") return;
       const { generation, version } = this.#site.table!;
-      const { lastTids, lastOid } = result;
+      const { lastTids, lastOid, lastTtid } = result;
       const report = this.#transactions.report();
-      this.#site.emit(answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid }));
+      this.#site.emit(answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid, lastTtid }));
     } else if (context.for === "copy") this.#replicator.read(context.job, result, this.#now);
     else if (context.for === "scrub") this.#scrubber.read(context.look, result, this.#now);
     else if (context.for === "stocked") {

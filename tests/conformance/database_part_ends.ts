@@ -38,7 +38,7 @@ function testPartEnds(name: string, make: MakeDatabase): void {
     async (kit) => {
       const db = await Driver.open(kit);
       await db.save(part(ttid1, oid1, 0, "a"), part(ttid1, oidOf(900), 0, "b"));
-      assert.deepEqual(await db.marks(), { read: "marks", lastTids: [], lastOid: null });
+      assert.deepEqual(await db.marks(), { read: "marks", lastTids: [], lastOid: null, lastTtid: null });
       assert.deepEqual(await db.load(1), { read: "load", known: false, revision: null });
       await db.save({ op: "abort", ttid: ttid1 });
 

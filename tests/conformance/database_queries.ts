@@ -122,7 +122,7 @@ function testMarks(name: string, make: MakeDatabase): void {
     make,
     async (kit) => {
       const db = await Driver.open(kit);
-      assert.deepEqual(await db.marks(), { read: "marks", lastTids: [], lastOid: null });
+      assert.deepEqual(await db.marks(), { read: "marks", lastTids: [], lastOid: null, lastTtid: null });
 
       const check = store(ttid1, oidOf(900), null, { mode: "check" });
       await db.save(...commit(2, [[5, "a"]]), ...commit(3, [[3, "b"]]), ...commit(8, [[6, "c"]]), check);
@@ -130,7 +130,8 @@ function testMarks(name: string, make: MakeDatabase): void {
         { partition: homeOf(0), tid: tidAt(3) },
         { partition: homeOf(2), tid: tidAt(8) },
       ];
-      assert.deepEqual(await db.marks(), { read: "marks", lastTids, lastOid: oidOf(6) });
+      const { lastTtid, ...marks } = await db.marks();
+      assert.deepEqual(marks, { read: "marks", lastTids, lastOid: oidOf(6) });
 
       await db.save(store(ttid1, oidOf(70), "not final"));
       assert.equal((await db.marks()).lastOid, oidOf(70));
@@ -138,6 +139,14 @@ function testMarks(name: string, make: MakeDatabase): void {
       assert.equal((await db.marks()).lastOid, oidOf(6));
       await db.save(...commit(9, [[6, null]]));
       assert.equal((await db.marks()).lastOid, oidOf(6), "a deleted object has its id for ever");
+
+      const { lastTtid: lastFinal } = await db.marks();
+      assert.ok(lastFinal !== null && lastFinal > lastTtid!, "of a final transaction");
+      const later = (lastFinal + 5n) as Ttid;
+      await db.save(store(later, oidOf(80), "voted"), vote(later, null));
+      assert.equal((await db.marks()).lastTtid, later, "or of a vote");
+      await db.save({ op: "abort", ttid: later });
+      assert.equal((await db.marks()).lastTtid, lastFinal);
     },
   );
 

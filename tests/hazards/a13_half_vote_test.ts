@@ -122,7 +122,7 @@ test("A13: a client stores again what a storage lacks, and only then votes", asy
   const { generation, version } = table;
   storage.auto.set(
     "fence",
-    () => ({ generation, version, votes: [], locks: [], lastTids: [], lastOid: null }),
+    () => ({ generation, version, votes: [], locks: [], lastTids: [], lastOid: null, lastTtid: null }),
   );
   for (const name of ["start", "lock"] as const) storage.auto.set(name, () => ({}));
   storage.auto.set("store", () => ({ lockless: false }));

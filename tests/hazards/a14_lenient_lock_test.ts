@@ -34,7 +34,7 @@ function agreeable(stage: Stage): Puppet {
   puppet.auto.set("fence", (body: Body<"fence">) => {
     session = body.session;
     const { generation, version } = PartitionTable.ofImage(body.image);
-    return { generation, version, votes: [], locks: [], lastTids: [], lastOid: null };
+    return { generation, version, votes: [], locks: [], lastTids: [], lastOid: null, lastTtid: null };
   });
   puppet.auto.set("start", () => ({}));
   puppet.auto.set("store", () => ({ lockless: false }));
