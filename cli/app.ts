@@ -1,75 +1,23 @@
 /** The table of commands: names, flags, help. What a command does is loaded when it is called. */
-import { buildApplication, buildCommand, buildRouteMap } from "@stricli/core";
-import type { Application, BaseArgs, BaseFlags, Command, TypedCommandParameters } from "@stricli/core";
+import { buildApplication, buildRouteMap } from "@stricli/core";
+import type { Application } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
-import type { Cli, Run } from "./context.ts";
-import { oid, seconds, whole } from "./parsers.ts";
+import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
+import {
+  aliases,
+  command,
+  common,
+  json,
+  nodes,
+  NODES_USAGE,
+  one,
+  optionalNumber,
+  wait,
+} from "./command_spec.ts";
+import type { Cli } from "./context.ts";
+import { oid, whole } from "./parsers.ts";
 import { VERSION } from "./version.ts";
-
-interface Spec<F extends BaseFlags, A extends BaseArgs> {
-  readonly load: () => Promise<{ default: Run<F, A> }>;
-  readonly parameters: TypedCommandParameters<F, A, Cli>;
-  readonly docs: {
-    readonly brief: string;
-    readonly fullDescription?: string;
-    readonly customUsage?: readonly string[];
-  };
-}
-
-/** A command that is loaded when it is called; keeps its exit code, or what it throws, for `runCli`. */
-function command<F extends BaseFlags, A extends BaseArgs>({ load, ...rest }: Spec<F, A>): Command<Cli> {
-  const loader = async () => {
-    const { default: run } = await load();
-    return async function(this: Cli, flags: F, ...args: A): Promise<void> {
-      try {
-        this.exitCode = (await run(this, flags, ...args)) ?? 0;
-      } catch (error) {
-        this.failure = { error };
-      }
-    };
-  };
-  return buildCommand<F, A, Cli>({ loader, ...rest });
-}
-
-const json = {
-  kind: "boolean",
-  brief: "Answer, and errors, as JSON",
-  default: false,
-  withNegated: false,
-} as const;
-const cluster = {
-  kind: "parsed",
-  parse: String,
-  optional: true,
-  placeholder: "CLUSTER",
-  brief: "Folder, neo:// URI or name; else NEO_CLUSTER, else the neo.toml here or above",
-} as const;
-const common = { cluster, json } as const;
-const aliases = { C: "cluster" } as const;
-const wait = {
-  kind: "parsed",
-  parse: seconds,
-  default: "30",
-  placeholder: "SECONDS",
-  brief: "How long to wait",
-} as const;
-
-function optionalNumber(brief: string, least: number, most: number) {
-  return { kind: "parsed", parse: whole(least, most), optional: true, placeholder: "N", brief } as const;
-}
-
-const nodes = {
-  kind: "array",
-  parameter: { parse: String, placeholder: "NODE", brief: "A node; none means all" },
-} as const;
-
-/** The parser's own would say that one must be named. */
-const NODES_USAGE = ["[NODE]..."];
-
-function one<T>(placeholder: string, parse: (text: string) => T, brief: string) {
-  return { kind: "tuple", parameters: [{ parse, placeholder, brief }] } as const;
-}
 
 const demo = command({
   load: () => import("./commands/demo.ts"),
@@ -278,6 +226,9 @@ const root = buildRouteMap({
     import: importFile,
     export: exportFile,
     obj: buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } }),
+    node: nodeCommands,
+    table: tableCommands,
+    cluster: clusterCommands,
     tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),
     version,
   },

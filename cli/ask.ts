@@ -1,8 +1,8 @@
-/** Questions to a cluster from the command line: how it is, and to stop. */
+/** Questions to a cluster from the command line. */
 import { SystemClock } from "../adapters/system.ts";
 import { TcpTransport } from "../adapters/tcp.ts";
 import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
-import type { Answer, Hello } from "../core/messages.ts";
+import type { Answer, Body, Hello } from "../core/messages.ts";
 import { parseUri } from "../core/uri.ts";
 import { Host } from "../roles/host.ts";
 import { Operator } from "./operator.ts";
@@ -28,33 +28,41 @@ export interface StatusOptions {
  */
 export async function askStatus(target: Target, options: StatusOptions): Promise<ClusterStatus> {
   const isWanted = options.isWanted ?? (() => true);
-  const answer = await ask("status", target, {
-    ...options,
-    isWanted: (found) => isWanted(found as ClusterStatus),
-  });
-  return answer as ClusterStatus;
+  return await askPrimary("status", {}, target, { ...options, isWanted });
 }
 
 /** Asks the primary to stop the whole cluster in order, and waits until it has done so; throws as `askStatus`. */
 export async function askStop(target: Target, options: Omit<StatusOptions, "isWanted">): Promise<void> {
-  await ask("stop", target, { ...options, isWanted: () => true });
+  await askPrimary("stop", {}, target, options);
 }
 
-interface AskOptions {
+/** How a question is asked. */
+export interface AskOptions<N extends OperatorQuestion> {
   readonly withinMs: number;
-  readonly isWanted: (answer: Answer<OperatorQuestion>) => boolean;
+  /** Waits until this holds; when the time is over, the last answer counts. Without it any answer is good. */
+  readonly isWanted?: (answer: Answer<N>) => boolean;
+  /** Ends early, as if the time were over. */
   readonly giveUp?: Promise<void>;
+  /** It changes something: it isn't asked again when its answer was lost. */
+  readonly once?: boolean;
 }
 
-function ask(
-  question: OperatorQuestion,
+/**
+ * Asks the primary something as its operator.
+ *
+ * @throws UnreachableError when no answer came in time, RefusedError with the reason when the cluster refuses
+ */
+export function askPrimary<N extends OperatorQuestion>(
+  question: N,
+  body: Body<N>,
   target: Target,
-  options: AskOptions,
-): Promise<Answer<OperatorQuestion>> {
-  const { withinMs, isWanted } = options;
+  options: AskOptions<N>,
+): Promise<Answer<N>> {
+  const { withinMs, once = false } = options;
+  const isWanted = (answer: Answer<OperatorQuestion>) => options.isWanted?.(answer as Answer<N>) ?? true;
   const hello = helloOf(target, withinMs);
   const addresses = parseUri(target.uri).masters;
-  const operator = new Operator({ question, addresses, hello, withinMs, isWanted });
+  const operator = new Operator({ question, body, addresses, hello, withinMs, isWanted, once });
   return new Promise((resolve, reject) => {
     let result: OperatorOutput | undefined;
     const ports = {
@@ -65,7 +73,7 @@ function ask(
       stopped: () => {
         if (result === undefined) reject(new Error("Cannot ask the cluster: the question was given up"));
         else if ("error" in result) reject(result.error);
-        else resolve(result.answer);
+        else resolve(result.answer as Answer<N>);
       },
     };
     const host = new Host(operator, ports, { hello, serves: [] });
@@ -88,5 +96,6 @@ function helloOf(target: Target, patienceMs: number): Hello {
     session: 0,
     patienceMs: Math.ceil(patienceMs),
     capabilities: [],
+    tableDigest: new Uint8Array(),
   };
 }

@@ -19,6 +19,15 @@ const COMMANDS = [
   ["export", "f"],
   ["obj", "get", "1"],
   ["tx", "list"],
+  ["node", "list"],
+  ["node", "add"],
+  ["node", "drain", "s1"],
+  ["node", "drop", "s1"],
+  ["node", "kill", "s1"],
+  ["table", "show"],
+  ["table", "tweak"],
+  ["cluster", "show"],
+  ["cluster", "replicas", "1"],
   ["version"],
 ];
 
@@ -70,6 +79,17 @@ const misuses: readonly { args: readonly string[]; says: RegExp }[] = [
     args: ["stop", "s1", "-C", "neo://shop@localhost"],
     says: /Cannot stop single nodes of a cluster elsewhere/,
   },
+  { args: ["node", "add", "a b"], says: /"a b" for NAME: expected 1 to 63 letters/ },
+  { args: ["node", "add", "s3", "--path", "east//h"], says: /"east\/\/h" for path: expected 1 to 8 names/ },
+  {
+    args: ["node", "add", "s3", "--weight", "0"],
+    says: /"0" for weight: expected a whole number from 1 to 1000/,
+  },
+  {
+    args: ["node", "add", "-C", "neo://shop@localhost"],
+    says: /a storage of a cluster elsewhere without its name/,
+  },
+  { args: ["cluster", "replicas", "two"], says: /"two" for N: expected a whole number/ },
   { args: ["export", "-", "--json", "-C", "neo://shop@localhost"], says: /stdout is the export itself/ },
 ];
 for (const { args, says } of misuses) {

@@ -12,6 +12,7 @@
  * name = "s1"
  * role = "storage"
  * address = "127.0.0.1:9101"
+ * listen = "127.0.0.1:9301"   # optional: where it listens, if others reach it at `address` through something else
  * data = "s1"          # a folder, seen from this file
  * process = "single"   # optional: nodes of one process
  * ```
@@ -42,8 +43,10 @@ export type NodeRole = (typeof nodeRoles)[number];
 export interface NodeConfig {
   readonly name: string;
   readonly role: NodeRole;
-  /** `host:port`, where it listens. */
+  /** `host:port`, where others reach it. */
   readonly address: string;
+  /** `host:port`, where it listens, if that isn't its address: behind a forwarded port, a proxy, a container's edge. */
+  readonly listen?: string;
   /** Absolute path of its data folder. */
   readonly data: string;
   /** Nodes with the same value run in one process; without the key it is the node's name. */
@@ -86,7 +89,8 @@ const CLUSTER_KEYS = [
   "transactionTimeoutMs",
   "node",
 ];
-const NODE_KEYS = ["name", "role", "address", "data", "process"];
+const NODE_KEYS = ["name", "role", "address", "listen", "data", "process"];
+const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 /**
  * Reads the `neo.toml` of a folder.
@@ -139,10 +143,13 @@ function parseToml(text: string, file: string): Record<string, unknown> {
 function nodeOf(fields: Fields, folder: string): NodeConfig {
   fields.refuseOthers(NODE_KEYS);
   const name = fields.text("name", NAME_PATTERN, NAME_RULE);
+  const address = fields.text("address", ADDRESS_PATTERN, "host:port");
+  const listen = fields.text("listen", ADDRESS_PATTERN, "host:port", address);
   return {
     name,
     role: fields.choice("role", nodeRoles),
-    address: fields.text("address", /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, "host:port"),
+    address,
+    ...(listen === address ? {} : { listen }),
     data: resolve(folder, fields.text("data", /./, "a folder")),
     process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
   };
@@ -151,24 +158,33 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
 /** What holds between nodes: names, addresses and folders are their own, and one master leads. */
 function checkNodes(config: ClusterConfig, top: Fields): void {
   const tables = top.tables("node");
-  for (const key of ["name", "address", "data"] as const) {
+  for (const keys of [["name"], ["address", "listen"], ["data"]] as const) {
     const seen = new Map<string, NodeConfig>();
-    config.nodes.forEach((node, index) => {
-      const other = seen.get(node[key]);
-      if (other !== undefined) {
-        throw tables[index]!.error(key, `"${node[key]}" is taken by node ${other.name}`);
+    for (const [index, node] of config.nodes.entries()) {
+      for (const key of keys) {
+        const value = node[key];
+        if (value === undefined) continue;
+        const other = seen.get(value);
+        if (other !== undefined) throw tables[index]!.error(key, `"${value}" is taken by node ${other.name}`);
+        seen.set(value, node);
       }
-      seen.set(node[key], node);
-    });
+    }
   }
   config.nodes.forEach((node, index) => {
-    if (config.insecure || isLoopback(node.address)) return;
+    const key = node.listen === undefined ? "address" : "listen";
+    const where = listensAt(node);
+    if (config.insecure || isLoopback(where)) return;
     const rule =
       "without TLS a node listens on this machine only, say 127.0.0.1, unless the file says insecure = true";
-    throw tables[index]!.error("address", `"${node.address}" can be reached from elsewhere; ${rule}`);
+    throw tables[index]!.error(key, `"${where}" can be reached from elsewhere; ${rule}`);
   });
   const masters = config.nodes.filter(({ role }) => role === "master").length;
   if (masters !== 1) throw top.error("node", `expected 1 node with role = "master", found ${masters}`);
+}
+
+/** Where a node listens. */
+export function listensAt({ address, listen }: Pick<NodeConfig, "address" | "listen">): string {
+  return listen ?? address;
 }
 
 function isLoopback(address: string): boolean {
@@ -183,6 +199,7 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     name: node.name,
     role: node.role,
     address: node.address,
+    ...(node.listen === undefined ? {} : { listen: node.listen }),
     data: dataOf(node),
     ...(node.process === node.name ? {} : { process: node.process }),
   }));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatConfig, parseConfig, processesOf, selectProcesses, uriOf } from "./config.ts";
+import { formatConfig, listensAt, parseConfig, processesOf, selectProcesses, uriOf } from "./config.ts";
 import { CliError } from "./exit.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -27,7 +27,9 @@ test("parseConfig() reads nodes with folders relative to the file", () => {
 });
 
 test("formatConfig() writes what parseConfig() reads", () => {
-  const config = parseConfig(textOf(TOP, MASTER, [...STORAGE, `process = "single"`]), "/data/shop/neo.toml");
+  const storage = [...STORAGE, `listen = "127.0.0.1:9301"`, `process = "single"`];
+  const config = parseConfig(textOf(TOP, MASTER, storage), "/data/shop/neo.toml");
+  assert.equal(config.nodes[1]?.listen, "127.0.0.1:9301");
 
   const text = formatConfig(config, ({ name }) => name);
 
@@ -83,6 +85,16 @@ const wrong: readonly { what: string; text: string; says: RegExp }[] = [
     says: /address of node 2: "0.0.0.0:9101" can be reached from elsewhere; .*insecure = true \(line 13/,
   },
   {
+    what: "a listen address that others can reach, without TLS",
+    text: textOf(TOP, MASTER, STORAGE, [`listen = "0.0.0.0:9101"`]),
+    says: /listen of node 2: "0.0.0.0:9101" can be reached from elsewhere; .*insecure = true \(line 15/,
+  },
+  {
+    what: "a listen address that is another node's address",
+    text: textOf(TOP, MASTER, STORAGE, [`listen = "127.0.0.1:9100"`]),
+    says: /listen of node 2: "127.0.0.1:9100" is taken by node m1 \(line 15/,
+  },
+  {
     what: "a cluster without master",
     text: textOf(TOP, STORAGE),
     says: /expected 1 node with role = "master", found 0/,
@@ -108,6 +120,21 @@ test("parseConfig() lets nodes listen beyond this machine when the file says tha
   const config = parseConfig(textOf(["insecure = true"], TOP, MASTER, node), "/data/neo.toml");
 
   assert.equal(config.nodes[1]?.address, "10.0.0.7:9101");
+});
+
+test("parseConfig() lets a node listen on this machine only, and be reached elsewhere through something else", () => {
+  const node = [
+    ...STORAGE.slice(0, 3),
+    `address = "db.example:9101"`,
+    `listen = "[::1]:9301"`,
+    `data = "s1"`,
+  ];
+  const config = parseConfig(textOf(TOP, MASTER, node), "/data/neo.toml");
+
+  assert.deepEqual([config.nodes[1]!, config.nodes[0]!].map(listensAt), ["[::1]:9301", "127.0.0.1:9100"]);
+
+  const same = parseConfig(textOf(TOP, MASTER, STORAGE, [`listen = "127.0.0.1:9101"`]), "/data/neo.toml");
+  assert.equal(same.nodes[1]?.listen, undefined, "its own address says nothing new");
 });
 
 test("processesOf() puts nodes with one process key together, masters first", () => {

@@ -1,9 +1,8 @@
 /** `connect({ memory: true })`: a cluster without a disk, gone with its client. */
 import type { LogLine } from "../adapters/log.ts";
 import { memoryDatabase, memoryMetadata } from "../adapters/memory.ts";
-import { sha256 } from "../adapters/system.ts";
-import { SoloConsensus } from "../roles/master/consensus.ts";
-import { MasterMachine } from "../roles/master/master.ts";
+import { sha256, systemRandom } from "../adapters/system.ts";
+import { MemberMachine } from "../roles/master/member.ts";
 import { firstImage } from "../roles/master/metadata.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import { EmbeddedNodes, logOf } from "./embedded_nodes.ts";
@@ -33,8 +32,8 @@ export async function openMemory(
   nodes.add(
     MASTER.name,
     await hosted(listening(MASTER), metadata, () => {
-      const consensus = new SoloConsensus(metadata.state);
-      const machine = new MasterMachine({ consensus, name: MASTER.name, digest: sha256 });
+      const { state } = metadata;
+      const machine = new MemberMachine({ state, ...MASTER, digest: sha256, random: systemRandom() });
       return { machine, peers: { hello: machine.hello(), serves: ["storage", "client"] } };
     }),
   );

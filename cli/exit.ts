@@ -74,6 +74,7 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   stopping: "refused",
   timedOut: "unreachable",
   lost: "unreachable",
+  notPrimary: "unreachable",
   ioError: "failed",
 };
 
@@ -103,8 +104,9 @@ export function reportOf(error: unknown): ErrorReport {
   }
   if (error instanceof DatabaseError) {
     const { code, message } = error;
-    // An error of a file says itself what to do; the code's remedy is for what comes from a peer.
-    const hint = error instanceof FileFormatError ? "" : errorCodes[code].remedy;
+    // An error of a file, and a denial, say themselves what to do; the code's remedy is for what comes from a peer.
+    const saysAll = error instanceof FileFormatError || code === "denied";
+    const hint = saysAll ? "" : errorCodes[code].remedy;
     return { code, message, hint, exitCode: exitCodes[OUTCOMES[code]] };
   }
   const code = systemCodeOf(error);

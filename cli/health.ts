@@ -29,7 +29,7 @@ export interface Findings {
 export interface NodeView {
   readonly name: string;
   readonly role: string;
-  /** Its state in the cluster, or `stopped`, `crashed`, `starting` as its process tells. */
+  /** Its state in the cluster, or `stopped`, `crashed`, `starting` as its process tells, or `no member` of the cluster. */
   readonly state: string;
   readonly address: string;
   /** Null: not of this machine, or not running. */
@@ -166,14 +166,15 @@ function nodeViews({ status, local }: Findings): NodeView[] {
 function localView({ config, process, lastLog }: LocalNode, status: ClusterStatus | undefined): NodeView {
   const reported = status?.nodes.find(({ name, role }) => name === config.name && role === config.role);
   const file = process.state === "running" ? process.file : undefined;
+  const isMember = status === undefined || config.role !== "storage" || reported !== undefined;
   // The primary doesn't watch admins.
   const inCluster = config.role === "admin" ? "running" : (reported?.state ?? "running");
   const running = file?.listens === true ? inCluster : "starting";
   return {
     name: config.name,
     role: config.role,
-    state: file === undefined ? process.state : running,
-    address: file?.address ?? config.address,
+    state: !isMember ? "no member" : file === undefined ? process.state : running,
+    address: config.listen === undefined ? file?.address ?? config.address : config.address,
     pid: file?.pid ?? null,
     version: file?.version ?? null,
     cells: reported?.cells ?? 0,

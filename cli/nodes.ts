@@ -3,17 +3,15 @@ import { join } from "node:path";
 import type { LogLine } from "../adapters/log.ts";
 import { openDatabase } from "../adapters/sqlite.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
-import { later, sha256 } from "../adapters/system.ts";
+import { later, sha256, systemRandom } from "../adapters/system.ts";
 import { TcpTransport } from "../adapters/tcp.ts";
 import { PATIENCE_MS } from "../core/limits.ts";
 import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
 import type { Hello } from "../core/messages.ts";
 import type { Transport } from "../core/ports.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
-import { SoloConsensus } from "../roles/master/consensus.ts";
-import { MasterMachine } from "../roles/master/master.ts";
+import { MemberMachine } from "../roles/master/member.ts";
 import { Metadata } from "../roles/master/metadata.ts";
-import { WaitingMaster } from "../roles/master/waiting.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import { listensAt } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
@@ -65,22 +63,20 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
   const { node, cluster } = opening;
   const path = databaseFileOf(node);
   const store = openMetadata(path, { later });
-  const { snapshot } = store.state;
-  if (snapshot === null) {
-    return await hosted(opening, undefined, () => {
-      const machine = new WaitingMaster({ name: node.name, cluster: cluster.cluster });
-      return { machine, peers: { hello: machine.hello(), serves: ["storage", "client", "admin"] } };
-    });
-  }
+  const { state } = store;
   return await hosted(opening, store, (address) => {
-    checkCluster(path, Metadata.ofImage(snapshot.image).clusterId, cluster);
-    const machine = new MasterMachine({
-      consensus: new SoloConsensus(store.state),
+    if (state.snapshot) checkCluster(path, Metadata.ofImage(state.snapshot.image).clusterId, cluster);
+    const machine = new MemberMachine({
+      state,
       name: node.name,
+      address,
+      cluster: cluster.cluster,
+      clusterId: cluster.clusterId,
       digest: sha256,
+      random: systemRandom(),
     });
-    const serves = ["storage", "client", "admin"] as const;
-    return { machine, peers: { hello: helloOf(opening, address), serves } };
+    const serves = ["master", "storage", "client", "admin"] as const;
+    return { machine, peers: { hello: machine.hello(), serves } };
   });
 }
 
@@ -152,5 +148,6 @@ function helloOf({ node, cluster }: Opening, address: string): Hello {
     session: 0,
     patienceMs: PATIENCE_MS,
     capabilities: [],
+    tableDigest: new Uint8Array(),
   };
 }

@@ -7,11 +7,23 @@ import type { DatabaseError } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import { ask } from "../core/machine.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../core/machine.ts";
-import type { Answer, Hello, WireError } from "../core/messages.ts";
+import type { Answer, Body, Hello, WireError } from "../core/messages.ts";
 import { Seeker } from "../roles/seeker.ts";
 
-/** What an operator may ask. */
-export type OperatorQuestion = "status" | "stop";
+/** What an operator may ask: what an admin passes on. */
+export type OperatorQuestion =
+  | "status"
+  | "stop"
+  | "listNodes"
+  | "addNode"
+  | "dropNode"
+  | "killNode"
+  | "drainNode"
+  | "tweak"
+  | "setReplicas"
+  | "showTable"
+  | "verifyTable"
+  | "truncate";
 /** How it ended. */
 export type OperatorOutput =
   | { readonly answer: Answer<OperatorQuestion> }
@@ -20,6 +32,9 @@ export type OperatorOutput =
 /** What is asked, and for how long. */
 export interface OperatorOptions {
   readonly question: OperatorQuestion;
+  readonly body: Body<OperatorQuestion>;
+  /** It changes something: it isn't asked again when its answer was lost. */
+  readonly once?: boolean;
   readonly addresses: readonly string[];
   readonly hello: Hello;
   readonly withinMs: number;
@@ -31,7 +46,7 @@ type OperatorEvent = PeerEvent<OperatorQuestion> | HostEvent<never, never>;
 type OperatorEffect = Effect<OperatorQuestion, never, never, never, OperatorOutput>;
 
 /** Causes that pass: a primary that isn't there, or isn't the primary any more. */
-const PASSING: readonly string[] = ["lost", "timedOut", "stopping"];
+const PASSING: readonly string[] = ["lost", "timedOut", "stopping", "notPrimary"];
 
 /** One question to the primary. */
 export class Operator implements Machine<OperatorEvent, OperatorEffect> {
@@ -62,10 +77,12 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
         return this.#answered(event.conn, event.message.body as Answer<OperatorQuestion>, now);
       case "failed":
         return this.#failed(event.error);
-      case "lost":
+      case "lost": {
+        const unsure = this.#asking && this.#options.once === true;
         this.#asking = false;
         this.#seeker.lost(event.error, now);
-        return this.#failed(event.error);
+        return unsure ? this.#unsure(event.error) : this.#failed(event.error);
+      }
       case "due":
         return now.monoMs >= this.#endMs ? this.#late() : this.#seeker.due(now);
       case "terminate":
@@ -82,9 +99,9 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
   #ask(conn: Conn, now: Now): OperatorEffect[] {
     this.#asking = true;
     this.#changed = false;
-    const { question } = this.#options;
+    const { question, body } = this.#options;
     const withinMs = Math.max(1, Math.ceil(this.#endMs - now.monoMs));
-    return [ask(conn, question, {}, { context: question, withinMs })];
+    return [ask(conn, question, body, { context: question, withinMs })];
   }
 
   #news(conn: Conn, now: Now): OperatorEffect[] {
@@ -99,6 +116,13 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
     if (this.#options.isWanted(answer)) return this.#end({ answer });
     this.#unwanted = answer;
     return this.#changed ? this.#ask(conn, now) : [];
+  }
+
+  /** The connection ended before the answer came: it may be done. */
+  #unsure({ message }: WireError): OperatorEffect[] {
+    const text =
+      `Cannot tell whether it was done: the primary's answer was lost (${message}); look before you repeat it`;
+    return this.#end({ error: new UnreachableError(text, { code: "lost" }) });
   }
 
   #failed(error: WireError): OperatorEffect[] {

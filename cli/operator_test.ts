@@ -14,6 +14,7 @@ const lost: WireError = { code: "lost", message: "connection refused" };
 class Desk {
   readonly operator = new Operator({
     question: "status",
+    body: {},
     addresses: ["h:1", "h:2"],
     hello,
     withinMs: 1000,
@@ -103,4 +104,30 @@ test("Operator doesn't try again where it is refused", () => {
   const effects = desk.step({ type: "lost", conn: CONN, error, target: "primary" });
 
   assert.deepEqual(effects, [`RefusedError: Cannot join "shop": this is "web"`, "stop"]);
+});
+
+test("Operator doesn't repeat what changes something when its answer is lost, and says so", () => {
+  const operator = new Operator({
+    question: "dropNode",
+    body: { name: "s2" },
+    addresses: ["h:1"],
+    hello,
+    withinMs: 1000,
+    isWanted: () => true,
+    once: true,
+  });
+  const step = (event: Parameters<Operator["step"]>[0]) =>
+    operator.step(event, { monoMs: 0, wallMs: 0 }).map(shown);
+  step({ type: "opened" });
+  assert.deepEqual(step({ type: "lost", conn: CONN, error: lost, target: "primary" }), [], "not asked yet");
+  assert.deepEqual(step({ type: "identified", conn: CONN, hello, incoming: false, target: "primary" }), [
+    "accept",
+    "ask dropNode",
+  ]);
+  const [output, stop] = step({ type: "lost", conn: CONN, error: lost, target: "primary" });
+  assert.match(
+    output ?? "",
+    /^UnreachableError: Cannot tell whether it was done: .* look before you repeat it$/,
+  );
+  assert.equal(stop, "stop");
 });

@@ -1,6 +1,31 @@
 /** Values of arguments, from text. What they throw is shown behind the argument's name. */
 import { toOid } from "../core/ids.ts";
 import type { Oid } from "../core/ids.ts";
+import { PATH_LENGTH_MAX } from "../core/limits.ts";
+import { NAME_PATTERN, NAME_RULE } from "./config.ts";
+
+/** The name of a node. */
+export function nodeName(text: string): string {
+  if (NAME_PATTERN.test(text)) return text;
+  throw new RangeError(`expected ${NAME_RULE}`);
+}
+
+/**
+ * Where a node stands, outermost first.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { topologyPath } from "./parsers.ts";
+ * assert.deepEqual(topologyPath("east/host7"), ["east", "host7"]);
+ * assert.throws(() => topologyPath("east//host7"), RangeError);
+ * ```
+ */
+export function topologyPath(text: string): string[] {
+  const names = text.split("/");
+  if (names.length <= PATH_LENGTH_MAX && names.every((name) => NAME_PATTERN.test(name))) return names;
+  throw new RangeError(`expected 1 to ${PATH_LENGTH_MAX} names with / between them`);
+}
 
 /** A parser of whole numbers within bounds. */
 export function whole(least: number, most: number): (text: string) => number {

@@ -70,10 +70,10 @@ export function provision(config: ClusterConfig): void {
   }
 }
 
-/** Each storage gets a random disk id: that is its identity, whatever its name and address will be. */
+/** Each master and each storage gets a random disk id: that is its identity, whatever its name and address will be. */
 function makeDatabases(config: ClusterConfig): void {
   const { cluster, clusterId, partitions, replicas } = config;
-  const nodes = config.nodes.map((node) => ({ ...node, diskId: node.role === "storage" ? newId() : "" }));
+  const nodes = config.nodes.map((node) => ({ ...node, diskId: node.role === "admin" ? "" : newId() }));
   for (const { data } of nodes) mkdirSync(data);
   for (const node of nodes.filter(({ role }) => role === "storage")) {
     const { name, diskId } = node;
@@ -82,7 +82,7 @@ function makeDatabases(config: ClusterConfig): void {
   const members = nodes.map(({ name, role, address, diskId }) => ({ name, role, address, diskId }));
   const image = firstImage({ clusterId, cluster, partitions, replicas, nodes: members });
   for (const node of nodes.filter(({ role }) => role === "master")) {
-    createMetadata(databaseFileOf(node), image);
+    createMetadata(databaseFileOf(node), image, node.diskId);
   }
   for (const { data } of nodes) flushFolder(data);
 }

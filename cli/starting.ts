@@ -23,7 +23,7 @@ export interface StartResult {
 
 /**
  * Starts those of the processes that don't run, and waits: for the whole cluster when all of it was started, else for
- * the processes themselves.
+ * the processes themselves. `alone`: only for these, though the others run.
  *
  * @throws CliError (`failed`) with the end of its log when a process ends instead
  */
@@ -32,6 +32,7 @@ export async function startProcesses(
   config: ClusterConfig,
   groups: readonly ProcessConfig[],
   withinMs: number,
+  options: { readonly alone?: boolean } = {},
 ): Promise<StartResult> {
   const endMs = monoMs() + withinMs;
   const started = groups.filter((group) => runningPidOf(group) === undefined);
@@ -39,7 +40,7 @@ export async function startProcesses(
   const watch = new Watch(started.map((group) => spawnProcess(config, group, cli.world)), endMs);
   const names = started.map(({ name }) => name);
   const others = processesOf(config).filter(({ name }) => !names.includes(name));
-  const all = others.every((group) => runningPidOf(group) !== undefined);
+  const all = options.alone !== true && others.every((group) => runningPidOf(group) !== undefined);
   try {
     const status = all ? await watch.untilRunning(config) : undefined;
     const running = !all || status?.state === "running";
@@ -67,9 +68,12 @@ class Watch {
   /** Waits for the cluster to run with all its storages; gives the last that its primary said. */
   async untilRunning(config: ClusterConfig): Promise<ClusterStatus | undefined> {
     const storages = config.nodes.filter(({ role }) => role === "storage").length;
-    const isWanted = ({ state, nodes }: ClusterStatus) =>
-      state === "running"
-      && nodes.filter(({ role, state }) => role === "storage" && state === "running").length >= storages;
+    const isWanted = ({ state, nodes }: ClusterStatus) => {
+      // one that was dropped, or that was never added, isn't waited for
+      const members = nodes.filter(({ role, index }) => role === "storage" && index > 0);
+      const running = members.filter((node) => node.state === "running").length;
+      return state === "running" && running >= Math.min(storages, members.length);
+    };
     const target = { kind: "folder", config, uri: uriOf(config) } as const;
     for (;;) {
       const ended = this.#spawned.map(({ ended }) => ended);

@@ -58,6 +58,11 @@ export function resolveFolder(given: string | undefined, around: Surroundings): 
   throw new CliError("usage", `Cannot use ${target.uri} here: this command works on a folder`, { hint });
 }
 
+/** The name of a cluster. */
+export function clusterNameOf(target: Target): string {
+  return target.kind === "folder" ? target.config.cluster : target.parsed.cluster;
+}
+
 function uriTarget(uri: string): Target {
   try {
     return { kind: "uri", uri, parsed: parseUri(uri) };

@@ -29,7 +29,7 @@ test("decodePacket() reads shutdown and settle with good items: those below are 
   for (
     const [item, ttid] of [["05", 5n], ["18 18", 24n], ["1b 00 20 00 00 00 00 00 00", 2n ** 53n]] as const
   ) {
-    const message = { name: "settle", body: { ttid } };
+    const message = { name: "settle", body: { ttid, asks: false } };
     assert.deepEqual(decodePacket(settle(item)), { kind: "ask", id: 1, withinMs: 0, message });
   }
 });

@@ -53,6 +53,8 @@ export const PATIENCE_MS = 60_000;
 /** Pause before another attempt on an address that failed: it grows from the first to the second. */
 export const RETRY_DELAY_MS_MIN = 50;
 export const RETRY_DELAY_MS_MAX = 1_000;
+/** Masters that are tried at once because the one before has named them as the primary. */
+export const HINTS_MAX = 3;
 /** Time for an answer, where a caller gives none. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 

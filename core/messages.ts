@@ -3,6 +3,9 @@
  * Letters say who says it to whom: C client, M master, S storage, A admin or operator, * any.
  */
 import type { ErrorCode } from "./errors.ts";
+import { ask, tell } from "./message_rows.ts";
+import type { Fields } from "./message_rows.ts";
+import { cellFinding, nodeReport, operatorMessages, storageReport } from "./operator_messages.ts";
 import {
   bytes,
   flag,
@@ -18,45 +21,11 @@ import {
   ttid,
   withDefault,
 } from "./schema.ts";
-import type { Type, Value, Values } from "./schema.ts";
+import type { Value, Values } from "./schema.ts";
 
-/** Lanes of a connection, most urgent first. Only lanes overtake each other. */
-export const lanes = { liveness: 0, commit: 1, bulk: 2 } as const;
-/** The name of a lane. */
-export type Lane = keyof typeof lanes;
-
-type Rows = { readonly [name: string]: Type<unknown> };
-/** A request: it has an answer, or an error. */
-interface Ask<B extends Rows, A extends Rows> {
-  readonly kind: "ask";
-  readonly code: number;
-  readonly route: string;
-  readonly lane: Lane;
-  readonly body: B;
-  readonly answer: A;
-}
-/** A notification. */
-interface Tell<B extends Rows> {
-  readonly kind: "tell";
-  readonly code: number;
-  readonly route: string;
-  readonly lane: Lane;
-  readonly body: B;
-}
-
-function ask<B extends Rows, A extends Rows>(
-  code: number,
-  route: string,
-  lane: Lane,
-  body: B,
-  answer: A,
-): Ask<B, A> {
-  return { kind: "ask", code, route, lane, body, answer };
-}
-
-function tell<B extends Rows>(code: number, route: string, lane: Lane, body: B): Tell<B> {
-  return { kind: "tell", code, route, lane, body };
-}
+export { lanes } from "./message_rows.ts";
+export type { Lane } from "./message_rows.ts";
+export { cellFinding, nodeReport, storageReport };
 
 /** A cell as changes name it. `since` is the table version at which it was created or last outdated. */
 export const cellChange = record({ partition, node, state: text, since: integer });
@@ -113,63 +82,12 @@ export const copiedRevision = record({
 });
 /** Names a final revision, with a digest of its row. */
 export const revisionKey = record({ oid, tid, digest: bytes });
+/** A truncation: everything behind `tid` is no more. They are numbered from 1. */
+export const cut = record({ number: integer, tid });
 /** Names a final revision. */
 export const rowName = record({ oid, tid });
 /** A place between the rows of a partition: behind the revision of `oid` in `tid`, or with null behind all of `tid`. */
 export const rowPlace = record({ tid, oid: maybe(oid) });
-/** A node in an operator's report. */
-export const nodeReport = record({
-  index: integer,
-  name: text,
-  role: text,
-  address: text,
-  state: text,
-  cells: integer,
-  readable: integer,
-  problem: maybe(text),
-});
-
-/** A storage in an operator's list. One that was never added has index 0. */
-export const storageReport = record({
-  index: integer,
-  name: text,
-  address: text,
-  state: text,
-  weight: integer,
-  path: list(text),
-  draining: flag,
-  cells: integer,
-  readable: integer,
-  feeding: integer,
-  /** Its part of all measured use, in thousandths. */
-  useMilli: integer,
-  problem: maybe(text),
-});
-/** What a change of the table's layout does, or would do. */
-export const layoutPlan = {
-  /** The table's version with it; of a dry run, or when nothing changes, the one that it has. */
-  version: integer,
-  /** Cells that are copied, that feed meanwhile, that are dropped at once, and that stay after all. */
-  copied: integer,
-  feeding: integer,
-  dropped: integer,
-  kept: integer,
-  nodes: list(record({ name: text, cells: integer, cellsAfter: integer, useMilli: integer })),
-  warnings: list(text),
-};
-
-/** What a comparison says of a cell: `equal`, `different`, `broken`, or why it wasn't looked at. */
-export const cellFinding = record({
-  partition,
-  name: text,
-  state: text,
-  rows: integer,
-  bytes: integer,
-  broken: integer,
-  /** It was made anew from a good copy. */
-  repaired: flag,
-});
-
 const epoch = withDefault(integer, 0);
 
 /** Every message. */
@@ -198,8 +116,12 @@ export const messages = {
   sessionEnded: tell(0x17, "M>S", "commit", { epoch: integer, session: integer }),
   shutdown: tell(0x18, "M>S", "commit", { epoch: integer }),
   abort: tell(0x19, "C>S, C>M, M>S", "commit", { ttid, epoch, nodes: withDefault(list(node), []) }),
+  /** Before a fence: which truncations there were. The storage does those that it lacks, with the fence. */
+  truncated: tell(0x1d, "M>S", "commit", { epoch: integer, cuts: list(cut) }),
   /** Which of these rows are here, and their data is what its checksum says. */
-  vouch: ask(0x1a, "M>S", "commit", { epoch: integer, partition, rows: list(rowName) }, { whole: list(flag) }),
+  vouch: ask(0x1a, "M>S", "commit", { epoch: integer, partition, rows: list(rowName) }, {
+    whole: list(flag),
+  }),
   /** Looks at all data of a partition now: how many rows up to a tid, their digest, and the first of those that aren't whole. */
   inspect: ask(0x1b, "M>S", "commit", { epoch: integer, partition, upTo: tid }, {
     rows: integer,
@@ -280,7 +202,8 @@ export const messages = {
   }, { tid }),
   invalidate: tell(0x33, "M>C", "commit", { tid, oids: list(oid) }),
   outcome: ask(0x34, "C>M", "commit", { ttid, home: partition }, { tid: maybe(tid) }),
-  settle: ask(0x35, "S>M", "commit", { ttid }, { accepted: flag }),
+  /** A transaction is here for too long: the primary says accepted, or gives it up. `asks`: only if it is over already. */
+  settle: ask(0x35, "S>M", "commit", { ttid, asks: withDefault(flag, false) }, { accepted: flag }),
   stage: ask(0x36, "C>M", "commit", { importing: flag, origin: text }, { lastTid: tid, origin: text }),
   /** A client can't reach a storage that the primary counts as running; the primary looks for itself. */
   unreachable: tell(0x37, "C>M", "commit", { node, session: integer }),
@@ -380,64 +303,15 @@ export const messages = {
     version: integer,
   }, { transactions: list(transactionInfo), revisions: list(copiedRevision), seen: integer }),
 
-  status: ask(0x60, "A>M, A>A", "commit", {}, {
-    clusterId: text,
-    cluster: text,
-    state: text,
-    primary: text,
-    epoch: integer,
-    generation: integer,
-    version: integer,
-    partitions: integer,
-    replicas: integer,
-    origin: text,
-    lastTid: tid,
-    clients: integer,
-    waitingFor: text,
-    nodes: list(nodeReport),
-  }),
-  stop: ask(0x61, "A>M, A>A", "commit", {}, {}),
-  listNodes: ask(0x62, "A>M, A>A", "commit", {}, { nodes: list(storageReport) }),
-  /** Takes in a storage that has come and isn't known. `replaces`: in place of that one, with its cells. */
-  addNode: ask(0x63, "A>M, A>A", "commit", {
-    name: text,
-    weight: integer,
-    path: list(text),
-    replaces: withDefault(text, ""),
-  }, { index: integer }),
-  /** The storage is a member no more: its cells are discarded, and it stops. */
-  dropNode: ask(0x64, "A>M, A>A", "commit", { name: text }, { version: integer }),
-  /** The storage's process ends, and its cells are out of date. */
-  killNode: ask(0x65, "A>M, A>A", "commit", { name: text }, {}),
-  /** Its cells go elsewhere, then it is dropped. `undo`: it stays after all. */
-  drainNode: ask(0x66, "A>M, A>A", "commit", { name: text, undo: withDefault(flag, false) }, layoutPlan),
-  /** Spreads cells over storages; `ignored` are left as they are. */
-  tweak: ask(0x67, "A>M, A>A", "commit", { ignored: list(text), dryRun: flag }, layoutPlan),
-  /** How many copies there should be besides the first; cells follow with the next tweak. */
-  setReplicas: ask(0x68, "A>M, A>A", "commit", { replicas: integer }, { version: integer }),
-  showTable: ask(0x69, "A>M, A>A", "commit", {}, {
-    image: bytes,
-    nodes: list(record({ index: integer, name: text })),
-  }),
-  /**
-   * Compares the readable copies of some partitions, and the data of each with its checksums. With `repair` what is broken,
-   * or differs from the copies of `from`, is made anew from a good one; it is answered when that is done. `next` is the
-   * partition to go on with.
-   */
-  verifyTable: ask(0x6a, "A>M, A>A", "commit", {
-    first: partition,
-    count: integer,
-    from: withDefault(text, ""),
-    repair: withDefault(flag, false),
-  }, {
-    partitions: integer,
-    upTo: tid,
-    next: maybe(partition),
-    cells: list(cellFinding),
-  }),
+  ...operatorMessages,
 
   /** A master wants to be the primary. `trial`: whether it would be elected; nothing is promised then. */
-  canvass: tell(0x70, "M>M", "liveness", { term: integer, lastIndex: integer, lastTerm: integer, trial: flag }),
+  canvass: tell(0x70, "M>M", "liveness", {
+    term: integer,
+    lastIndex: integer,
+    lastTerm: integer,
+    trial: flag,
+  }),
   ballot: tell(0x71, "M>M", "liveness", { term: integer, trial: flag, granted: flag }),
   /** Entries of the log behind one that the other has, and up to where all is held; without entries a heartbeat. */
   append: tell(0x72, "M>M", "liveness", {
@@ -493,6 +367,7 @@ export type Note = Value<typeof note>;
 export type TransactionInfo = Value<typeof transactionInfo>;
 export type Revision = Value<typeof revision>;
 export type RowName = Value<typeof rowName>;
+export type Cut = Value<typeof cut>;
 export type Loaded = Value<typeof loaded>;
 export type CopiedRow = Value<typeof copiedRevision>;
 export type NodeReport = Value<typeof nodeReport>;
@@ -509,7 +384,7 @@ export const details = {
   sessionEnded: { session: integer },
   /** Where the primary is; empty: there is none. */
   notPrimary: { address: text },
-} as const satisfies { readonly [C in ErrorCode]?: Rows };
+} as const satisfies { readonly [C in ErrorCode]?: Fields };
 
 /** Codes whose errors carry facts. */
 export type DetailedCode = keyof typeof details;

@@ -29,10 +29,11 @@ test("messages from the primary to storages carry its epoch", () => {
   }
 });
 
-test("only heartbeats are more urgent than commits, and only reads give way to them", () => {
-  const urgent = rows.filter(([, { lane }]) => lanes[lane] < lanes.commit).map(([name]) => name);
-  assert.deepEqual(urgent, ["ping"]);
-  for (const [name, { lane, route }] of rows) if (lane === "bulk") assert.match(route, /^(C>S|C>S, S>S|S>S)$/, name);
+test("only heartbeats and the masters' agreement are more urgent than commits, and only reads and copies give way", () => {
+  for (const [name, { lane, route }] of rows) {
+    if (lanes[lane] < lanes.commit) assert.match(route, /^(\*>\*|M>M)$/, name);
+    if (lane === "bulk") assert.match(route, /^(C>S|C>S, S>S|S>S|S>M)$/, name);
+  }
 });
 
 test("error codes have a number each, 1 and up, and a cause of their own (T2)", () => {

@@ -266,7 +266,7 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
   aborted: {
     provoke: () => {
       const { bench, storages, conn } = master();
-      bench.asked(storages[0]!, "settle", { ttid });
+      bench.asked(storages[0]!, "settle", { asks: false, ttid });
       return errorsOf(
         bench.asked(conn, "finish", finishOf({ evidence: [2, 3].map((n) => evidenceOf(n, true)) })),
       );

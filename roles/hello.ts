@@ -18,6 +18,7 @@ export function helloOf(self: { readonly role: Role } & Partial<Hello>): Hello {
     session: 0,
     patienceMs: PATIENCE_MS,
     capabilities: [],
+    tableDigest: new Uint8Array(),
     ...self,
   };
 }

@@ -151,8 +151,12 @@ test("Link.nextPacket() joins two messages whose chunks come by turns (T19)", ()
 });
 
 test("Notifications share one lane, because their chunks share one stream (T19)", () => {
-  const lanes = Object.values(messages).flatMap((row) => (row.kind === "tell" ? [row.lane] : []));
-  assert.deepEqual([...new Set(lanes)], ["commit"]);
+  const lanesOf = (isMasters: boolean) =>
+    Object.values(messages).flatMap((row) =>
+      row.kind === "tell" && (row.route === "M>M") === isMasters ? [row.lane] : []
+    );
+  assert.deepEqual([...new Set(lanesOf(false))], ["commit"]);
+  assert.deepEqual([...new Set(lanesOf(true))], ["liveness"], "masters tell each other nothing else");
 });
 
 test("Link.takeId() gives no id that an open question has, and 0 to none", () => {

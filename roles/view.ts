@@ -7,6 +7,7 @@ import { ask } from "../core/machine.ts";
 import type { Body, NodeInfo, TellMessage } from "../core/messages.ts";
 import { PartitionTable } from "../core/partition_table.ts";
 import type { Digest } from "../core/ports.ts";
+import { tableFrom } from "../core/table_difference.ts";
 
 /** A mirror of the cluster's table, nodes and phase. */
 export class View {
@@ -24,6 +25,11 @@ export class View {
 
   constructor(digest: Digest) {
     this.#digest = digest;
+  }
+
+  /** Names the table that is here, for a primary that knows what has changed since. */
+  get tableDigest(): Uint8Array {
+    return this.table?.digest(this.#digest) ?? new Uint8Array();
   }
 
   /**
@@ -44,7 +50,7 @@ export class View {
     if (reads && body.lastTid < this.lastTid && body.truncations <= this.truncations) {
       return `its last tid ${body.lastTid} is before ${this.lastTid}, and nothing was truncated`;
     }
-    const table = PartitionTable.ofImage(body.image); // before anything is taken from a message that may be broken
+    const table = tableFrom(body.image, this.table, this.#digest); // before anything is taken from a message that may be broken
     this.clusterId = body.clusterId;
     this.cluster = body.cluster;
     this.epoch = body.epoch;

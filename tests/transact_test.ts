@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AbortedError, ConflictError } from "../core/errors.ts";
+import { AbortedError, ConflictError, UnreachableError } from "../core/errors.ts";
 import { toOid } from "../core/ids.ts";
 import { TRANSACT_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Client } from "../roles/client/library.ts";
@@ -109,8 +109,152 @@ test("Client.transact() runs no more once its signal fires", async () => {
     controller.abort();
     throw new AbortedError("Cannot go on: a test");
   }, { signal: controller.signal });
-  await assert.rejects(stopped, AbortedError);
+  await assert.rejects(stopped, (error) => error === controller.signal.reason);
   assert.equal(runs, 1);
+});
+
+test("Client.transact() has one time for all of it: attempts, pauses, and what its function waits for", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [client, other] = [await cluster.connect(), await cluster.connect()];
+  let runs = 0;
+  const losing = client.transact(async (tx) => {
+    runs += 1;
+    await raise(tx);
+    await other.transact((theirs) => raise(theirs));
+  }, { withinMs: 1_000, attempts: 1_000_000 });
+  await assert.rejects(losing, (error) => {
+    assert.ok(error instanceof UnreachableError);
+    assert.match(error.message, /^Cannot transact in time: 1000 ms are over, in attempt \d+$/);
+    assert.ok(error.cause instanceof ConflictError, "what stood in the way");
+    return true;
+  });
+  assert.ok(runs > 1);
+  assert.equal(await valueOf(client), runs, "only the others' are there");
+
+  let begun: Transaction | undefined;
+  const hanging = client.transact((tx) => {
+    begun = tx;
+    return new Promise<void>(() => {});
+  }, { withinMs: 50 });
+  await assert.rejects(hanging, UnreachableError);
+  assert.equal(begun?.isOpen, false, "what its function does later is too late");
+  await assert.rejects(begun!.load(a), AbortedError);
+});
+
+test("Client.transact() gives its time and signal to what its function loads, and no load outlasts it", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  await client.transact((tx) => raise(tx));
+  const fresh = await cluster.connect(); // it has nothing cached
+  let load: Promise<unknown> | undefined;
+  const hanging = fresh.transact(async (tx) => {
+    await cluster.killStorage(0);
+    await cluster.killStorage(1);
+    load = tx.load(a, { withinMs: 60_000 });
+    await load;
+  }, { withinMs: 300 });
+  await assert.rejects(hanging, /Cannot transact in time/);
+  await assert.rejects(load!, /Cannot transact in time/);
+});
+
+test("Client.transact() leaves no listener at the signal that it is given", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const { signal } = new AbortController();
+  const kept = new Set<unknown>();
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = ((...args: Parameters<typeof add>) => (kept.add(args[1]), add(...args))) as never;
+  signal.removeEventListener =
+    ((...args: Parameters<typeof add>) => (kept.delete(args[1]), remove(...args))) as never;
+  await client.transact((tx) => raise(tx), { signal });
+  assert.equal(kept.size, 0);
+});
+
+test("Wrong arguments of plain JavaScript are refused in our words, where they are given", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const wrong = <T>(value: unknown): T => value as T;
+  await assert.rejects(client.transact(wrong(7)), {
+    name: "TypeError",
+    message: "Cannot transact: expected a function, got number",
+  });
+  await assert.rejects(client.transact(() => {}, { signal: wrong("soon") }), {
+    name: "TypeError",
+    message: "Cannot transact: expected an AbortSignal as its signal",
+  });
+  await assert.rejects(client.sync({ signal: wrong({}) }), {
+    name: "TypeError",
+    message: /^Cannot sync: expected an/,
+  });
+  await assert.rejects(client.begin({ resolve: wrong("mine") }), {
+    name: "TypeError",
+    message: "Cannot resolve conflicts: expected a function, got string",
+  });
+  const tx = await client.begin();
+  for (
+    const [note, message] of [
+      ["eva", 'Cannot note string: expected an object, such as { user: "eva" }'],
+      [null, 'Cannot note null: expected an object, such as { user: "eva" }'],
+      [{ user: 7 }, "Cannot note this user: expected a string or a Uint8Array, got number"],
+      [
+        { description: ["a"] },
+        "Cannot note this description: expected a string or a Uint8Array, got an array",
+      ],
+      [{ extension: "text" }, "Cannot note this extension: expected a Uint8Array, got string"],
+    ] as const
+  ) assert.throws(() => tx.note(wrong(note)), { name: "TypeError", message });
+  const message = "Cannot use bigint as ids: expected an array of bigints, such as [1n, 2n]";
+  await assert.rejects(tx.loadMany(wrong(1n)), { name: "TypeError", message });
+  await assert.rejects(tx.prefetch(wrong(1n)), { name: "TypeError", message });
+  await assert.rejects(tx.loadMany([wrong(1)]), { name: "TypeError", message: /^Cannot use 1 as an id/ });
+  await assert.rejects(tx.storeStream(a, [], { signal: wrong(1) }), {
+    name: "TypeError",
+    message: /^Cannot store a stream/,
+  });
+  await raise(tx);
+  assert.ok(await tx.commit() > 0n, "it goes on");
+});
+
+test("A transaction that has ended is read no more: neither its writes nor its snapshot are what is there now", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  const [committed, aborted] = [await client.begin(), await client.begin()];
+  for (const tx of [committed, aborted]) tx.store(a, bytes(7));
+  await committed.commit();
+  aborted.abort();
+  for (
+    const read of [
+      (tx: Transaction) => tx.load(a),
+      (tx: Transaction) => tx.loadMany([a]),
+      (tx: Transaction) => tx.loadStream(a),
+    ]
+  ) {
+    await assert.rejects(read(committed), {
+      name: "RangeError",
+      message: "Cannot load: the transaction is committed; begin another",
+    });
+    await assert.rejects(read(aborted), {
+      name: "AbortedError",
+      message: "Cannot load: the transaction is aborted; begin another",
+    });
+  }
+  assert.equal(await valueOf(client), 7);
+});
+
+test("Snapshot.prefetch() brings objects into the cache: loading them then asks nobody", async () => {
+  await using cluster = await new LocalCluster().start();
+  const [writer, client] = [await cluster.connect(), await cluster.connect()];
+  await writer.transact(async (tx) => {
+    await raise(tx, a);
+    await raise(tx, b);
+  });
+  const snapshot = await client.snapshot();
+  await snapshot.prefetch([a, b, toOid(99)]);
+  await cluster.killStorage(0);
+  await cluster.killStorage(1);
+  assert.deepEqual((await snapshot.load(a))?.data, bytes(1));
+  assert.deepEqual((await snapshot.loadMany([a, b])).map((found) => found?.data), [bytes(1), bytes(1)]);
+  await assert.rejects(snapshot.load(toOid(98), { withinMs: 50 }), UnreachableError);
 });
 
 /** A transaction that began before another one changed what it writes. */

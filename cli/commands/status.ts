@@ -70,6 +70,8 @@ function nextStep(view: StatusView, flags: CommonFlags): string {
   const down = view.nodes.filter(({ state }) => state === "stopped" || state === "crashed");
   if (view.state === "stopped") return nextCommand("start", flags);
   if (down.length > 0) return nextCommand(`start ${down.map(({ name }) => name).join(" ")}`, flags);
+  const dropped = view.nodes.find(({ state }) => state === "no member");
+  if (dropped) return nextCommand(`node drop ${dropped.name} --yes`, flags);
   if (!view.healthy) return nextCommand("status", flags);
   return nextCommand(view.lastTime === null ? "import FILE" : "tx list", flags);
 }

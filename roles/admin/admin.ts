@@ -7,9 +7,10 @@
 import { unreachable } from "../../core/errors.ts";
 import type { Conn } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
-import { answer, ask, refuse } from "../../core/machine.ts";
+import { answer, refuse } from "../../core/machine.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { Answer, AnswerMessage, AskMessage, Hello, WireError } from "../../core/messages.ts";
+import { messages } from "../../core/messages.ts";
+import type { Answer, AnswerMessage, AskMessage, AskName, Hello, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
@@ -38,6 +39,11 @@ export interface AdminStart {
   readonly digest: Digest;
 }
 
+/** Whether operators ask it, so that it is passed on. */
+function isOperators(name: AskName): boolean {
+  return messages[name].route.includes("A>A");
+}
+
 /** An admin. */
 export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
   #start: AdminStart;
@@ -54,7 +60,8 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
   /** What this node says of itself. */
   hello(): Hello {
     const { cluster, clusterId, name, address } = this.#start;
-    return helloOf({ role: "admin", cluster, clusterId, name, address, epoch: this.#view.epoch });
+    const { epoch, tableDigest } = this.#view;
+    return helloOf({ role: "admin", cluster, clusterId, name, address, epoch, tableDigest });
   }
 
   due(): number | undefined {
@@ -128,18 +135,13 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
 
   #asked(asker: Asker, message: AskMessage, withinMs: number): void {
     const { conn } = this.#seeker;
-    if (message.name !== "status" && message.name !== "stop") {
-      this.#effects.push(
-        refuse(asker, {
-          code: "denied",
-          message: `Cannot serve ${message.name}: an admin takes status and stop`,
-        }),
-      );
+    if (!isOperators(message.name)) {
+      const text = `Cannot serve ${message.name}: an admin takes what operators ask`;
+      this.#effects.push(refuse(asker, { code: "denied", message: text }));
     } else if (conn !== undefined) {
       const context = { of: "forward", asker } as const;
-      this.#effects.push(
-        ask(conn, message.name, {}, { context, withinMs: Math.min(withinMs, REQUEST_TIMEOUT_MS) }),
-      );
+      const within = Math.min(withinMs, REQUEST_TIMEOUT_MS);
+      this.#effects.push({ do: "ask", conn, message, context, withinMs: within });
     } else if (message.name === "status" && this.#view.table) {
       this.#effects.push(answer(asker, "status", this.#lastSeen()));
     } else {
@@ -151,8 +153,7 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
   #answered(context: AdminContext, message: AnswerMessage): void {
     if (context.of === "table") {
       if (message.name === "askTable") this.#view.replace(message.body.image);
-    } else if (message.name === "status") this.#effects.push(answer(context.asker, "status", message.body));
-    else if (message.name === "stop") this.#effects.push(answer(context.asker, "stop", {}));
+    } else this.#effects.push({ do: "answer", ...context.asker, message });
   }
 
   #lost(error: WireError, now: Now): void {

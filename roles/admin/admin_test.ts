@@ -62,6 +62,19 @@ for (const name of ["status", "stop"] as const) {
   });
 }
 
+test("AdminMachine passes on what an operator asks about storages and the table, with all it says, and the answer (T22)", () => {
+  const bench = adminBench();
+  const primary = follow(bench);
+  const { conn } = bench.comes(helloAs("admin"));
+  const body = { ignored: ["s2"], dryRun: true };
+  const [question] = asksOf(bench.asked(conn, "tweak", body), "tweak");
+  assert.deepEqual([question?.conn, question?.message.body], [primary, body]);
+  const plan = { version: 7, copied: 1, feeding: 1, dropped: 0, kept: 0, nodes: [], warnings: ["one"] };
+  const effects = bench.answered(question!, plan);
+  assert.deepEqual(answersOf(effects, "tweak"), [plan]);
+  assert.deepEqual(only(effects, "answer").map((answer) => answer.conn), [conn]);
+});
+
 test("AdminMachine gives the primary no more time than the operator gives", () => {
   const bench = adminBench();
   follow(bench);
@@ -126,7 +139,7 @@ test("AdminMachine doesn't stop a cluster without its primary, and serves nothin
   const [error] = errorsOf(bench.asked(conn, "sync", {}));
 
   assert.equal(error?.code, "denied");
-  assert.match(error?.message ?? "", /Cannot serve sync: an admin takes status and stop/);
+  assert.match(error?.message ?? "", /Cannot serve sync: an admin takes what operators ask/);
 });
 
 test("AdminMachine logs each change of a storage and of the phase, once, and warns of a lost one", () => {

@@ -40,6 +40,9 @@ export interface Calling {
   ): Promise<Calls[N]["result"]>;
 }
 
+/** What a transaction and its snapshot need of a `Caller`. */
+export type TransactionCaller = Pick<Caller, "call" | "load" | "draft" | "discard" | "under">;
+
 /** What else a caller inside the library may say of its call. */
 export interface CallHooks {
   /** Hears of a commit's conflicts, and gives what becomes of them: undefined when they can't be resolved. */
@@ -89,7 +92,9 @@ export class Caller {
     request: Calls["load"]["request"],
     options: CallOptions,
   ): LoadedRevision | Promise<LoadedRevision | undefined> {
-    const hit = this.#ended || options.signal?.aborted ? undefined : this.#peek(request.oid, request.at);
+    const hit = this.#ended || options.signal?.aborted || wrongSignal("load", options.signal)
+      ? undefined
+      : this.#peek(request.oid, request.at);
     return hit ?? this.call("load", request, options);
   }
 
@@ -101,6 +106,8 @@ export class Caller {
   ): Promise<Calls[N]["result"]> {
     const { withinMs = REQUEST_TIMEOUT_MS, signal, onConflict } = options;
     if (this.#ended) return Promise.reject(this.#ended);
+    const wrong = wrongSignal(name, signal);
+    if (wrong) return Promise.reject(wrong);
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (!(withinMs > 0)) {
       return Promise.reject(new RangeError(`Cannot ${name} within ${withinMs} ms: expected more than 0`));
@@ -113,6 +120,11 @@ export class Caller {
       const within = Math.min(withinMs, CALL_TIMEOUT_MS_MAX);
       this.#post({ type: "call", call, name, request, withinMs: within } as ClientCall);
     });
+  }
+
+  /** The options of a call as they are: nothing else bounds it. */
+  under<O extends CallOptions>(options: O): O {
+    return options;
   }
 
   /** A number for a transaction that streams values before it commits. */
@@ -191,7 +203,33 @@ function guarded(tell: () => void): void {
   }
 }
 
-/** Programs in plain JavaScript, too, hear of a wrong id where they give it. */
+/** Programs in plain JavaScript, too, hear of a wrong signal where they give it. */
+export function wrongSignal(what: string, signal: unknown): TypeError | undefined {
+  if (signal === undefined) return undefined;
+  const isOne = typeof signal === "object" && signal !== null && "aborted" in signal
+    && "addEventListener" in signal;
+  return isOne ? undefined : new TypeError(`Cannot ${what}: expected an AbortSignal as its signal`);
+}
+
+/** The same of functions: a resolver, the work of a transaction. */
+export function mustBeFunction(what: string, value: unknown): void {
+  if (typeof value !== "function") throw new TypeError(`${what}: expected a function, got ${typeOf(value)}`);
+}
+
+/** The same of lists of ids. */
+export function idsOf<T extends Oid | Tid>(ids: readonly T[]): T[] {
+  if (!Array.isArray(ids)) {
+    throw new TypeError(`Cannot use ${typeOf(ids)} as ids: expected an array of bigints, such as [1n, 2n]`);
+  }
+  return ids.map(idOf);
+}
+
+/** What a value is, for a message. */
+export function typeOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+}
+
+/** The same of wrong ids. */
 export function idOf<T extends Oid | Tid>(id: T): T {
   if (typeof id === "bigint") {
     if (0n <= id && id <= ID_MAX) return id;

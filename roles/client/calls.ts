@@ -138,6 +138,8 @@ export interface Calls {
   };
   /** A moment before another attempt at a transaction, longer and less certain with each. */
   readonly pause: { readonly request: { readonly attempt: number }; readonly result: Record<never, never> };
+  /** Its time being over is its result: nobody is asked. */
+  readonly elapse: { readonly request: Record<never, never>; readonly result: Record<never, never> };
   readonly status: { readonly request: Record<never, never>; readonly result: Answer<"status"> };
 }
 

@@ -95,9 +95,9 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   /** What this client says of itself. */
   hello(): Hello {
-    const { clusterId, epoch, session } = this.#site.view;
+    const { clusterId, epoch, session, tableDigest } = this.#site.view;
     const { cluster, name } = this.#start;
-    return helloOf({ role: "client", cluster, clusterId, name, epoch, session });
+    return helloOf({ role: "client", cluster, clusterId, name, epoch, session, tableDigest });
   }
 
   due(): number | undefined {
@@ -252,6 +252,10 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     }
     const { view, primary } = this.#site;
     if (call.name === "pause") return this.#pause(call.call, call.request.attempt);
+    if (call.name === "elapse") {
+      this.#pausing.add(call.call);
+      return;
+    }
     const reads = call.name === "load" || call.name === "loadExact" || call.name === "loadMany"
       || call.name === "loadPart" || call.name === "transactions";
     // what is readable without a primary is read without it

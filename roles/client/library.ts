@@ -15,7 +15,7 @@ import type { Change, ChangesOptions } from "./changes.ts";
 import { copyTransactionsFrom, recordsBetween, restoring, transactionsBetween } from "./restoring.ts";
 import type { CopyOptions, CopyProgress, Restoration } from "./restoring.ts";
 import { transact } from "./transact.ts";
-import type { BeginOptions, Transacted, TransactOptions } from "./transact.ts";
+import type { Begin, BeginOptions, Transacted, TransactOptions } from "./transact.ts";
 import { Snapshot, Transaction } from "./transaction.ts";
 import { filledOf } from "./values.ts";
 
@@ -109,10 +109,10 @@ export class Client {
     work: (tx: Transaction) => T | Promise<T>,
     options: TransactOptions = {},
   ): Promise<Transacted<T>> {
-    const begin = async (ageMs: number | undefined): Promise<Transaction> => {
+    const begin: Begin = async (caller, ageMs) => {
       const { resolve } = options;
-      const begun = await this.#at(options);
-      return new Transaction(this.#caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
+      const begun = await this.#at(caller.under(options));
+      return new Transaction(caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
     };
     return transact(this.#caller, begin, work, options);
   }

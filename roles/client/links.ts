@@ -2,8 +2,13 @@
  * Connections to storages, made when they are needed. One is `connecting` until the storage has said that it is the
  * node we mean, then `open`; what waits for it is told, whichever way it ends. All belong to one session: a new one begins
  * with none.
+ *
+ * An attempt that fails is told to the primary, which may think that the storage is there (T46); once in a while, as it
+ * looks for itself.
  */
 import type { Conn, NodeIndex } from "../../core/ids.ts";
+import { UNREACHABLE_PAUSE_MS } from "../../core/limits.ts";
+import { tell } from "../../core/machine.ts";
 import type { PeerEvent } from "../../core/machine.ts";
 import type { Hello, WireError } from "../../core/messages.ts";
 import type { Site } from "./site.ts";
@@ -19,6 +24,7 @@ export class Links {
   #links = new Map<NodeIndex, Link>();
   #nodes = new Map<Conn, NodeIndex>();
   #attempts = 0;
+  #reportedMs = new Map<NodeIndex, number>();
 
   constructor(site: Site, hello: () => Hello) {
     this.#site = site;
@@ -84,6 +90,7 @@ export class Links {
     }
     this.#links.delete(node);
     this.#nodes.delete(event.conn);
+    if (link.conn === undefined) this.#unreachable(node, event.error);
     const error: WireError = { code: "lost", message: event.error.message };
     for (const use of link.waiting) use(undefined, error);
     return node;
@@ -102,6 +109,7 @@ export class Links {
   /** The session is over: so are all its connections. */
   endAll(): void {
     const links = [...this.#links.values()];
+    this.#reportedMs.clear();
     this.#links.clear();
     this.#nodes.clear();
     const error: WireError = { code: "lost", message: "The client's session is over" };
@@ -109,6 +117,19 @@ export class Links {
       if (conn !== undefined) this.#site.emit({ do: "close", conn, error });
       for (const use of waiting) use(undefined, error);
     }
+  }
+
+  /** No connection could be made; one that was refused shows that the storage is there. */
+  #unreachable(node: NodeIndex, { code }: WireError): void {
+    const { primary, view, now } = this.#site;
+    const info = view.nodes.get(node);
+    if (primary === undefined || info?.state !== "running" || (code !== "lost" && code !== "timedOut")) {
+      return;
+    }
+    const lastMs = this.#reportedMs.get(node);
+    if (lastMs !== undefined && now.monoMs < lastMs + UNREACHABLE_PAUSE_MS) return;
+    this.#reportedMs.set(node, now.monoMs);
+    this.#site.emit(tell(primary, "unreachable", { node, session: info.session }));
   }
 
   #nodeOf(target: string | undefined): NodeIndex | undefined {

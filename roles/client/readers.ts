@@ -11,7 +11,6 @@ import {
   HEDGE_SAMPLES,
   READS_IN_FLIGHT_MAX,
 } from "../../core/limits.ts";
-import { isReadable } from "../../core/partition_table.ts";
 import type { Links } from "./links.ts";
 import type { Site } from "./site.ts";
 
@@ -40,11 +39,7 @@ export class Readers {
    * @param except storages that aren't wanted
    */
   *candidates(partition: Partition, except: ReadonlySet<NodeIndex>): Generator<NodeIndex> {
-    const left = new Set<NodeIndex>();
-    for (const cell of this.#site.view.table?.cells(partition) ?? []) {
-      const isThere = this.#site.view.nodes.get(cell.node)?.state === "running";
-      if (isReadable(cell) && isThere && !except.has(cell.node)) left.add(cell.node);
-    }
+    const left = new Set(this.#site.readers(partition).filter((node) => !except.has(node)));
     while (left.size > 0) {
       let best: NodeIndex | undefined;
       for (const node of left) if (best === undefined || this.#isBetter(node, best)) best = node;

@@ -133,11 +133,6 @@ export class Reads {
     this.#go(read);
   }
 
-  /** Whether a call is one of these. */
-  has(call: number): boolean {
-    return this.#reads.has(call);
-  }
-
   /** Nobody waits for a read any more; false: it is none of these. */
   cancel(call: number): boolean {
     const read = this.#reads.get(call);

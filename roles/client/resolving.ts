@@ -7,7 +7,7 @@ import type { Conflict } from "../../core/errors.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import { OBJECT_BYTES_MAX } from "../../core/limits.ts";
-import type { Caller, CallOptions } from "./caller.ts";
+import type { CallOptions, TransactionCaller } from "./caller.ts";
 import type { Resolution, Write } from "./calls.ts";
 import { wholeOf } from "./values.ts";
 
@@ -35,13 +35,13 @@ export type Resolver = (
 
 /** The resolutions of one commit. */
 export class Resolving {
-  #caller: Caller;
+  #caller: TransactionCaller;
   #resolver: Resolver;
   #options: CallOptions;
   #mine: Map<Oid, { readonly base: Tid; readonly data: Uint8Array | null }>;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(caller: Caller, resolver: Resolver, writes: readonly Write[], options: CallOptions) {
+  constructor(caller: TransactionCaller, resolver: Resolver, writes: readonly Write[], options: CallOptions) {
     this.#caller = caller;
     this.#resolver = resolver;
     this.#options = options;

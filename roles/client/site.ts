@@ -1,11 +1,12 @@
 /** What the parts of a client share: the view of the cluster, ports, and where effects go. */
 import { DatabaseError } from "../../core/errors.ts";
-import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { OBJECT_BYTES_MAX } from "../../core/limits.ts";
 import { ask } from "../../core/machine.ts";
 import type { Effect, Now } from "../../core/machine.ts";
 import type { AskName, Body, Revision, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
+import type { Cell } from "../../core/partition_table.ts";
 import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Compression, Digest, Random } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";
@@ -118,11 +119,10 @@ export class Site extends Outbox<ClientEffect> {
   }
 
   /** Running storages with a readable copy of a partition. */
-  readers(partition: number): NodeIndex[] {
-    const cells = this.view.table?.cells(partition as never) ?? [];
-    return cells.flatMap((
-      cell,
-    ) => (isReadable(cell) && this.view.nodes.get(cell.node)?.state === "running" ? [cell.node] : []));
+  readers(partition: Partition): NodeIndex[] {
+    const { table, nodes } = this.view;
+    const isReader = (cell: Cell): boolean => isReadable(cell) && nodes.get(cell.node)?.state === "running";
+    return (table?.cells(partition) ?? []).filter(isReader).map(({ node }) => node);
   }
 
   /**

@@ -8,6 +8,7 @@ import { PART_WINDOW_BYTES } from "../../core/limits.ts";
 import type { Calls } from "./calls.ts";
 import { storedOf } from "./plan.ts";
 import type { Running } from "./plan.ts";
+import { errorOf } from "./site.ts";
 import type { Site } from "./site.ts";
 import type { Votes } from "./votes.ts";
 
@@ -37,10 +38,7 @@ export class Streams {
     running.flowing.push(call);
     running.untilMs = untilMs;
     if (this.#votes.spreadPart(running, oid, seq, part)) return this.flow(running);
-    this.end(
-      running,
-      new UnreachableError("Cannot store a part of a value: no readable copy of it is there"),
-    );
+    this.end(running, nowhere(running));
   }
 
   /** Storages have answered, or failed: the program may give more, or hears that it is in vain. */
@@ -70,4 +68,13 @@ export class Streams {
     for (const call of running.flowing.splice(0)) this.#site.fail(call, error);
     running.untilMs = Infinity;
   }
+}
+
+/** Why no storage takes a part: a full disk is the program's affair, what can't be reached may come back. */
+function nowhere({ voters }: Running): DatabaseError {
+  const problems = [...voters.values()].flatMap(({ problem }) => (problem ? [problem] : []));
+  const full = problems.find(({ code }) => code === "noSpace");
+  if (full) return errorOf(full);
+  const why = problems[0] ? `: ${problems[0].message}` : "";
+  return new UnreachableError(`Cannot store a part of a value: no readable copy of it is there${why}`);
 }

@@ -1,9 +1,11 @@
 /** A whole transaction as one function: begun, run, committed, and run again when others were faster. */
-import { ConflictError, DatabaseError } from "../../core/errors.ts";
+import { ConflictError, DatabaseError, UnreachableError } from "../../core/errors.ts";
 import type { Tid } from "../../core/ids.ts";
 import { TRANSACT_ATTEMPTS_MAX } from "../../core/limits.ts";
-import type { Caller, CallOptions } from "./caller.ts";
+import { mustBeFunction, wrongSignal } from "./caller.ts";
+import type { CallOptions, TransactionCaller } from "./caller.ts";
 import type { Resolver } from "./resolving.ts";
+import { Scope } from "./scope.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** How a transaction is begun. */
@@ -14,7 +16,10 @@ export interface BeginOptions extends CallOptions {
   readonly resolve?: Resolver;
 }
 
-/** How `transact` goes about it. */
+/**
+ * How `transact` goes about it. `withinMs` and `signal` are those of the whole: all attempts, what the function does in them
+ * with its transaction, and the pauses between. Without `withinMs` each message has its 30 seconds, and the whole has no bound.
+ */
 export interface TransactOptions extends BeginOptions {
   /** How often the function is run at most, 50 unless told. */
   readonly attempts?: number;
@@ -33,10 +38,13 @@ export interface Transacted<T> {
 /** Failures that leave nothing behind and that another attempt may not meet. */
 const AGAIN: readonly string[] = ["conflict", "lockTimeout", "aborted"];
 
-/** Runs `work` until it is committed; `begin` makes a transaction of a given age (undefined: as old as it is). */
+/** Begins one attempt, of a given age (undefined: as old as it is), all of whose calls are the caller's. */
+export type Begin = (caller: TransactionCaller, ageMs: number | undefined) => Promise<Transaction>;
+
+/** Runs `work` until it is committed. */
 export async function transact<T>(
-  caller: Caller,
-  begin: (ageMs: number | undefined) => Promise<Transaction>,
+  caller: TransactionCaller,
+  begin: Begin,
   work: (tx: Transaction) => T | Promise<T>,
   options: TransactOptions,
 ): Promise<Transacted<T>> {
@@ -44,22 +52,38 @@ export async function transact<T>(
   if (!(Number.isSafeInteger(most) && most >= 1)) {
     throw new RangeError(`Cannot transact in ${most} attempts: expected a whole number from 1 on`);
   }
-  let ageMs: number | undefined;
-  for (let attempts = 1;; attempts++) {
-    const tx = await begin(ageMs);
-    ageMs ??= tx.ageMs; // a retry has its first attempt's place in every queue
-    try {
-      const value = await work(tx);
-      const tid = tx.isOpen && !tx.isEmpty ? await tx.commit(options) : tx.at;
-      return { value, tid: tx.tid ?? tid, attempts };
-    } catch (error) {
-      // written without having been loaded: what is in the way was there when it began, and will be
-      const isBlind = error instanceof ConflictError && error.conflicts.some(({ saved }) => saved <= tx.at);
-      const isOver = attempts >= most || options.signal?.aborted === true || isBlind;
-      if (isOver || !(error instanceof DatabaseError) || !AGAIN.includes(error.code)) throw error;
-    } finally {
-      tx.abort(); // what it hasn't committed
+  mustBeFunction("Cannot transact", work);
+  const wrong = wrongSignal("transact", options.signal);
+  if (wrong) throw wrong;
+  let attempts = 0;
+  let last: unknown;
+  const late = (): Error => {
+    const message = `Cannot transact in time: ${options.withinMs} ms are over, in attempt ${attempts}`;
+    return new UnreachableError(message, last === undefined ? {} : { cause: last });
+  };
+  const scope = new Scope(caller, options, late);
+  try {
+    let ageMs: number | undefined;
+    for (;;) {
+      attempts += 1;
+      const tx = await begin(scope.caller, ageMs);
+      ageMs ??= tx.ageMs; // a retry has its first attempt's place in every queue
+      try {
+        const value = await scope.run(() => work(tx));
+        const tid = tx.isOpen && !tx.isEmpty ? await tx.commit(options) : tx.at;
+        return { value, tid: tx.tid ?? tid, attempts };
+      } catch (error) {
+        // written without having been loaded: what is in the way was there when it began, and will be
+        const isBlind = error instanceof ConflictError && error.conflicts.some(({ saved }) => saved <= tx.at);
+        const isOver = attempts >= most || isBlind;
+        if (isOver || !(error instanceof DatabaseError) || !AGAIN.includes(error.code)) throw error;
+        last = error;
+      } finally {
+        tx.abort(); // what it hasn't committed
+      }
+      await scope.caller.call("pause", { attempt: attempts }, options);
     }
-    await caller.call("pause", { attempt: attempts }, options);
+  } finally {
+    scope.end();
   }
 }

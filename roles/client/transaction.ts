@@ -11,8 +11,8 @@ import {
   TRANSACTION_OBJECTS_MAX,
   VALUE_BYTES_MAX,
 } from "../../core/limits.ts";
-import { idOf } from "./caller.ts";
-import type { Caller, CallOptions } from "./caller.ts";
+import { idOf, idsOf, mustBeFunction, typeOf, wrongSignal } from "./caller.ts";
+import type { CallOptions, TransactionCaller } from "./caller.ts";
 import type { Commit, LoadedRevision, Write } from "./calls.ts";
 import { Resolving } from "./resolving.ts";
 import type { Resolver } from "./resolving.ts";
@@ -48,10 +48,10 @@ export interface TransactionNote {
 export class Snapshot {
   /** What it shows: everything with tid <= at. */
   readonly at: Tid;
-  protected readonly caller: Caller;
+  protected readonly caller: TransactionCaller;
 
   /** Made by `Client.snapshot()`. */
-  constructor(caller: Caller, at: Tid) {
+  constructor(caller: TransactionCaller, at: Tid) {
     this.caller = caller;
     this.at = at;
   }
@@ -81,7 +81,7 @@ export class Snapshot {
 
   /** Brings objects into the cache, one message a storage: loading them then asks nobody. */
   async prefetch(oids: readonly Oid[], options: CallOptions = {}): Promise<void> {
-    await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options);
+    await this.caller.call("loadMany", { oids: idsOf(oids), at: this.at }, options);
   }
 
   /** Many objects, in the order of `oids`; one message a storage. */
@@ -89,7 +89,7 @@ export class Snapshot {
     oids: readonly Oid[],
     options: CallOptions = {},
   ): Promise<(WholeRevision | undefined)[]> {
-    const found = await this.caller.call("loadMany", { oids: oids.map(idOf), at: this.at }, options);
+    const found = await this.caller.call("loadMany", { oids: idsOf(oids), at: this.at }, options);
     return await Promise.all(oids.map((oid, at) => wholeOf(this.caller, oid, found[at], options)));
   }
 }
@@ -135,11 +135,12 @@ export class Transaction extends Snapshot {
 
   /** Made by `Client.begin()`. */
   constructor(
-    caller: Caller,
+    caller: TransactionCaller,
     begin: { at: Tid; ageMs: number | undefined; resolve?: Resolver | undefined },
   ) {
     super(caller, begin.at);
     this.ageMs = begin.ageMs;
+    if (begin.resolve !== undefined) mustBeFunction("Cannot resolve conflicts", begin.resolve);
     this.#resolve = begin.resolve;
   }
 
@@ -158,11 +159,17 @@ export class Transaction extends Snapshot {
     return this.#tid;
   }
 
-  /** An object in this transaction: its own write, or the snapshot's revision, which becomes the base of a write. */
+  /**
+   * An object in this transaction: its own write, or the snapshot's revision, which becomes the base of a write. Once the
+   * transaction has ended there is neither: what it wrote is in later snapshots, or nowhere.
+   *
+   * @throws RangeError when it was committed, AbortedError when it was given up
+   */
   override async load(
     oid: Oid,
     options: CallOptions = {},
   ): Promise<WholeRevision | undefined> {
+    this.#mustNotBeOver("load");
     const own = this.#writes.get(oid);
     if (own) return ownOf(own);
     return await wholeOf(this.caller, oid, await this.#find(oid, options), options);
@@ -170,6 +177,7 @@ export class Transaction extends Snapshot {
 
   /** An object's value as a stream; what this transaction streams itself can't be read before it is committed. */
   override async loadStream(oid: Oid, options: CallOptions = {}): Promise<StreamedValue | undefined> {
+    this.#mustNotBeOver("load");
     const own = this.#writes.get(oid);
     const found = own ? ownOf(own) : await this.#find(oid, options);
     return streamOf(this.caller, oid, found, options);
@@ -186,8 +194,9 @@ export class Transaction extends Snapshot {
     oids: readonly Oid[],
     options: CallOptions = {},
   ): Promise<(WholeRevision | undefined)[]> {
-    const rest = oids.filter((oid) => !this.#writes.has(oid));
-    const found = await this.caller.call("loadMany", { oids: rest.map(idOf), at: this.at }, options);
+    this.#mustNotBeOver("load");
+    const rest = idsOf(oids).filter((oid) => !this.#writes.has(oid));
+    const found = await this.caller.call("loadMany", { oids: rest, at: this.at }, options);
     const byOid = new Map(rest.map((oid, at) => [oid, found[at]]));
     for (const oid of rest) this.#bases.set(oid, byOid.get(oid)?.tid ?? ZERO_TID);
     return await Promise.all(oids.map((oid) => {
@@ -247,13 +256,16 @@ export class Transaction extends Snapshot {
   ): Promise<void> {
     this.#mustBeOpen("store");
     idOf(oid);
+    const wrong = wrongSignal("store a stream", options.signal);
+    if (wrong) throw wrong;
     if (this.#streamed.has(oid)) throw new RangeError(`Cannot store object ${oid}: it has a stream already`);
     this.#streamed.add(oid);
     let size = 0;
+    const { signal } = this.caller.under(options);
     this.#streaming += 1;
     try {
       let last: Uint8Array | undefined;
-      for await (const part of inParts(source, options.signal)) {
+      for await (const part of inParts(source, signal)) {
         if (last) await this.#part(oid, last, options);
         size += part.length;
         if (size > VALUE_BYTES_MAX) {
@@ -299,6 +311,7 @@ export class Transaction extends Snapshot {
   /** Says who commits what. */
   note(note: TransactionNote): void {
     this.#mustBeOpen("note");
+    checkNote(note);
     this.#note = { ...this.#note, ...note };
   }
 
@@ -383,6 +396,11 @@ export class Transaction extends Snapshot {
     });
   }
 
+  /** Reads go on while it commits. */
+  #mustNotBeOver(what: string): void {
+    if (this.#state !== "committing") this.#mustBeOpen(what);
+  }
+
   #mustBeOpen(what: string): void {
     if (this.#state === "open") return;
     const message = `Cannot ${what}: the transaction is ${this.#state}; begin another`;
@@ -396,6 +414,20 @@ function ownOf({ oid, base, data, streamed }: Write): WholeRevision | undefined 
     throw new RangeError(`Cannot load object ${oid}: its new value is a stream, to be read once committed`);
   }
   return data === null ? undefined : { tid: base, next: null, data: new Uint8Array(data), link: null };
+}
+
+/** Programs in plain JavaScript, too, hear of a wrong note where they give it. */
+function checkNote(note: TransactionNote): void {
+  if (typeof note !== "object" || note === null) {
+    throw new TypeError(`Cannot note ${typeOf(note)}: expected an object, such as { user: "eva" }`);
+  }
+  for (const name of ["user", "description", "extension"] as const) {
+    const value = note[name];
+    const isText = typeof value === "string" && name !== "extension";
+    if (value === undefined || isText || value instanceof Uint8Array) continue;
+    const wanted = name === "extension" ? "a Uint8Array" : "a string or a Uint8Array";
+    throw new TypeError(`Cannot note this ${name}: expected ${wanted}, got ${typeOf(value)}`);
+  }
 }
 
 function bytesOf(name: string, value: string | Uint8Array | undefined): Uint8Array {

@@ -7,6 +7,7 @@ import { partCount } from "../../core/parts.ts";
 import type { Manifest } from "../../core/parts.ts";
 import type { Calling, CallOptions } from "./caller.ts";
 import type { LoadedRevision } from "./calls.ts";
+import { orAborted } from "./scope.ts";
 
 /** What a value may be streamed from: a file's stream, a response's body, a generator. */
 export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array> | ReadableStream<Uint8Array>;
@@ -135,17 +136,6 @@ async function* untilAborted<T>(pieces: AsyncGenerator<T>, signal?: AbortSignal)
   } finally {
     pieces.return(undefined).catch(() => undefined); // ends the source, once it has spoken
   }
-}
-
-/** What a promise comes to, unless the signal is faster; no listener stays. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    const settled = (): void => signal.removeEventListener("abort", abort);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(settled);
-  });
 }
 
 /** A web stream isn't iterable everywhere. */

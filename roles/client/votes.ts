@@ -38,17 +38,8 @@ export class Votes {
 
   /** Begins with every node of the table that must have the transaction and isn't a voter yet. */
   spread(running: Running): void {
-    const { table, nodes } = this.#site.view;
-    const plan = new Map<NodeIndex, Oid[]>();
-    for (const { node } of table!.cells(running.home)) plan.set(node, []);
-    for (const { oid, partition } of running.items.values()) {
-      for (const { node } of table!.cells(partition)) {
-        const oids = plan.get(node);
-        if (oids) oids.push(oid);
-        else plan.set(node, [oid]);
-      }
-    }
-    for (const [node, oids] of plan) {
+    const { nodes } = this.#site.view;
+    for (const [node, oids] of this.#planOf(running)) {
       if (running.voters.has(node) || nodes.get(node)?.state !== "running") continue;
       this.send(running, this.#join(running, node, oids));
     }
@@ -56,14 +47,12 @@ export class Votes {
 
   /** Goes on with the nodes that have parts of its values, now that it is known what else they must have. */
   spreadDraft(running: Running): void {
-    const { table } = this.#site.view;
+    const plan = this.#planOf(running);
     const hasParts = new Map(running.voters);
     running.voters.clear();
     for (const [node, voter] of hasParts) {
-      const oids = [...running.items.values()].flatMap(({ oid, partition }) =>
-        table!.cell(partition, node) ? [oid] : []
-      );
-      if (oids.length === 0 && !table!.cell(running.home, node)) continue;
+      const oids = plan.get(node);
+      if (!oids) continue;
       running.voters.set(node, voter);
       voter.oids = oids;
       if (voter.state === "failed") continue;
@@ -95,6 +84,21 @@ export class Votes {
       });
     }
     return isThere;
+  }
+
+  /** The nodes that must have the transaction, each with the objects that it must hold. */
+  #planOf({ home, items }: Running): Map<NodeIndex, Oid[]> {
+    const table = this.#site.view.table!;
+    const plan = new Map<NodeIndex, Oid[]>();
+    for (const { node } of table.cells(home)) plan.set(node, []);
+    for (const { oid, partition } of items.values()) {
+      for (const { node } of table.cells(partition)) {
+        const oids = plan.get(node);
+        if (oids) oids.push(oid);
+        else plan.set(node, [oid]);
+      }
+    }
+    return plan;
   }
 
   #join(running: Running, node: NodeIndex, oids: readonly Oid[]): Voter {

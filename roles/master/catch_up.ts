@@ -149,7 +149,9 @@ export class CatchUp {
   #isReady(node: NodeIndex, { partition, since, covered }: AskedCell): boolean {
     const cell = this.#site.proposed.cell(partition, node);
     if (cell?.state !== "outOfDate" || cell.since !== since || covered === null) return false;
-    return covered <= this.#site.lastTid && covered >= (this.#missed.get(node)?.get(partition) ?? ZERO_TID);
+    const missed = this.#missed.get(node)?.get(partition) ?? ZERO_TID;
+    const { allocated, lastTid } = this.#site; // what an older epoch has allocated beyond that is void
+    return covered <= lastTid && covered >= (missed < allocated ? missed : allocated);
   }
 
   #propose(node: NodeIndex, cells: readonly AskedCell[]): void {

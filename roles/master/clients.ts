@@ -87,8 +87,15 @@ export class Clients {
 
   /** Lets in those that wait, as far as sessions are held and the cluster runs. */
   letIn(): void {
+    if (this.#site.phase !== "running" || this.importer !== undefined || this.#early.size === 0) return;
+    const early = [...this.#early];
+    this.#site.confirm(() => this.#enter(early)); // the last tid that they are told mustn't be an old one
+  }
+
+  #enter(early: readonly (readonly [Conn, Hello])[]): void {
     if (this.#site.phase !== "running" || this.importer !== undefined) return;
-    for (const [conn, hello] of [...this.#early]) {
+    for (const [conn, hello] of early) {
+      if (this.#early.get(conn) !== hello) continue;
       if (this.#next > this.#site.metadata.sessionMark) return this.#askBlock();
       this.#early.delete(conn);
       const session = this.#next++ as ClientSession;

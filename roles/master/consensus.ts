@@ -4,6 +4,7 @@
  */
 import { invariant } from "../../core/errors.ts";
 import { LOG_ENTRIES_MAX } from "../../core/limits.ts";
+import type { Now } from "../../core/machine.ts";
 import type { MetadataState, MetadataWrite } from "../../core/ports.ts";
 import { decodeEntry, encodeEntry, Metadata } from "./metadata.ts";
 import type { Entry } from "./metadata.ts";
@@ -18,6 +19,12 @@ export interface Consensus {
   saved(): Entry[];
   /** What should be saved to keep the log short. */
   compact(): MetadataWrite[];
+  /** Runs `done`, at once or in a later `saved`, when it is sure that no later primary had begun when it was called. */
+  confirm(done: () => void): void;
+  /** Wall time by the median of the masters' clocks. */
+  medianMs(now: Now): number;
+  /** Indexes of the other masters that are connected. */
+  readonly others: readonly number[];
 }
 
 /** One master: a majority of one. An entry is held as soon as its own save is done. */
@@ -52,6 +59,18 @@ export class SoloConsensus implements Consensus {
     this.#proposed = [];
     for (const entry of held) this.metadata.apply(entry);
     return held;
+  }
+
+  get others(): readonly number[] {
+    return [];
+  }
+
+  confirm(done: () => void): void {
+    done();
+  }
+
+  medianMs({ wallMs }: Now): number {
+    return wallMs;
   }
 
   compact(): MetadataWrite[] {

@@ -142,8 +142,10 @@ export class Damage {
     const partitions = cells.map(({ partition }) => partition).sort((a, b) => a - b);
     const some = `${partitions.slice(0, 5).join(", ")}${partitions.length > 5 ? ", ..." : ""}`;
     const before = node.damage;
-    node.damage = partitions.length === 0 ? undefined : `its data in partitions ${some} is damaged, and no other copy`
-      + " that runs has the broken rows whole: start the storages that have one, or restore from a backup";
+    node.damage = partitions.length === 0
+      ? undefined
+      : `its data in partitions ${some} is damaged, and no other copy`
+        + " that runs has the broken rows whole: start the storages that have one, or restore from a backup";
     if (node.damage !== undefined && node.damage !== before) {
       this.#site.log("error", `Storage ${node.name}: ${node.damage}`);
     }

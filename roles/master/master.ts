@@ -29,6 +29,7 @@ import { Admission } from "./admission.ts";
 import { CatchUp } from "./catch_up.ts";
 import { Checks } from "./checks.ts";
 import { Clients } from "./clients.ts";
+import { Clone } from "./clone.ts";
 import type { Consensus } from "./consensus.ts";
 import type { Outdate } from "./damage.ts";
 import { ImportStage } from "./import_stage.ts";
@@ -46,6 +47,7 @@ import { Stopping } from "./stopping.ts";
 import { Storages } from "./storages.ts";
 import type { StorageNode } from "./storages.ts";
 import { Transactions } from "./transactions.ts";
+import { Truncation } from "./truncation.ts";
 
 /** Events of a master. */
 export type MasterEvent = PeerEvent<MasterContext> | HostEvent<never, never>;
@@ -78,6 +80,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #catchUp: CatchUp;
   #desk: OperatorDesk;
   #checks: Checks;
+  #truncation: Truncation;
   #reported: Reported;
 
   constructor(start: MasterStart) {
@@ -121,6 +124,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#stopping = new Stopping({ site, storages, clients: this.#clients, pending });
     const outdate: Outdate = (nodes, cells, first) => this.#outdate(nodes, cells, first);
     this.#checks = new Checks({ site, storages, outdate });
+    const isImporting = () => this.#clients.importer !== undefined;
+    this.#truncation = new Truncation({ site, isImporting, recover: () => this.#recover() });
     this.#desk = new OperatorDesk({
       site,
       storages,
@@ -238,21 +243,25 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (message.name === "settle" && storage) {
       // before it has verified, a primary knows of no transaction: what it is asked for may be committed yet
       const knows = this.#site.phase === "running" || this.#site.phase === "stopping";
-      const accepted = !knows || this.#transactions.settle(message.body.ttid);
+      const accepted = !knows || this.#transactions.settle(message.body);
       return this.#site.emit(answer(asker, "settle", { accepted }));
     }
     if (message.name === "stop" && !storage) {
       return this.#stopping.begin({ everything: true, asker });
     }
-    if (!storage && (this.#desk.ask(asker, message) || this.#checks.ask(asker, message))) return;
+    if (!storage && [this.#desk, this.#checks, this.#truncation].some((part) => part.ask(asker, message))) {
+      return;
+    }
     this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
   }
 
   #clientAsked(asker: Asker, client: ClientPeer, message: AskMessage): void {
-    const { lastTid, now } = this.#site;
     switch (message.name) {
       case "sync":
-        return this.#site.emit(answer(asker, "sync", { lastTid, wallMs: now.wallMs }));
+        return this.#site.confirm(() => {
+          const { lastTid, now } = this.#site;
+          this.#site.emit(answer(asker, "sync", { lastTid, wallMs: now.wallMs }));
+        });
       case "newOids":
         return this.#oids.want(asker, message.body.count);
       case "finish":

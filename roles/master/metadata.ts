@@ -4,10 +4,11 @@
  */
 import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { invariant, MalformedError } from "../../core/errors.ts";
-import type { NodeIndex, Oid, Partition } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import { WEIGHT_DEFAULT } from "../../core/limits.ts";
 import { cellChange } from "../../core/messages.ts";
-import type { CellChange, Role } from "../../core/messages.ts";
+import type { CellChange, Cut, Role } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import {
   bytes,
@@ -20,6 +21,7 @@ import {
   partition,
   record,
   text,
+  tid,
   withDefault,
 } from "../../core/schema.ts";
 import type { Value } from "../../core/schema.ts";
@@ -61,11 +63,15 @@ export type Entry =
     readonly nodes: readonly Registered[];
     readonly forgotten: readonly number[];
   }
+  /** The masters of the cluster, and which of them vote: all that there are, in place of those before. */
+  | { readonly type: "masters"; readonly masters: readonly Registered[]; readonly voters: readonly number[] }
   /** No oid above it has been granted or published. */
   | { readonly type: "oidMark"; readonly oid: Oid }
   /** No client session above it has been granted. */
   | { readonly type: "sessionMark"; readonly session: number }
-  | { readonly type: "desired"; readonly state: Desired; readonly origin: string };
+  | { readonly type: "desired"; readonly state: Desired; readonly origin: string }
+  /** Everything behind `tid` is no more; `last` was the highest tid that had been given, and stays so. */
+  | { readonly type: "truncated"; readonly number: number; readonly tid: Tid; readonly last: Tid };
 
 const cellList = list(cellChange);
 const memberList = list(registered);
@@ -83,12 +89,16 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toCbor(["cells", entry.version, cellList.write(entry.cells), entry.replicas ?? null]);
     case "nodes":
       return toCbor(["nodes", memberList.write(entry.nodes), indexList.write(entry.forgotten)]);
+    case "masters":
+      return toCbor(["masters", memberList.write(entry.masters), indexList.write(entry.voters)]);
     case "oidMark":
       return toCbor(["oidMark", entry.oid]);
     case "sessionMark":
       return toCbor(["sessionMark", entry.session]);
     case "desired":
       return toCbor(["desired", entry.state, entry.origin]);
+    case "truncated":
+      return toCbor(["truncated", entry.number, entry.tid, entry.last]);
   }
 }
 
@@ -118,6 +128,12 @@ export function decodeEntry(encoded: Uint8Array): Entry {
         nodes: memberList.read(fields[1], "nodes"),
         forgotten: indexList.read(fields[2], "forgotten"),
       };
+    case "masters":
+      return {
+        type: "masters",
+        masters: memberList.read(fields[1], "masters"),
+        voters: indexList.read(fields[2], "voters"),
+      };
     case "oidMark":
       return { type: "oidMark", oid: oid.read(fields[1], "oid") };
     case "sessionMark":
@@ -128,12 +144,21 @@ export function decodeEntry(encoded: Uint8Array): Entry {
         state: fields[1] === "import" ? "import" : "run",
         origin: text.read(fields[2], "origin"),
       };
+    case "truncated":
+      return {
+        type: "truncated",
+        number: integer.read(fields[1], "number"),
+        tid: tid.read(fields[2], "tid"),
+        last: tid.read(fields[3], "last"),
+      };
     default:
       throw new MalformedError(
         `Cannot read the metadata log: unknown entry "${fields[0]}"; start a newer neo`,
       );
   }
 }
+
+const cutEntry = record({ number: integer, tid, last: tid });
 
 const imageFields = record({
   format: integer,
@@ -149,16 +174,37 @@ const imageFields = record({
   table: bytes,
   nodeMark: withDefault(integer, 0),
   discards: withDefault(list(record({ node, partition, since: integer })), []),
+  cuts: withDefault(list(cutEntry), []),
+  /** Empty, as before there were several: all masters. */
+  voters: withDefault(indexList, []),
 });
+
+/** The masters of a cluster, and which of them vote. */
+export interface MasterRoster {
+  readonly masters: readonly Registered[];
+  readonly voters: readonly number[];
+}
+
+/** The masters in an image. */
+export function rosterOfImage(image: Uint8Array): MasterRoster {
+  return Metadata.ofImage(image).roster;
+}
+
+/** The masters that an entry brings; undefined: it brings none. */
+export function rosterOfEntry(encoded: Uint8Array): MasterRoster | undefined {
+  const entry = encoded.length === 0 ? undefined : decodeEntry(encoded);
+  return entry?.type === "masters" ? entry : undefined;
+}
 
 /** The state that the entries so far have made. */
 export class Metadata {
   readonly clusterId: string;
   readonly cluster: string;
   readonly table: PartitionTable;
-  readonly truncations: number;
+  #cuts: readonly Value<typeof cutEntry>[];
   #nodes: readonly Registered[];
   #nodeMark: number;
+  #voters: readonly number[];
   #discards = new Map<NodeIndex, Map<Partition, number>>(); // since, of cells that were and weren't created again
   #epoch: number;
   #oidMark: Oid;
@@ -172,8 +218,10 @@ export class Metadata {
     this.table = PartitionTable.ofImage(image.table);
     this.#nodes = image.nodes;
     this.#nodeMark = Math.max(image.nodeMark, ...image.nodes.map(({ index }) => index));
+    const masters = image.nodes.flatMap(({ role, index }) => (role === "master" ? [index] : []));
+    this.#voters = image.voters.length > 0 ? image.voters : masters;
     for (const { node, partition, since } of image.discards) this.#discard(node, partition, since);
-    this.truncations = image.truncations;
+    this.#cuts = image.cuts;
     this.#epoch = image.epoch;
     this.#oidMark = image.oidMark;
     this.#sessionMark = image.sessionMark;
@@ -188,6 +236,11 @@ export class Metadata {
   /** Members, by index. */
   get nodes(): readonly Registered[] {
     return this.#nodes;
+  }
+
+  /** The masters among the members. */
+  get roster(): MasterRoster {
+    return { masters: this.#nodes.filter(({ role }) => role === "master"), voters: this.#voters };
   }
 
   /** The highest index that a member ever had: those that follow were never another's. */
@@ -213,6 +266,21 @@ export class Metadata {
 
   get desired(): Desired {
     return this.#desired;
+  }
+
+  /** How many truncations there were; a client that hears of more accepts that the last tid is lower than before. */
+  get truncations(): number {
+    return this.#cuts.length;
+  }
+
+  /** All truncations, in order: a storage that was away does those that it lacks. */
+  get cuts(): readonly Cut[] {
+    return this.#cuts;
+  }
+
+  /** The highest tid that any truncation has found: those that follow stay above, so that none is given twice. */
+  get tidFloor(): Tid {
+    return this.#cuts.reduce((highest, { last }) => (last > highest ? last : highest), ZERO_TID);
   }
 
   /** Where imported data came from, in the importer's words; empty for a database that wasn't imported. */
@@ -242,6 +310,13 @@ export class Metadata {
       case "nodes":
         this.#takeNodes(entry.nodes, entry.forgotten);
         break;
+      case "masters": {
+        const gone = this.roster.masters.map(({ index }) => index);
+        const here = entry.masters.map(({ index }) => index);
+        this.#takeNodes(entry.masters, gone.filter((index) => !here.includes(index)));
+        this.#voters = entry.voters;
+        break;
+      }
       case "oidMark":
         if (entry.oid > this.#oidMark) this.#oidMark = entry.oid;
         break;
@@ -252,6 +327,12 @@ export class Metadata {
         this.#desired = entry.state;
         if (entry.origin !== "") this.#origin = entry.origin;
         break;
+      case "truncated": {
+        const { number, tid, last } = entry;
+        invariant(number === this.truncations + 1, "truncations are numbered");
+        this.#cuts = [...this.#cuts, { number, tid, last }];
+        break;
+      }
     }
   }
 
@@ -293,6 +374,8 @@ export class Metadata {
       table,
       nodeMark,
       discards,
+      cuts: this.#cuts,
+      voters: this.#voters,
     };
     return toCbor(imageFields.write(image));
   }
@@ -352,6 +435,8 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     table: PartitionTable.deal({ partitions, replicas, nodes: storages }).toImage(),
     nodeMark: nodes.length,
     discards: [],
+    cuts: [],
+    voters: nodes.flatMap(({ role, index }) => (role === "master" ? [index] : [])),
   };
   return toCbor(imageFields.write(image));
 }

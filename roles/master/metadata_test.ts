@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { MalformedError } from "../../core/errors.ts";
-import { toOid } from "../../core/ids.ts";
+import { toOid, toTid } from "../../core/ids.ts";
 import { asNode, asPartition } from "../../tests/machines.ts";
 import { decodeEntry, encodeEntry, firstImage, Metadata } from "./metadata.ts";
 import type { Entry, Registered } from "./metadata.ts";
@@ -42,6 +42,7 @@ const entries: readonly Entry[] = [
   { type: "oidMark", oid: toOid(2n ** 62n) },
   { type: "sessionMark", session: 2_000 },
   { type: "desired", state: "import", origin: "Data.fs of the old shop" },
+  { type: "truncated", number: 1, tid: toTid(90), last: toTid(2n ** 62n) },
 ];
 for (const entry of entries) {
   test(`decodeEntry() reads back an entry "${entry.type}"`, () => {
@@ -184,6 +185,20 @@ test("Metadata.ofImage() says when the image is of a newer format", () => {
     code: "malformed",
     message: /format 99, this neo knows 1 to 2/,
   });
+});
+
+test("Metadata.apply() numbers truncations and keeps them all, and the highest tid that was ever given (N7, B10)", () => {
+  const metadata = Metadata.ofImage(image);
+  assert.deepEqual([metadata.truncations, metadata.cuts, metadata.tidFloor], [0, [], 0n]);
+  metadata.apply({ type: "truncated", number: 1, tid: toTid(90), last: toTid(120) });
+  metadata.apply({ type: "truncated", number: 2, tid: toTid(95), last: toTid(110) });
+  const read = Metadata.ofImage(metadata.toImage());
+  for (const one of [metadata, read]) {
+    assert.deepEqual([one.truncations, one.tidFloor], [2, 120n]);
+    assert.deepEqual(one.cuts.map(({ number, tid }) => [number, tid]), [[1, 90n], [2, 95n]]);
+  }
+  const again = { type: "truncated", number: 2, tid: toTid(95), last: toTid(130) } as const;
+  assert.throws(() => read.apply(again), /truncations are numbered/);
 });
 
 test("Metadata.ofImage() reads damaged bytes or says malformed, and nothing else", () => {

@@ -155,7 +155,8 @@ test("a feeding cell goes only when the new cell has no write left that was take
     epoch,
     cells: [{ partition: asPartition(0), since: 2, covered: 0n as never }],
   });
-  assert.deepEqual(stage.table, ["2F 3U"]);
+  stage.ask("tweak", { ignored: [], dryRun: false });
+  assert.deepEqual(stage.table, ["2F 3U"], "by a tweak neither");
   stage.bench.told(s2, "settled", { epoch, partition: asPartition(0), since: 2 });
   assert.deepEqual(stage.table, ["3U"]);
 });
@@ -264,12 +265,18 @@ test("dropNode discards the cells, forgets the storage, tells it, and everybody 
   );
 });
 
-test("transactions don't wait for a storage that was dropped, nor for one whose cells are gone", () => {
+test("a copy that is out of date is none: who has the only readable one is neither dropped nor ended", () => {
   const stage = new Stage();
-  stage.ask("dropNode", { name: "s2" });
-  assert.equal(stage.bench.machine.view.phase, "running");
-  const late = stage.bench.lost(stage.storages[1]!);
-  assert.deepEqual(only(late, "tell"), [], "its connection's end is no news");
+  stage.bench.lost(stage.storages[1]!);
+  stage.joins(2);
+  assert.deepEqual(stage.table, ["2U 3O", "2U 3O", "2U 3O", "2U 3O"]);
+  for (const name of ["killNode", "dropNode"] as const) {
+    assert.match(
+      denialsOf(stage.ask(name, { name: "s1" }))[0] ?? "",
+      /the only readable copy of partitions 0, 1, 2, 3;/,
+    );
+    assert.deepEqual(denialsOf(stage.ask(name, { name: "s2" })), []);
+  }
 });
 
 test("killNode ends a storage's process only: its cells are out of date when it is gone (T22)", () => {

@@ -105,9 +105,13 @@ export class Raft<R extends Voters> {
     return this.#log.roster;
   }
 
-  /** This master's index there; 0: it isn't there. */
+  /** This master's index; 0: it is in no roster. */
   get self(): number {
-    return this.roster ? this.#selfIn(this.roster) : 0;
+    for (const roster of this.#log.rosters(this.#commit)) {
+      const self = this.#selfIn(roster);
+      if (self !== 0) return self;
+    }
+    return 0;
   }
 
   /** The leader of this term, if it is known and hasn't gone. */
@@ -278,12 +282,15 @@ export class Raft<R extends Voters> {
     }
   }
 
+  /** Whether it may be leader. One that was taken out is needed until that is held: it may be the only one to know. */
   get #isVoter(): boolean {
-    return this.#log.snapshot !== undefined && this.roster!.voters.includes(this.self);
+    const { self } = this;
+    return this.#log.rosters(this.#commit).some(({ voters }) => voters.includes(self));
   }
 
   get #isAlone(): boolean {
-    return this.#isVoter && this.roster!.voters.length === 1;
+    const { voters = [] } = this.roster ?? {};
+    return voters.length === 1 && voters[0] === this.self;
   }
 
   #send(to: number, message: RaftMessage): void {
@@ -378,6 +385,7 @@ export class Raft<R extends Voters> {
   /** Whether a candidate's log has everything that may be held. */
   #isCurrent({ lastIndex, lastTerm }: Body<"canvass">): boolean {
     const own = this.#log;
+    if (own.snapshot === undefined) return false; // an emptied disk may have voted already
     return lastTerm > own.lastTerm || (lastTerm === own.lastTerm && lastIndex >= own.lastIndex);
   }
 
@@ -385,14 +393,14 @@ export class Raft<R extends Voters> {
   #asked(from: number, body: Body<"canvass">, now: Now): void {
     const led = this.#leading !== undefined
       || (this.#leader !== undefined && now.monoMs < this.#heardMs + ELECTION_MS);
-    const granted = this.#isVoter && body.term > this.#term && !led && this.#isCurrent(body);
+    const granted = body.term > this.#term && !led && this.#isCurrent(body);
     const term = granted ? body.term : this.#term;
     this.#send(from, { name: "ballot", body: { term, trial: true, granted } });
   }
 
   #canvassed(from: number, body: Body<"canvass">, now: Now): void {
     const free = this.#votedFor === null || this.#votedFor === from;
-    const granted = this.#isVoter && body.term === this.#term && this.#role === "follower" && free
+    const granted = body.term === this.#term && this.#role === "follower" && free
       && this.#leader === undefined && this.#isCurrent(body);
     if (granted && this.#votedFor === null) {
       this.#votedFor = from;
@@ -457,6 +465,6 @@ export class Raft<R extends Voters> {
   #advance(now: Now): void {
     if (!this.#leading) return;
     this.#commit = Math.max(this.#commit, this.#leading.held());
-    if (!this.isChanging && !this.#isVoter) this.#follow(this.#term, now);
+    if (!this.isChanging && !this.roster!.voters.includes(this.self)) this.#follow(this.#term, now);
   }
 }

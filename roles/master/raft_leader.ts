@@ -98,10 +98,7 @@ export class Leading<R extends Voters> {
 
   /** Sends what the others lack. */
   replicate(commit: number): void {
-    for (const peer of this.#connected) {
-      const follower = this.#followers.get(peer);
-      while (follower && !follower.probing && follower.next <= this.#log.lastIndex) this.#say(peer, commit);
-    }
+    for (const peer of this.#connected) this.#feed(peer, commit);
   }
 
   /** An answer of this term. */
@@ -115,7 +112,7 @@ export class Leading<R extends Voters> {
       follower.match = Math.max(follower.match, body.index);
       follower.next = Math.max(follower.next, follower.match + 1);
       follower.probing = false;
-      while (follower.next <= this.#log.lastIndex) this.#say(peer, commit);
+      this.#feed(peer, commit);
     } else {
       follower.next = Math.max(follower.match + 1, Math.min(body.index, follower.next - 1));
       follower.probing = true;
@@ -209,6 +206,12 @@ export class Leading<R extends Voters> {
     });
     this.#confirmed = Math.max(this.#confirmed, confirmed);
     if (this.#confirmed === this.#round && this.#wanted > this.#round) this.#begin(commit);
+  }
+
+  /** Sends all that a master lacks, unless it must be heard first. */
+  #feed(peer: number, commit: number): void {
+    const follower = this.#followers.get(peer);
+    while (follower && !follower.probing && follower.next <= this.#log.lastIndex) this.#say(peer, commit);
   }
 
   /** The next message to a master: entries that it lacks, or only that we are there. */

@@ -62,6 +62,12 @@ export class RaftLog<R extends Voters> {
     return this.#rosters.at(-1)?.index ?? 0;
   }
 
+  /** The newest roster, and with it older ones for as long as one behind them isn't known to be held; newest first. */
+  rosters(commit: number): R[] {
+    const start = this.#rosters.findLastIndex(({ index }) => index <= commit);
+    return this.#rosters.slice(Math.max(start, 0)).map(({ roster }) => roster).reverse();
+  }
+
   /** Whether an entry would change the roster. */
   isRoster(entry: Uint8Array): boolean {
     return this.#reading.ofEntry(entry) !== undefined;

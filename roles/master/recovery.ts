@@ -126,6 +126,8 @@ export class Recovery {
     const image = this.#site.imageFor(node.tableDigest);
     node.tableDigest = new Uint8Array(); // it hears of changes from here on
     this.#site.emit(tell(conn!, "nodes", { nodes: this.#storages.all.map((other) => other.info()) }));
+    const { cuts } = this.#site.metadata;
+    if (cuts.length > 0) this.#site.emit(tell(conn!, "truncated", { epoch, cuts }));
     const context = { of: "fence", node: index, session, epoch } as const;
     this.#site.emit(
       ask(conn!, "fence", { epoch, session, node: index, image }, { context, withinMs: LOCK_TIMEOUT_MS }),

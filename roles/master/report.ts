@@ -1,6 +1,9 @@
 /** What an operator gets to see of a cluster. */
+import { ZERO_TID } from "../../core/ids.ts";
+import type { NodeIndex } from "../../core/ids.ts";
 import type { Answer, NodeReport } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
+import type { Metadata } from "./metadata.ts";
 import type { Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 
@@ -20,7 +23,8 @@ export function reportOf(parts: {
     const { index, name: nodeName, role, address } = registered;
     const node = storages.all.find((one) => one.index === index);
     if (node) return storageReport(site, node);
-    const state = nodeName === name || (role === "admin" && admins.includes(nodeName))
+    const isThere = nodeName === name || site.otherMasters.includes(index);
+    const state = isThere || (role === "admin" && admins.includes(nodeName))
       ? "running"
       : "unavailable";
     return { index, name: nodeName, role, address, state, cells: 0, readable: 0, problem: null };
@@ -51,6 +55,49 @@ export function reportOf(parts: {
     origin: metadata.origin,
     lastTid: site.lastTid,
     clients,
+    waitingFor,
+    nodes,
+  };
+}
+
+/** What a master knows of its cluster that isn't the primary, while there is none. */
+export function reportWithoutPrimary(
+  metadata: Metadata,
+  { name, others, waitingFor }: {
+    readonly name: string;
+    /** Indexes of the masters that are connected to it. */
+    readonly others: readonly number[];
+    readonly waitingFor: string;
+  },
+): Answer<"status"> {
+  const { clusterId, cluster, table, epoch, origin } = metadata;
+  const nodes = metadata.nodes.map(({ index, name: nodeName, role, address }): NodeReport => {
+    const cells = role === "storage" ? table.cellsOf(index as NodeIndex) : [];
+    return {
+      index,
+      name: nodeName,
+      role,
+      address,
+      state: nodeName === name || others.includes(index) ? "running" : "unavailable",
+      cells: cells.length,
+      readable: cells.filter(({ cell }) => isReadable(cell)).length,
+      problem: null,
+    };
+  });
+  const { generation, version, partitions, replicas } = table;
+  return {
+    clusterId,
+    cluster,
+    state: "noPrimary",
+    primary: "",
+    epoch,
+    generation,
+    version,
+    partitions,
+    replicas,
+    origin,
+    lastTid: ZERO_TID,
+    clients: 0,
     waitingFor,
     nodes,
   };

@@ -1,7 +1,7 @@
 /** What the parts of a master share: the held metadata, what is proposed beyond it, the phase, and where effects go. */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { ID_MAX, ZERO_TID } from "../../core/ids.ts";
-import { OID_BLOCK } from "../../core/limits.ts";
+import { CLOCK_SKEW_MS, OID_BLOCK } from "../../core/limits.ts";
 import type { Effect, Now } from "../../core/machine.ts";
 import type { CellChange } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
@@ -12,6 +12,7 @@ import type { Consensus } from "./consensus.ts";
 import type { Entry, Metadata } from "./metadata.ts";
 import { movePhase } from "./phases.ts";
 import type { Phase } from "./phases.ts";
+import { TableHistory } from "./table_history.ts";
 
 export type { Asker } from "../outbox.ts";
 
@@ -66,12 +67,14 @@ export class Site extends Outbox<MasterEffect> {
   #phase: Phase = "recovering";
   #then: { readonly entry: Entry; readonly held: () => void }[] = [];
   #pending = new Map<Partition, number>(); // cell changes proposed and not held
+  #history: TableHistory;
 
   constructor(consensus: Consensus, digest: Digest) {
     super();
     this.#consensus = consensus;
     this.digest = digest;
     this.proposed = PartitionTable.ofImage(consensus.metadata.table.toImage());
+    this.#history = new TableHistory(this.table, digest);
   }
 
   get metadata(): Metadata {
@@ -81,6 +84,12 @@ export class Site extends Outbox<MasterEffect> {
   /** The held table. */
   get table(): PartitionTable {
     return this.#consensus.metadata.table;
+  }
+
+  /** No tid up to this one is given any more: it was given to a transaction, also to one that a truncation took away. */
+  get tidMark(): Tid {
+    const { tidFloor } = this.metadata;
+    return this.allocated > tidFloor ? this.allocated : tidFloor;
   }
 
   get phase(): Phase {
@@ -102,6 +111,21 @@ export class Site extends Outbox<MasterEffect> {
       this.emit({ do: "save", write, durable: true });
     }
     this.#then.push({ entry, held });
+  }
+
+  /** Runs `done` when it is sure that nobody else was the primary when it was called: no answer is stale then. */
+  confirm(done: () => void): void {
+    this.#consensus.confirm(done);
+  }
+
+  /** The date for new tids: a clock that is ahead of the masters' median is believed for a while only (B14). */
+  get dateMs(): number {
+    return Math.min(this.now.wallMs, Math.floor(this.#consensus.medianMs(this.now)) + CLOCK_SKEW_MS);
+  }
+
+  /** Indexes of the other masters that are connected. */
+  get otherMasters(): readonly number[] {
+    return this.#consensus.others;
   }
 
   /** Proposes that cells are outdated. Those that only fed their row, which has others, are no more (scenario 127). */
@@ -138,8 +162,14 @@ export class Site extends Outbox<MasterEffect> {
         if (left === 0) this.#pending.delete(partition);
         else this.#pending.set(partition, left);
       }
+      this.#history.add(version, changes, digest);
       held(version, digest);
     });
+  }
+
+  /** The held table for a node that has the one with this digest. */
+  imageFor(known: Uint8Array): Uint8Array {
+    return this.#history.imageFor(this.table, known);
   }
 
   /** A mark for oids up to this one, with a block to spare; it stays within what an oid may be. */
@@ -169,7 +199,7 @@ export class Site extends Outbox<MasterEffect> {
     return this.table.isLastReadable(node) || this.proposed.isLastReadable(node);
   }
 
-  /** The round's saves are done: what was proposed is held. */
+  /** Something may be held, or confirmed. */
   saved(): void {
     const held = this.#consensus.saved();
     const then = this.#then.splice(0, held.length);

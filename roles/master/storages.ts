@@ -20,6 +20,8 @@ export class StorageNode {
   conn: Conn | undefined;
   /** Number of this connection: evidence and failures name it. 0: none. */
   session = 0;
+  /** Digest of the table that it has, until its first fence in this session. */
+  tableDigest: Uint8Array = new Uint8Array();
   /** Its report in the current epoch. */
   report: Report | undefined;
   /** Connections that came while its loss isn't held yet. */

@@ -184,7 +184,8 @@ export class Transactions {
   }
 
   /** A storage holds a transaction for too long: says whether it is accepted, and else refuses it for ever. */
-  settle(ttid: Ttid): boolean {
+  settle({ ttid, asks }: Body<"settle">): boolean {
+    if (asks && !this.#finished.has(ttid) && !this.#refused.has(ttid)) return true;
     if (this.#byTtid.has(ttid)) return true;
     const parked = this.#parked.find(({ body }) => body.ttid === ttid);
     if (parked) return true; // it is judged as soon as its rows are settled; the storage asks again
@@ -233,9 +234,9 @@ export class Transactions {
     const { body, asker, heard, asked } = request;
     const { explicit } = body;
     // also when it has waited: another may have been accepted meanwhile
-    if (explicit !== null && explicit <= this.#site.allocated) {
+    if (explicit !== null && explicit <= this.#site.tidMark) {
       const message = `Cannot finish with tid ${hexOf(explicit)}: the last one is ${
-        hexOf(this.#site.allocated)
+        hexOf(this.#site.tidMark)
       }`;
       return this.#site.refuse(asker, { code: "tidTaken", message });
     }
@@ -321,9 +322,9 @@ export class Transactions {
 
   #accept({ asker, body }: Request, counted: ReadonlySet<NodeIndex>, touched: readonly Partition[]): void {
     const { ttid, home, stored, explicit } = body;
-    const { wallMs } = this.#site.now;
+    const wallMs = this.#site.dateMs;
     const { partitions } = this.#site.table;
-    const tid = explicit ?? nextTid({ last: this.#site.allocated, wallMs, home, partitions });
+    const tid = explicit ?? nextTid({ last: this.#site.tidMark, wallMs, home, partitions });
     this.#site.allocated = tid;
     const nodes = new Map([...counted].map((index) => [index, this.#storages.node(index)!.session]));
     const accepted: Accepted = {

@@ -16,7 +16,7 @@ import { isReadable } from "../../core/partition_table.ts";
 import { tellMend } from "./damage.ts";
 import type { Outdate } from "./damage.ts";
 import type { Asker, MasterContext, Site } from "./site.ts";
-import type { StorageNode, Storages } from "./storages.ts";
+import type { Storages } from "./storages.ts";
 
 /** What is known of a cell. `is` waiting: its storage looks. */
 interface Finding {
@@ -218,7 +218,9 @@ function judge(cells: readonly Finding[], from: NodeIndex | undefined): Finding[
   const named = looked.find(({ node }) => node === from);
   if (named) {
     for (const one of whole) if (one.digest !== named.digest) one.is = "different";
-    return named.is === "broken" ? [] : looked.filter(({ is, digest }) => is !== "equal" || digest !== named.digest);
+    return named.is === "broken"
+      ? []
+      : looked.filter(({ is, digest }) => is !== "equal" || digest !== named.digest);
   }
   if (new Set(whole.map(({ digest }) => digest)).size > 1) {
     for (const one of whole) one.is = "different";

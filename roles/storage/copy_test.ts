@@ -63,7 +63,7 @@ class Pair {
   constructor() {
     const table = tableOf(SHAPE);
     serveStorage(this.#source, { table });
-    this.#conn = this.#source.comes(storageHello(2)).conn;
+    this.#conn = this.#source.comes(storageHello(2, { epoch: 1 })).conn;
     this.site = new Site({ digest: sha256, epoch: 1, image: table.toImage() });
   }
 

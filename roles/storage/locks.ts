@@ -66,6 +66,11 @@ export class Locks<W extends Claim> {
     this.#locks.set(oid, lock);
   }
 
+  /** A transaction wants the lock of what it has written without one: its share ends. Gives who may go on, as `release`. */
+  unshare(oid: Oid, ttid: Ttid): readonly W[] {
+    return this.#locks.get(oid)?.sharers.has(ttid) ? this.release(oid, ttid) : [];
+  }
+
   /** Parks a request behind the holders. */
   wait(oid: Oid, request: W): void {
     const { waiting } = this.#locks.get(oid)!;

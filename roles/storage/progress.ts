@@ -75,6 +75,15 @@ export class Progress {
     this.#save(partition, since, tid);
   }
 
+  /** A truncation: there is nothing behind this tid. The database lowers its resume points by itself. */
+  truncate(upTo: Tid): void {
+    this.#mendings.clear();
+    for (const [partition, tid] of this.#newest) if (tid > upTo) this.#newest.set(partition, upTo);
+    for (const [partition, { since, tid }] of this.#resumes) {
+      if (tid > upTo) this.#resumes.set(partition, { since, tid: upTo });
+    }
+  }
+
   /** The data of a partition is gone. */
   erased(partition: Partition): void {
     this.#newest.delete(partition);

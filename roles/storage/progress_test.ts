@@ -84,3 +84,24 @@ test("Progress: targets that were reached move the point, and what follows is kn
   progress.take(open, again, us);
   assert.equal(progress.resume(p0), 20n, "it has all up to there, though no row of it is that new");
 });
+
+test("Progress: a cell that is outdated for broken rows drops them and resumes below, in one save (N8, X5)", () => {
+  const { progress, readable, outdated, saves } = scene({ newest: [{ partition: p0, tid: toTid(9) }] });
+  const rows = [{ oid: 4n as never, tid: toTid(6) }];
+  progress.mend({ partition: p0, since: 1, after: toTid(5), rows });
+  assert.deepEqual(saves(), [], "nothing goes before the cell is outdated");
+  progress.take(readable, outdated, us);
+  assert.deepEqual(saves(), [
+    { op: "uncopy", partition: p0, transactions: [], revisions: rows, durable: true },
+    { op: "resume", partition: p0, since: 2, tid: 5n, durable: true },
+  ]);
+  progress.take(outdated, changed(outdated, { partition: p0, state: "outOfDate", since: 3 }), us);
+  assert.deepEqual(saves().map(({ op }) => op), ["resume"], "they go once");
+});
+
+test("Progress: rows of a cell that was another one meanwhile stay", () => {
+  const { progress, readable, outdated, saves } = scene({ newest: [{ partition: p0, tid: toTid(9) }] });
+  progress.mend({ partition: p0, since: 7, after: toTid(5), rows: [{ oid: 4n as never, tid: toTid(6) }] });
+  progress.take(readable, outdated, us);
+  assert.deepEqual(saves(), [{ op: "resume", partition: p0, since: 2, tid: 9n, durable: true }]);
+});

@@ -9,7 +9,7 @@
  *
  * An operator who waits has a partition looked at now (`inspect`); one after the other, and without a pause.
  */
-import type { Conn, Partition } from "../../core/ids.ts";
+import type { Conn, Partition, Tid } from "../../core/ids.ts";
 import { toTid, ZERO_TID } from "../../core/ids.ts";
 import {
   SCRUB_BYTES_PER_S,
@@ -25,7 +25,6 @@ import type { Body } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { DatabaseAnswer, DatabaseQuery, RevisionKey, RowPlace } from "../../core/ports.ts";
 import type { Asker, Site } from "./site.ts";
-import type { Transactions } from "./transactions.ts";
 
 /** How fast data is looked at, and how often. */
 export interface ScrubPace {
@@ -61,7 +60,6 @@ const BEGINNING: RowPlace = { tid: ZERO_TID, oid: null };
 /** Finds damage. */
 export class Scrubber {
   #site: Site;
-  #transactions: Transactions;
   #pace: ScrubPace;
   #primary: Conn | undefined;
   #now: Now = { monoMs: 0, wallMs: 0 };
@@ -72,12 +70,10 @@ export class Scrubber {
   #passMs: number | undefined; // when the pass began
   #dueMs = 0;
   #damage = new Map<Partition, Damage>();
-  #inspections: Inspection[] = []; // the first one is under way, unless it waits for an unlock
-  #waiting = false;
+  #inspections: Inspection[] = []; // the first one is under way
 
-  constructor(parts: { site: Site; transactions: Transactions; pace?: Partial<ScrubPace> }) {
+  constructor(parts: { site: Site; pace?: Partial<ScrubPace> }) {
     this.#site = parts.site;
-    this.#transactions = parts.transactions;
     this.#pace = {
       delayMs: SCRUB_DELAY_MS,
       passMs: SCRUB_PASS_MS,
@@ -111,13 +107,21 @@ export class Scrubber {
     this.#looks.clear();
     this.#isReading = false;
     this.#inspections = [];
-    this.#waiting = false;
   }
 
   /** Cells that aren't readable as they were are mended, or gone. */
   tableChanged(): void {
     for (const [partition, { since }] of this.#damage) {
       if (!this.#isStill(partition, since)) this.#damage.delete(partition);
+    }
+  }
+
+  /** A truncation: broken rows behind this tid are gone. */
+  truncate(upTo: Tid): void {
+    for (const [partition, { since, rows }] of this.#damage) {
+      const left = rows.filter(({ tid }) => tid <= upTo);
+      if (left.length > 0) this.#damage.set(partition, { since, rows: left });
+      else this.#damage.delete(partition);
     }
   }
 
@@ -147,11 +151,6 @@ export class Scrubber {
     then?.(result);
   }
 
-  /** Locks have gone: an inspection may have waited for that. */
-  retry(): void {
-    if (this.#waiting) this.#inspect();
-  }
-
   /** The primary asks which of these rows are here and whole. */
   vouch(asker: Asker, { partition, rows }: Body<"vouch">): void {
     const whole = rows.slice(0, SCRUB_ROWS_MAX).map(() => false);
@@ -177,7 +176,7 @@ export class Scrubber {
     if (this.#inspections.length === 1) this.#inspect();
   }
 
-  /** Begins with the first inspection, once nothing is locked in its range. */
+  /** Begins with the first inspection. What is published up to its tid is unlocked here: that was told before. */
   #inspect(): void {
     const inspection = this.#inspections[0];
     if (!inspection) return;
@@ -187,8 +186,6 @@ export class Scrubber {
       this.#site.refuse(asker, { code: "notReadable", message });
       return this.#nextInspection();
     }
-    this.#waiting = this.#transactions.lockedBelow(partition, upTo);
-    if (this.#waiting) return;
     this.#look({ read: "digest", partition, upTo }, (result) => {
       if (result.read !== "digest") return;
       const { count: rows, digest } = result;

@@ -4,8 +4,8 @@
  *
  * Messages: from the primary `fence start lock unlock abort fate sessionOpened sessionEnded table tableChange
  * shutdown`; from clients `part store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
- * to the primary `settle` (a transaction is here for too long), `space`, `askTable`. Invariants: what is acknowledged is saved before; a lock is
- * released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
+ * to the primary `settle` (what becomes of a transaction?), `space`, `askTable`, `catchUp`. Invariants: what is acknowledged is saved
+ * before; a lock is released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
 import { unreachable } from "../../core/errors.ts";
 import { hexOf } from "../../core/ids.ts";
@@ -20,6 +20,8 @@ import { tableFrom } from "../../core/table_difference.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import { Clients } from "./clients.ts";
+import { Copiers } from "./copiers.ts";
+import { Cuts } from "./cuts.ts";
 import { Eraser } from "./eraser.ts";
 import type { Discarded } from "./eraser.ts";
 import { Intake } from "./intake.ts";
@@ -75,9 +77,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #replicator: Replicator;
   #scrubber: Scrubber;
   #space: Space;
+  #cuts: Cuts;
   #eraser: Eraser;
   #use: Use;
-  #copiers = new Set<Conn>(); // storages that copy from us
+  #copiers: Copiers;
   #now: Now = { monoMs: 0, wallMs: 0 }; // of the step that runs
 
   constructor(start: StorageStart) {
@@ -105,7 +108,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#use = new Use(this.#site);
     this.#space = new Space(this.#site);
     const { scrub: pace = {} } = start;
-    this.#scrubber = new Scrubber({ site: this.#site, transactions: this.#transactions, pace });
+    this.#scrubber = new Scrubber({ site: this.#site, pace });
+    this.#copiers = new Copiers(this.#site);
+    const known = { transactions: this.#transactions, progress: this.#progress, scrubber: this.#scrubber };
+    this.#cuts = new Cuts(this.#site, state.truncations, known);
     this.#tables = new Tables({
       site: this.#site,
       progress: this.#progress,
@@ -197,19 +203,13 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       default:
         unreachable(event);
     }
-    if (this.#transactions.takeFreed()) {
-      this.#reads.retry();
-      this.#scrubber.retry();
-    }
+    if (this.#transactions.takeFreed()) this.#reads.retry();
     return this.#site.taken();
   }
 
   #identified(event: Extract<StorageEvent, { type: "identified" }>): void {
     const { conn, hello, incoming, target } = event;
-    if (incoming && hello.role === "storage") {
-      this.#copiers.add(conn);
-      return this.#site.emit({ do: "accept", conn });
-    }
+    if (incoming && hello.role === "storage") return this.#copiers.identified(conn, hello);
     if (incoming) return this.#clients.identified(conn, hello);
     const source = sourceOf(target);
     if (source === undefined) return this.#site.emit(...this.#seeker.identified(event));
@@ -312,6 +312,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       else this.#transactions.relock(ttid, message.body.oid, this.#now);
       return;
     }
+    if (message.name === "truncated") return this.#cuts.told(conn, message.body);
     if (message.name === "nodes") return this.#replicator.nodes(message.body.nodes, this.#now);
     if (conn !== this.#primary || !("epoch" in message.body) || message.body.epoch !== this.#site.epoch) {
       return;
@@ -381,13 +382,14 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#site.epoch = epoch;
     this.#site.session = session;
     this.#site.index = node;
+    this.#cuts.fenced(asker.conn, epoch);
     this.#tables.take(table);
     this.#site.emit({ do: "read", query: { read: "marks" }, context: { for: "fence", asker } });
     this.#replicator.fenced(this.#now);
   }
 
   #start(asker: Asker, body: Body<"start">): void {
-    this.#transactions.dropAll();
+    this.#transactions.drop(() => true);
     this.#phase = moveStorage(this.#phase, "serving");
     this.#clients.start(body.sessions, body.sessionMark);
     this.#site.log("info", "Serving", { epoch: body.epoch, lastTid: hexOf(body.lastTid) });
@@ -403,13 +405,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#clients.halt();
     this.#replicator.halt();
     this.#scrubber.halt();
-    this.#transactions.dropUnvoted();
+    this.#transactions.drop(({ voted }) => !voted);
     this.#intake.clear();
-    for (const conn of this.#copiers) {
-      const message = "Cannot go on with this copy: this storage was fenced anew";
-      this.#site.emit({ do: "reject", conn, error: { code: "lost", message } });
-    }
-    this.#copiers.clear();
+    this.#copiers.end();
     if (this.#phase === "serving" || this.#phase === "orphaned") {
       this.#phase = moveStorage(this.#phase, "fenced");
     }
@@ -430,29 +428,30 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       this.#seeker.lost(event.error, now);
       return;
     }
-    this.#copiers.delete(event.conn);
+    this.#copiers.disconnected(event.conn);
     this.#clients.disconnected(event.conn);
-    this.#transactions.disconnected(event.conn);
+    this.#settle(this.#transactions.disconnected(event.conn), { asks: true });
     this.#reads.disconnected(event.conn);
     this.#intake.disconnected(event.conn);
   }
 
   #due(now: Now): void {
     this.#site.emit(...this.#seeker.due(now));
-    for (const ttid of this.#transactions.tick(now.monoMs)) {
-      if (this.#primary === undefined || this.#phase !== "serving") continue;
-      this.#site.emit(
-        ask(this.#primary, "settle", { ttid }, {
-          context: { of: "settle", ttid },
-          withinMs: REQUEST_TIMEOUT_MS,
-        }),
-      );
-    }
+    this.#settle(this.#transactions.tick(now.monoMs), { asks: false });
     this.#intake.tick(now.monoMs);
     this.#replicator.due(now);
     this.#scrubber.due(now);
     this.#eraser.due(now);
     this.#use.due(this.#phase === "serving" ? this.#primary : undefined, now.monoMs);
+  }
+
+  /** Asks the primary what becomes of transactions. */
+  #settle(ttids: readonly Ttid[], { asks }: { asks: boolean }): void {
+    if (this.#primary === undefined || this.#phase !== "serving") return;
+    for (const ttid of ttids) {
+      const how = { context: { of: "settle", ttid }, withinMs: REQUEST_TIMEOUT_MS } as const;
+      this.#site.emit(ask(this.#primary, "settle", { ttid, asks }, how));
+    }
   }
 
   #read(context: StorageRead, result: DatabaseAnswer): void {
@@ -471,7 +470,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       const { generation, version } = this.#site.table!;
       const { lastTids, lastOid, lastTtid } = result;
       const report = this.#transactions.report();
-      this.#site.emit(answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid, lastTtid }));
+      this.#site.emit(
+        answer(context.asker, "fence", { generation, version, ...report, lastTids, lastOid, lastTtid }),
+      );
     } else if (context.for === "copy") this.#replicator.read(context.job, result, this.#now);
     else if (context.for === "scrub") this.#scrubber.read(context.look, result, this.#now);
     else if (context.for === "stocked") {

@@ -129,8 +129,27 @@ export function reportOf(all: Iterable<Transaction>): Pick<Answer<"fence">, "vot
   };
 }
 
+/** Whether one of them is locked with tid <= upTo and concerns a partition. */
+export function isLockedBelow(all: Iterable<Transaction>, partition: Partition, upTo: Tid): boolean {
+  for (const { tid, home, objects } of all) {
+    if (tid === undefined || tid > upTo) continue;
+    if (home === partition) return true;
+    for (const held of objects.values()) if (held.partition === partition) return true;
+  }
+  return false;
+}
+
+/** Whether one of them wrote a partition without a lock. */
+export function hasLockless(all: Iterable<Transaction>, partition: Partition): boolean {
+  for (const { objects } of all) {
+    for (const held of objects.values()) if (held.partition === partition && held.lockless) return true;
+  }
+  return false;
+}
+
 /** Whether it has waited for a lock since this was asked last: then it wasn't its client that took the time. */
-export function takeHasWaited(transaction: Transaction): boolean {
+export function takeHasWaited(transaction: Transaction | undefined): boolean {
+  if (!transaction) return false;
   const { hasWaited, objects, open } = transaction;
   transaction.hasWaited = [...open].some((oid) => objects.get(oid)?.state === "waiting");
   return hasWaited;

@@ -23,6 +23,8 @@ import { isOlder, lockDeadline, Locks } from "./locks.ts";
 import type { Asker, Site } from "./site.ts";
 import {
   evidenceOf,
+  hasLockless,
+  isLockedBelow,
   newTransaction,
   reportOf,
   restoredTransaction,
@@ -54,19 +56,14 @@ export class Transactions {
     return this.#all.size;
   }
 
+  /** Whether a locked transaction with tid <= upTo concerns a partition. */
+  lockedBelow(partition: Partition, upTo: Tid): boolean {
+    return isLockedBelow(this.#all.values(), partition, upTo);
+  }
+
   /** The tid of the transaction that read-locks an object: its new revision may already be visible elsewhere. */
   readLock(oid: Oid): Tid | undefined {
     return this.#readLocks.get(oid)?.tid;
-  }
-
-  /** Whether a locked transaction with tid <= upTo concerns a partition. */
-  lockedBelow(partition: Partition, upTo: Tid): boolean {
-    for (const { tid, home, objects } of this.#all.values()) {
-      if (tid === undefined || tid > upTo) continue;
-      if (home === partition) return true;
-      for (const held of objects.values()) if (held.partition === partition) return true;
-    }
-    return false;
   }
 
   /** True once after read locks went: parked reads are to be judged again. */
@@ -220,13 +217,16 @@ export class Transactions {
     if (transaction && transaction.tid === undefined) this.#drop(transaction);
   }
 
-  /** A client's socket is gone: so are its unvoted writes. */
-  disconnected(conn: Conn): void {
+  /** A client's socket is gone: so are its unvoted writes. Gives what it has voted for: that may be over, and came late. */
+  disconnected(conn: Conn): Ttid[] {
+    const voted: Ttid[] = [];
     for (const transaction of [...this.#all.values()]) {
       if (transaction.conn !== conn) continue;
-      if (transaction.voted) transaction.conn = undefined;
-      else this.#drop(transaction);
+      if (!transaction.voted) this.#drop(transaction);
+      else if (transaction.tid === undefined) voted.push(transaction.ttid);
+      transaction.conn = undefined;
     }
+    return voted;
   }
 
   /** A client's session is over: everything of it that isn't locked goes. */
@@ -234,14 +234,12 @@ export class Transactions {
     for (const { ttid } of [...this.#all.values()]) if (sessionOf(ttid) === session) this.abort(ttid);
   }
 
-  /** Operation begins: what verification didn't commit is void. */
-  dropAll(): void {
-    for (const transaction of [...this.#all.values()]) this.#drop(transaction);
-  }
-
-  /** Operation ends: unvoted writes go, votes and locks stay for verification. */
-  dropUnvoted(): void {
-    for (const transaction of [...this.#all.values()]) if (!transaction.voted) this.#drop(transaction);
+  /**
+   * Drops what is void: when operation begins all that verification didn't commit, when it ends what isn't voted, with a
+   * truncation what is locked behind it (a vote stays: its transaction may have been locked before).
+   */
+  drop(isVoid: (transaction: Pick<Transaction, "voted" | "tid">) => boolean): void {
+    for (const transaction of [...this.#all.values()]) if (isVoid(transaction)) this.#drop(transaction);
   }
 
   /** Our cell of a partition was created anew, outdated or discarded: its unlocked writes are void. */
@@ -268,10 +266,7 @@ export class Transactions {
 
   /** Whether a partition has writes that were taken without a lock. */
   hasLockless(partition: Partition): boolean {
-    for (const { objects } of this.#all.values()) {
-      for (const held of objects.values()) if (held.partition === partition && held.lockless) return true;
-    }
-    return false;
+    return hasLockless(this.#all.values(), partition);
   }
 
   /** Locks of what has ended may go to the next: the save that ended it is done. */
@@ -303,10 +298,7 @@ export class Transactions {
     for (const claim of this.#waits.take(nowMs)) this.#waitedTooLong(claim);
     const old = this.#ages.take(nowMs).filter((ttid) => this.#all.get(ttid)?.tid === undefined);
     for (const ttid of old) this.#ages.set(ttid, nowMs + this.#site.transactionTimeoutMs);
-    return old.filter((ttid) => {
-      const transaction = this.#all.get(ttid);
-      return !transaction || !takeHasWaited(transaction);
-    });
+    return old.filter((ttid) => !takeHasWaited(this.#all.get(ttid)));
   }
 
   #waitedTooLong(claim: Claim): void {
@@ -379,6 +371,14 @@ export class Transactions {
     transaction.open.add(oid);
     if (lockless) return this.#hold(transaction, held);
     const { ttid } = transaction;
+    const freed = this.#locks.unshare(oid, ttid);
+    for (const older of freed.filter((other) => isOlder(other, claim))) this.#retry(older);
+    this.#lock(transaction, held, claim);
+    for (const younger of freed.filter((other) => !isOlder(other, claim))) this.#retry(younger);
+  }
+
+  #lock(transaction: Transaction, held: Held, claim: Claim): void {
+    const { ttid, oid } = claim;
     if (!this.#locks.take(oid, ttid)) {
       transaction.hasWaited = true;
       this.#locks.wait(oid, claim);
@@ -386,7 +386,7 @@ export class Transactions {
       return this.#askRelock(oid);
     }
     held.state = "checking";
-    const context = { for: "lock", ttid, oid, attempt } as const;
+    const context = { for: "lock", ttid, oid, attempt: held.attempt } as const;
     this.#site.emit({ do: "read", query: { read: "latest", oid }, context });
   }
 

@@ -186,6 +186,7 @@ test("C4: a storage behind a full socket hears of a lock before the end of its s
     "told sessionOpened",
     "asked lock",
     "told sessionEnded",
+    "answered settle",
     "told unlock",
   ]);
   for (const name of stage.names) assert.equal(stage.storage(name).machine.load.transactions, 0);

@@ -1,4 +1,5 @@
 /** A store and an agreement of masters that answer when the test lets them. */
+import type { Now } from "../../core/machine.ts";
 import type { MetadataWrite, Store } from "../../core/ports.ts";
 import type { Consensus, SoloConsensus } from "../../roles/master/consensus.ts";
 import type { Entry, Metadata } from "../../roles/master/metadata.ts";
@@ -84,6 +85,18 @@ export class HandConsensus implements Consensus {
 
   get metadata(): Metadata {
     return this.#solo.metadata;
+  }
+
+  get others(): readonly number[] {
+    return this.#solo.others;
+  }
+
+  confirm(done: () => void): void {
+    this.#solo.confirm(done);
+  }
+
+  medianMs(now: Now): number {
+    return this.#solo.medianMs(now);
   }
 
   propose(entry: Entry): MetadataWrite[] {

@@ -21,6 +21,7 @@ testWith(
       replicas: 1,
       partitions: 12,
       smallDisk: false,
+      clocks: false,
       faults: { rounds: 1 },
       clients: 3,
       workers: 2,

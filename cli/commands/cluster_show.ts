@@ -1,0 +1,40 @@
+/** `neo cluster show` */
+import { hexOf } from "../../core/ids.ts";
+import { dateOfTid } from "../../core/tid.ts";
+import { askStatus } from "../ask.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { resolveTarget } from "../target.ts";
+
+/** Prints what a cluster is. */
+export default async function clusterShow(
+  { output, world }: Cli,
+  flags: CommonFlags & { readonly wait: number },
+): Promise<void> {
+  const target = resolveTarget(flags.cluster, world);
+  const status = await askStatus(target, { withinMs: flags.wait });
+  const { nodes, lastTid, generation, version, ...rest } = status;
+  const storages = nodes.filter(({ role, index }) => role === "storage" && index > 0).length;
+  const lastTime = lastTid === 0n ? null : new Date(dateOfTid(lastTid)).toISOString();
+  const view = {
+    ...rest,
+    generation,
+    tableVersion: version,
+    storages,
+    lastTid: hexOf(lastTid),
+    lastTime,
+    uri: target.uri,
+  };
+  if (output.json) return output.printJson(view);
+  const lines: readonly (readonly [string, string])[] = [
+    ["Cluster", view.cluster],
+    ["Id", view.clusterId],
+    ["State", view.state],
+    ["Primary", `${view.primary}, epoch ${view.epoch}`],
+    ["Table", `version ${generation}.${version}, ${view.partitions} partitions`],
+    ["Copies", `${view.replicas + 1} of each partition, on ${storages} storages`],
+    ["Last tid", lastTime === null ? "none" : `${view.lastTid} at ${lastTime}`],
+    ["Clients", String(view.clients)],
+    ["URI", view.uri],
+  ];
+  for (const [name, value] of lines) output.print(`${output.style("dim", `${name}:`.padEnd(10))}${value}`);
+}

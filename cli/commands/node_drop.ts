@@ -1,0 +1,59 @@
+/** `neo node drop` */
+import { TERM_WAIT_MS_MIN } from "../../core/limits.ts";
+import { askPrimary } from "../ask.ts";
+import type { ClusterConfig } from "../config.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { allGone, endProcesses, runningPidOf } from "../daemons.ts";
+import { CliError } from "../exit.ts";
+import { removeNode } from "../new_storage.ts";
+import { nextCommand } from "../next.ts";
+import { clearPidFile } from "../pid_file.ts";
+import { clusterNameOf, resolveTarget } from "../target.ts";
+
+type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
+
+/** Removes a storage from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
+export default async function nodeDrop({ output, world }: Cli, flags: Flags, name: string): Promise<void> {
+  const target = resolveTarget(flags.cluster, world);
+  const config = target.kind === "folder" ? target.config : undefined;
+  const { nodes } = await askPrimary("listNodes", {}, target, { withinMs: flags.wait });
+  const member = nodes.find((node) => node.name === name && node.index > 0);
+  const local = config?.nodes.find((node) => node.name === name && node.role === "storage");
+  if (member === undefined && local === undefined) {
+    const names = nodes.filter(({ index }) => index > 0).map((node) => node.name).join(", ");
+    throw new CliError("notFound", `Cannot drop ${name}: no storage has this name`, {
+      hint: `storages: ${names}`,
+    });
+  }
+  if (!flags.yes) throw unsure(name, member?.cells ?? 0, flags);
+  if (member) await askPrimary("dropNode", { name }, target, { withinMs: flags.wait, once: true });
+  if (config && local) await forget(config, name, member !== undefined);
+  const cluster = clusterNameOf(target);
+  if (output.json) {
+    return output.printJson({ cluster, name, dropped: member !== undefined, data: local?.data });
+  }
+  output.print(`${output.style("bold", cluster)}: storage ${name} is a member no more`);
+  if (local) output.print(`Its data stay in ${local.data}; remove the folder when nobody needs it`);
+  output.print(`Next: ${nextCommand("table tweak", flags)}`);
+}
+
+/** A member ends by itself, another is ended; then nothing starts it any more. */
+async function forget(config: ClusterConfig, name: string, isMember: boolean): Promise<void> {
+  const node = config.nodes.find((one) => one.name === name)!;
+  const isAlone = node.process === name;
+  const file = isAlone ? runningPidOf({ name, nodes: [node] }) : undefined;
+  if (file && !(isMember && await allGone([file], TERM_WAIT_MS_MIN))) {
+    await endProcesses([file], TERM_WAIT_MS_MIN);
+  }
+  clearPidFile(node);
+  removeNode(config, name);
+}
+
+function unsure(name: string, cells: number, flags: CommonFlags): CliError {
+  const hint = `repeat with --yes; to move its copies elsewhere first: ${
+    nextCommand(`node drain ${name}`, flags)
+  }`;
+  return new CliError("usage", `Cannot drop ${name} without --yes: its ${cells} cells would be given up`, {
+    hint,
+  });
+}

@@ -1,0 +1,103 @@
+/** Storages that join a cluster of this machine later: their databases, and their place in `neo.toml`. */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import process from "node:process";
+import { parse, stringify } from "smol-toml";
+import { createDatabase } from "../adapters/sqlite.ts";
+import { systemRandom } from "../adapters/system.ts";
+import { CONFIG_FILE, parseConfig, processesOf, readConfig } from "./config.ts";
+import type { ClusterConfig, NodeConfig, ProcessConfig } from "./config.ts";
+import { CliError } from "./exit.ts";
+import { databaseFileOf } from "./nodes.ts";
+import { findPorts, HOST } from "./ports.ts";
+
+/** A storage of this machine, and the configuration that names it. */
+export interface LocalStorage {
+  readonly config: ClusterConfig;
+  readonly group: ProcessConfig;
+  /** Whether its database was made now. */
+  readonly made: boolean;
+}
+
+/** A name for the next storage: `s` and a number that is free. */
+export function nextFreeName({ nodes }: ClusterConfig): string {
+  for (let number = 1;; number++) {
+    const name = `s${number}`;
+    if (!nodes.some((node) => node.name === name)) return name;
+  }
+}
+
+/**
+ * The storage of this name. One that `neo.toml` doesn't name is added to it, on a free port; one without a database, be it
+ * new or lost, gets an empty one, with a disk id of its own.
+ *
+ * @throws CliError (`refused`) when a node of another role has the name
+ */
+export async function storageOf(config: ClusterConfig, name: string): Promise<LocalStorage> {
+  const known = config.nodes.find((node) => node.name === name);
+  if (known !== undefined && known.role !== "storage") {
+    throw new CliError("refused", `Cannot add ${name}: it is a node of this cluster, of role ${known.role}`);
+  }
+  const node = known ?? await newNode(config, name);
+  const made = !existsSync(databaseFileOf(node));
+  if (made) makeDatabase(config, node);
+  const after = known === undefined ? append(config, node) : config;
+  const group = processesOf(after).find(({ nodes }) => nodes.some((one) => one.name === name))!;
+  return { config: after, group, made };
+}
+
+async function newNode({ folder, nodes }: ClusterConfig, name: string): Promise<NodeConfig> {
+  const data = join(folder, name);
+  const other = nodes.find((node) => node.data === data);
+  if (other !== undefined) {
+    throw new CliError("refused", `Cannot add ${name}: its folder ${data} is that of ${other.name}`);
+  }
+  const [port] = await findPorts(1, undefined, systemRandom());
+  return { name, role: "storage", address: `${HOST}:${port}`, data, process: name };
+}
+
+function makeDatabase(config: ClusterConfig, node: NodeConfig): void {
+  const { clusterId, cluster, partitions } = config;
+  mkdirSync(node.data, { recursive: true });
+  const diskId = randomBytes(16).toString("hex");
+  createDatabase(databaseFileOf(node), { clusterId, cluster, name: node.name, diskId, partitions });
+}
+
+/** Adds a node behind what stands in `neo.toml`, whose words and order stay. */
+function append({ folder }: ClusterConfig, { name, role, address, data }: NodeConfig): ClusterConfig {
+  const table = stringify({ node: [{ name, role, address, data: relative(folder, data) }] });
+  return rewrite(folder, (text) => `${text.trimEnd()}\n\n${table.trim()}\n`);
+}
+
+/**
+ * Takes a node out of `neo.toml`, whose other words stay as they are. Its data folder stays.
+ *
+ * @returns whether it stood there
+ */
+export function removeNode({ folder, nodes }: ClusterConfig, name: string): boolean {
+  if (!nodes.some((node) => node.name === name)) return false;
+  rewrite(folder, (text) => {
+    const parts = text.split(/^(?=[ \t]*\[\[[ \t]*node[ \t]*\]\])/m);
+    return parts.filter((part) => nameIn(part) !== name).join("");
+  });
+  return true;
+}
+
+/** The name of the node that a part of `neo.toml` describes. */
+function nameIn(part: string): unknown {
+  if (!part.trimStart().startsWith("[[")) return undefined;
+  const { node } = parse(part);
+  return Array.isArray(node) ? (node[0] as { readonly name?: unknown } | undefined)?.name : undefined;
+}
+
+/** Writes `neo.toml` anew, if what comes out can be read. */
+function rewrite(folder: string, change: (text: string) => string): ClusterConfig {
+  const file = join(folder, CONFIG_FILE);
+  const text = change(readFileSync(file, "utf8"));
+  parseConfig(text, file);
+  const temporary = `${file}.${process.pid}`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, file);
+  return readConfig(folder);
+}
