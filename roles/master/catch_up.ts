@@ -54,7 +54,7 @@ export class CatchUp {
     this.#changed = parts.changed;
   }
 
-  /** A recovery begins. */
+  /** A recovery begins, or is done: whatever was allocated before and isn't published is void. */
   clear(): void {
     this.#missed.clear();
     this.#questions = [];
@@ -149,9 +149,7 @@ export class CatchUp {
   #isReady(node: NodeIndex, { partition, since, covered }: AskedCell): boolean {
     const cell = this.#site.proposed.cell(partition, node);
     if (cell?.state !== "outOfDate" || cell.since !== since || covered === null) return false;
-    const missed = this.#missed.get(node)?.get(partition) ?? ZERO_TID;
-    const { allocated, lastTid } = this.#site; // what an older epoch has allocated beyond that is void
-    return covered <= lastTid && covered >= (missed < allocated ? missed : allocated);
+    return covered <= this.#site.lastTid && covered >= (this.#missed.get(node)?.get(partition) ?? ZERO_TID);
   }
 
   #propose(node: NodeIndex, cells: readonly AskedCell[]): void {

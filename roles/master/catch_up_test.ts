@@ -173,6 +173,27 @@ test("CatchUp: a node that is lost while its cell becomes readable is outdated a
   assert.equal(table(), "0: 2U 3O");
 });
 
+test("CatchUp: what verification has dropped is nothing that a cell misses, though its tid was allocated", () => {
+  const { bench, s1, s2, finish, catchUp, table } = scene();
+  assert.equal(finish([{ node: 2 }]).locks.length, 1); // accepted, and locked nowhere
+  bench.lost(s1); // the last readable copy: operation ends
+  bench.lost(s2);
+  let effects: ReturnType<typeof bench.answered> = [];
+  let again = s2;
+  for (const number of [2, 1]) { // s2 comes first, while the old tid is the newest that was allocated
+    const came = bench.comes(storageHello(number));
+    const [fence] = asksOf(came.effects, "fence");
+    effects = bench.answered(fence!, { ...emptyReport(tableOf(SHAPE)), version: 2 });
+    if (number === 2) again = came.conn;
+  }
+  for (const start of asksOf(effects, "start")) bench.answered(start, {});
+  assert.equal(bench.machine.view.phase, "running");
+  const { epoch } = bench.machine.view;
+  const [target] = targetsOf(catchUp(null, { epoch }, again));
+  catchUp(target!, { epoch }, again);
+  assert.equal(table(), "0: 2U 3U");
+});
+
 test("CatchUp asks nothing of clients and gives them no target", () => {
   const { client, catchUp } = scene();
   assert.deepEqual(errorsOf(catchUp(null, {}, client)).map(({ code }) => code), ["denied"]);
