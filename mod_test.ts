@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { sha256, SystemClock } from "./adapters/system.ts";
+import { seededRandom, sha256, SystemClock } from "./adapters/system.ts";
 import { TcpTransport } from "./adapters/tcp.ts";
 import type { Role } from "./core/messages.ts";
 import * as neo from "./mod.ts";
@@ -9,8 +9,7 @@ import { ConflictError, connect, RefusedError, toOid, UriError } from "./mod.ts"
 import type { ConnectOptions } from "./mod.ts";
 import { Host } from "./roles/host.ts";
 import type { HostedMachine, HostPorts } from "./roles/host.ts";
-import { SoloConsensus } from "./roles/master/consensus.ts";
-import { MasterMachine } from "./roles/master/master.ts";
+import { MemberMachine } from "./roles/master/member.ts";
 import { StorageMachine } from "./roles/storage/storage.ts";
 import { masterDisk, storageDisk } from "./tests/machines.ts";
 import { findNode20, moduleGraph, runInNode20 } from "./tests/node20.ts";
@@ -27,8 +26,12 @@ class TcpCluster {
     const transport = new TcpTransport();
     this.masterAddress = await transport.listen("127.0.0.1:0");
     const store = masterDisk(shape).open();
-    const consensus = new SoloConsensus(store.state);
-    const master = new MasterMachine({ consensus, name: "m1", digest: sha256 });
+    const master = new MemberMachine({
+      state: store.state,
+      name: "m1",
+      digest: sha256,
+      random: seededRandom(1),
+    });
     this.#run(master, { transport, store }, ["storage", "client", "admin"]);
     await this.#storage(shape.partitions);
     return this;
@@ -44,7 +47,7 @@ class TcpCluster {
   }
 
   #run(
-    machine: MasterMachine | StorageMachine,
+    machine: MemberMachine | StorageMachine,
     own: { transport: TcpTransport; store: unknown },
     serves: Role[],
   ): void {

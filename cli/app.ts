@@ -3,6 +3,7 @@ import { buildApplication, buildRouteMap } from "@stricli/core";
 import type { Application } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
+import { masterCommands } from "./app_masters.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import {
   aliases,
@@ -47,7 +48,7 @@ const init = command({
         placeholder: "NAME",
         brief: "Name of the cluster; generated if none is given",
       },
-      masters: optionalNumber("Masters; 1 for now", 0, 1000),
+      masters: optionalNumber("Masters: 1, 3 or 5 (1)", 0, 1000),
       storages: optionalNumber("Storages (2; with --single 1)", 0, 100_000),
       replicas: optionalNumber("Copies besides the first (1; with 1 storage 0)", 0, 1000),
       partitions: optionalNumber(
@@ -226,6 +227,7 @@ const root = buildRouteMap({
     import: importFile,
     export: exportFile,
     obj: buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } }),
+    master: masterCommands,
     node: nodeCommands,
     table: tableCommands,
     cluster: clusterCommands,

@@ -97,6 +97,27 @@ const nodeDrain = command({
   },
 });
 
+const nodeClone = command({
+  load: () => import("./commands/node_clone.ts"),
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { parse: nodeName, placeholder: "SOURCE", brief: "A storage of this machine, stopped" },
+        { parse: nodeName, placeholder: "NEW", brief: "The name of the new one" },
+      ],
+    },
+    flags,
+    aliases,
+  },
+  docs: {
+    brief: "Begin a storage with a copy of another one's database",
+    fullDescription:
+      "It gets the same cells, and only what is missing is transferred. Faster than copying over the network; the "
+      + "source is started again afterwards.",
+  },
+});
+
 const tableShow = command({
   load: () => import("./commands/table_show.ts"),
   parameters: { flags, aliases },
@@ -201,8 +222,15 @@ const clusterTruncate = command({
 
 /** `neo node ...` */
 export const nodeCommands = buildRouteMap({
-  routes: { list: nodeList, add: nodeAdd, drain: nodeDrain, drop: nodeDrop, kill: nodeKill },
-  docs: { brief: "Storages: list, add, drain, drop, kill" },
+  routes: {
+    list: nodeList,
+    add: nodeAdd,
+    drain: nodeDrain,
+    drop: nodeDrop,
+    kill: nodeKill,
+    clone: nodeClone,
+  },
+  docs: { brief: "Storages: list, add, drain, drop, kill, clone" },
 });
 
 /** `neo table ...` */

@@ -155,7 +155,7 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
   };
 }
 
-/** What holds between nodes: names, addresses and folders are their own, and one master leads. */
+/** What holds between nodes: names, addresses and folders are their own, and there is a master. */
 function checkNodes(config: ClusterConfig, top: Fields): void {
   const tables = top.tables("node");
   for (const keys of [["name"], ["address", "listen"], ["data"]] as const) {
@@ -179,7 +179,7 @@ function checkNodes(config: ClusterConfig, top: Fields): void {
     throw tables[index]!.error(key, `"${where}" can be reached from elsewhere; ${rule}`);
   });
   const masters = config.nodes.filter(({ role }) => role === "master").length;
-  if (masters !== 1) throw top.error("node", `expected 1 node with role = "master", found ${masters}`);
+  if (masters < 1) throw top.error("node", `expected at least 1 node with role = "master", found none`);
 }
 
 /** Where a node listens. */

@@ -7,7 +7,7 @@ import { parse, stringify } from "smol-toml";
 import { createDatabase } from "../adapters/sqlite.ts";
 import { systemRandom } from "../adapters/system.ts";
 import { CONFIG_FILE, parseConfig, processesOf, readConfig } from "./config.ts";
-import type { ClusterConfig, NodeConfig, ProcessConfig } from "./config.ts";
+import type { ClusterConfig, NodeConfig, NodeRole, ProcessConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { databaseFileOf } from "./nodes.ts";
 import { findPorts, HOST } from "./ports.ts";
@@ -20,10 +20,10 @@ export interface LocalStorage {
   readonly made: boolean;
 }
 
-/** A name for the next storage: `s` and a number that is free. */
-export function nextFreeName({ nodes }: ClusterConfig): string {
+/** A name for the next storage, or the next node of another role: `s` and a number that is free. */
+export function nextFreeName({ nodes }: ClusterConfig, letter: string = "s"): string {
   for (let number = 1;; number++) {
-    const name = `s${number}`;
+    const name = `${letter}${number}`;
     if (!nodes.some((node) => node.name === name)) return name;
   }
 }
@@ -47,14 +47,19 @@ export async function storageOf(config: ClusterConfig, name: string): Promise<Lo
   return { config: after, group, made };
 }
 
-async function newNode({ folder, nodes }: ClusterConfig, name: string): Promise<NodeConfig> {
+/** A node to be on this machine, in a folder of its name and on a free port. */
+export async function newNode(
+  { folder, nodes }: ClusterConfig,
+  name: string,
+  role: NodeRole = "storage",
+): Promise<NodeConfig> {
   const data = join(folder, name);
   const other = nodes.find((node) => node.data === data);
   if (other !== undefined) {
     throw new CliError("refused", `Cannot add ${name}: its folder ${data} is that of ${other.name}`);
   }
   const [port] = await findPorts(1, undefined, systemRandom());
-  return { name, role: "storage", address: `${HOST}:${port}`, data, process: name };
+  return { name, role, address: `${HOST}:${port}`, data, process: name };
 }
 
 function makeDatabase(config: ClusterConfig, node: NodeConfig): void {
@@ -65,7 +70,7 @@ function makeDatabase(config: ClusterConfig, node: NodeConfig): void {
 }
 
 /** Adds a node behind what stands in `neo.toml`, whose words and order stay. */
-function append({ folder }: ClusterConfig, { name, role, address, data }: NodeConfig): ClusterConfig {
+export function append({ folder }: ClusterConfig, { name, role, address, data }: NodeConfig): ClusterConfig {
   const table = stringify({ node: [{ name, role, address, data: relative(folder, data) }] });
   return rewrite(folder, (text) => `${text.trimEnd()}\n\n${table.trim()}\n`);
 }

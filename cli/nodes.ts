@@ -5,9 +5,6 @@ import { openDatabase } from "../adapters/sqlite.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
 import { later, sha256, systemRandom } from "../adapters/system.ts";
 import { TcpTransport } from "../adapters/tcp.ts";
-import { PATIENCE_MS } from "../core/limits.ts";
-import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
-import type { Hello } from "../core/messages.ts";
 import type { Transport } from "../core/ports.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
 import { MemberMachine } from "../roles/master/member.ts";
@@ -131,23 +128,4 @@ function reachedAt(node: NodeConfig, listening: string): string {
 
 function mastersOf(cluster: ClusterConfig): string[] {
   return cluster.nodes.filter(({ role }) => role === "master").map(({ address }) => address);
-}
-
-function helloOf({ node, cluster }: Opening, address: string): Hello {
-  return {
-    magic: MAGIC,
-    versionMin: PROTOCOL_VERSION_MIN,
-    versionMax: PROTOCOL_VERSION_MAX,
-    clusterId: cluster.clusterId,
-    cluster: cluster.cluster,
-    role: node.role,
-    name: node.name,
-    diskId: "",
-    address: reachedAt(node, address),
-    epoch: 0,
-    session: 0,
-    patienceMs: PATIENCE_MS,
-    capabilities: [],
-    tableDigest: new Uint8Array(),
-  };
 }

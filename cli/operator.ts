@@ -22,8 +22,13 @@ export type OperatorQuestion =
   | "tweak"
   | "setReplicas"
   | "showTable"
+  | "listMasters"
+  | "addMaster"
+  | "removeMaster"
+  | "stepDown"
   | "verifyTable"
-  | "truncate";
+  | "truncate"
+  | "copyCells";
 /** How it ended. */
 export type OperatorOutput =
   | { readonly answer: Answer<OperatorQuestion> }
@@ -55,6 +60,7 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
   #endMs = Infinity;
   #asking = false;
   #changed = false; // since the question that is open was asked
+  #waits = false; // for a primary's first word
   #unwanted: Answer<OperatorQuestion> | undefined;
   #over = false;
 
@@ -70,7 +76,9 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
         this.#endMs = now.monoMs + this.#options.withinMs;
         return this.#seeker.begin();
       case "identified":
-        return [...this.#seeker.identified(event), ...this.#ask(event.conn, now)];
+        // what is asked once is asked when the primary has spoken: another master would turn the question away unread
+        this.#waits = this.#options.once === true;
+        return [...this.#seeker.identified(event), ...(this.#waits ? [] : this.#ask(event.conn, now))];
       case "told":
         return this.#news(event.conn, now);
       case "answered":
@@ -98,6 +106,7 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
 
   #ask(conn: Conn, now: Now): OperatorEffect[] {
     this.#asking = true;
+    this.#waits = false;
     this.#changed = false;
     const { question, body } = this.#options;
     const withinMs = Math.max(1, Math.ceil(this.#endMs - now.monoMs));
@@ -107,7 +116,7 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
   #news(conn: Conn, now: Now): OperatorEffect[] {
     this.#seeker.served();
     if (this.#asking) this.#changed = true;
-    else if (this.#unwanted !== undefined) return this.#ask(conn, now);
+    else if (this.#unwanted !== undefined || this.#waits) return this.#ask(conn, now);
     return [];
   }
 
@@ -126,6 +135,10 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
   }
 
   #failed(error: WireError): OperatorEffect[] {
+    if (error.code === "notPrimary" && this.#asking) {
+      this.#asking = false;
+      this.#waits = true; // until there is a primary
+    }
     if (PASSING.includes(error.code)) return [];
     return this.#end({ error: new RefusedError(error.code, error.message) });
   }

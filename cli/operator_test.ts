@@ -122,8 +122,17 @@ test("Operator doesn't repeat what changes something when its answer is lost, an
   assert.deepEqual(step({ type: "lost", conn: CONN, error: lost, target: "primary" }), [], "not asked yet");
   assert.deepEqual(step({ type: "identified", conn: CONN, hello, incoming: false, target: "primary" }), [
     "accept",
-    "ask dropNode",
   ]);
+  const notPrimary: WireError = { code: "notPrimary", message: "m2 is", detail: { address: "h:2" } };
+  assert.deepEqual(
+    step({ type: "lost", conn: CONN, error: notPrimary, target: "primary" }),
+    [],
+    "nobody took it",
+  );
+  step({ type: "identified", conn: CONN, hello, incoming: false, target: "primary" });
+  const message = { name: "phase", body: { phase: "running", epoch: 1 } } as const;
+  const word = { type: "told", conn: CONN, message } as PeerEvent<"status">;
+  assert.deepEqual(step(word), ["ask dropNode"], "the primary has spoken");
   const [output, stop] = step({ type: "lost", conn: CONN, error: lost, target: "primary" });
   assert.match(
     output ?? "",

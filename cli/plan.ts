@@ -38,8 +38,8 @@ export function planCluster(wishes: Wishes): Plan {
   if (name !== undefined && !NAME_PATTERN.test(name)) {
     throw wrong(`--name "${name}"`, `expected ${NAME_RULE}`);
   }
-  if (masters !== 1) {
-    throw wrong(`--masters ${masters}`, "expected 1; clusters with 3 or 5 masters come with a later release");
+  if (![1, 3, 5].includes(masters)) {
+    throw wrong(`--masters ${masters}`, "expected 1, 3 or 5: with 3 one may fail, with 5 two may");
   }
   if (storages < 1) throw wrong(`--storages ${storages}`, "expected 1 or more");
   if (partitions < 1 || partitions > PARTITIONS_MAX) {

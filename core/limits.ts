@@ -42,6 +42,10 @@ export const UNIDENTIFIED_MAX = 256;
 export const WRITE_TIMEOUT_MS = 15_000;
 /** Silence after which a peer is asked whether it is there. */
 export const KEEPALIVE_MS = 8_000;
+/** Without a primary, whoever comes to a master waits there this long; then it asks another, which may know of one. */
+export const GUEST_MS = 1_000;
+/** The same for the primary, where there are several masters: while it is silent, another may have taken over. */
+export const PRIMARY_KEEPALIVE_MS = 1_000;
 /** Unanswered heartbeats after which a peer is lost. */
 export const KEEPALIVE_MISSED_MAX = 3;
 /** Time for the first frame of a connection. */

@@ -87,7 +87,14 @@ export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unkno
   | { readonly do: "reject"; readonly conn: Conn; readonly error: WireError }
   | { readonly do: "close"; readonly conn: Conn; readonly error: WireError }
   /** Makes a connection and identifies; `identified` or `lost` follows with `target`. */
-  | { readonly do: "connect"; readonly address: string; readonly target: string; readonly hello: Hello }
+  | {
+    readonly do: "connect";
+    readonly address: string;
+    readonly target: string;
+    readonly hello: Hello;
+    /** After how long a silence the peer is asked whether it is there; as for all, unless told. */
+    readonly keepaliveMs?: number;
+  }
   | {
     readonly do: "log";
     readonly level: "debug" | "info" | "warning" | "error";

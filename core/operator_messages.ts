@@ -115,5 +115,15 @@ export const operatorMessages = {
   /** Deletes everything behind a tid, everywhere. Answered when that is decided; operation begins anew with it. */
   truncate: ask(0x6b, "A>M, A>A", "commit", { tid }, { number: integer, lastTid: tid }),
   /** A storage without cells gets one, out of date, of each partition that another one has. */
+  listMasters: ask(0x6d, "A>M, A>A", "commit", {}, {
+    masters: list(
+      record({ index: integer, name: text, address: text, state: text, votes: flag, isPrimary: flag }),
+    ),
+  }),
+  /** Takes a master in whose store is empty, known by its disk. It votes when it has everything; then this is answered. */
+  addMaster: ask(0x6e, "A>M, A>A", "commit", { name: text, address: text, diskId: text }, { index: integer }),
+  removeMaster: ask(0x6f, "A>M, A>A", "commit", { name: text }, {}),
+  /** Another master becomes the primary. */
+  stepDown: ask(0x5f, "A>M, A>A", "commit", {}, {}),
   copyCells: ask(0x6c, "A>M, A>A", "commit", { name: text, of: text }, { cells: integer }),
 } as const;

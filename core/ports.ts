@@ -161,7 +161,10 @@ export type DatabaseWrite =
     readonly transactions: readonly Tid[];
     readonly revisions: readonly RevisionKey[];
   }
-  /** The cell that was outdated or created at table version `since` has everything up to `tid`. One a partition. */
+  /**
+   * The cell that was outdated or created at table version `since` has everything up to `tid`. One a partition. `since` 0: the
+   * database is a copy of another storage's, and so would a new cell have.
+   */
   | {
     readonly op: "resume";
     readonly partition: Partition;

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { sha256 } from "../adapters/system.ts";
+import { memoryMetadata } from "../adapters/memory.ts";
+import { seededRandom, sha256 } from "../adapters/system.ts";
 import { errorCodes } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { evidenceDigest } from "../core/evidence.ts";
 import { MAX_TID, toOid, ttidOf, ZERO_TID } from "../core/ids.ts";
 import type { ClientSession, Conn, Ttid } from "../core/ids.ts";
-import { LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../core/limits.ts";
+import { GUEST_MS, LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../core/limits.ts";
 import type { Body, Hello, WireError } from "../core/messages.ts";
 import { FakeClock, FakeTransport, helloBytes } from "../tests/fakes.ts";
 import {
@@ -17,6 +18,7 @@ import {
   asNode,
   asPartition,
   asTid,
+  Bench,
   clientBench,
   errorsOf,
   follow,
@@ -33,6 +35,8 @@ import {
 import type { BenchOf } from "../tests/machines.ts";
 import { Host } from "./host.ts";
 import type { MasterMachine } from "./master/master.ts";
+import { MemberMachine } from "./master/member.ts";
+import { firstImage } from "./master/metadata.ts";
 import { Peers } from "./peer.ts";
 import { PRIMARY } from "./seeker.ts";
 import type { StorageMachine } from "./storage/storage.ts";
@@ -110,7 +114,29 @@ interface Provocation {
   readonly names: RegExp;
 }
 
+/** A master of three that hears of no other. */
+function lonelyMaster(): Bench<never, never, never, never, never, never, never> {
+  const nodes = ["m1", "m2", "m3"].map((name) => {
+    return { name, role: "master", address: `${name}:1`, diskId: `disk ${name}` } as const;
+  });
+  const storage = { name: "s1", role: "storage", address: "s1:1", diskId: "disk s1" } as const;
+  const shape = { clusterId: "c-1", cluster: "test", partitions: 1, replicas: 0 };
+  const store = memoryMetadata(firstImage({ ...shape, nodes: [...nodes, storage] }), "disk m1").open();
+  const { state } = store;
+  const machine = new MemberMachine({ state, name: "m1", digest: sha256, random: seededRandom(1) });
+  return new Bench(machine as never, store as never);
+}
+
 const provocations: { readonly [C in ErrorCode]: Provocation } = {
+  notPrimary: {
+    provoke: () => {
+      const bench = lonelyMaster();
+      bench.give({ type: "opened" });
+      bench.comes(client);
+      return errorsOf(bench.pass(GUEST_MS));
+    },
+    names: /no primary/i,
+  },
   malformed: {
     provoke: () => [greeting(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"))],
     names: /frame of \d+ bytes: \d+ is the limit/,

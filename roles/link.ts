@@ -58,6 +58,8 @@ export class Link<C> {
   early: Packet[] = [];
   earlyBytes = 0;
   heardMs: number;
+  /** Silence after which the peer is asked whether it is there. */
+  readonly keepaliveMs: number;
   /** Heartbeats sent since something was heard. */
   missed = 0;
   /** Since when the socket takes nothing, undefined while it does. */
@@ -69,7 +71,15 @@ export class Link<C> {
   #queued = 0;
 
   constructor(
-    start: { conn: Conn; incoming: boolean; target?: string; remote?: string; hello: Hello; nowMs: number },
+    start: {
+      conn: Conn;
+      incoming: boolean;
+      target?: string;
+      remote?: string;
+      hello: Hello;
+      nowMs: number;
+      keepaliveMs: number;
+    },
   ) {
     this.conn = start.conn;
     this.incoming = start.incoming;
@@ -78,6 +88,7 @@ export class Link<C> {
     this.hello = start.hello;
     this.phase = start.incoming ? "greeting" : "connecting";
     this.heardMs = start.nowMs;
+    this.keepaliveMs = start.keepaliveMs;
   }
 
   /** A request id that no open question has. */

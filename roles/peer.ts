@@ -129,9 +129,13 @@ export class Peers<C> {
           target: effect.target,
           hello: effect.hello,
           nowMs,
+          keepaliveMs: effect.keepaliveMs ?? this.#keepaliveMs,
         });
         this.#links.set(conn, link);
-        this.#deadlines.set(link, nowMs + CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS);
+        this.#deadlines.set(
+          link,
+          nowMs + Math.min(CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS, 2 * link.keepaliveMs),
+        );
         break;
       }
       case "ask":
@@ -175,7 +179,15 @@ export class Peers<C> {
 
   #accepted({ conn, remote }: { readonly conn: Conn; readonly remote: string }, nowMs: number): void {
     if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
-    const link = new Link<C>({ conn, incoming: true, remote, hello: this.#options.hello, nowMs });
+    const keepaliveMs = this.#keepaliveMs;
+    const link = new Link<C>({
+      conn,
+      incoming: true,
+      remote,
+      hello: this.#options.hello,
+      nowMs,
+      keepaliveMs,
+    });
     this.#links.set(conn, link);
     this.#unidentified += 1;
     this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
@@ -185,7 +197,7 @@ export class Peers<C> {
     link.phase = "greeting";
     link.heardMs = nowMs;
     this.#post(link, parcelOf(encodeHello(link.hello), { lane: "liveness", id: 0, kind: "tell" }));
-    this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
+    this.#deadlines.set(link, nowMs + Math.min(HELLO_TIMEOUT_MS, 2 * link.keepaliveMs));
   }
 
   #heard(link: Link<C>, bytes: Uint8Array, nowMs: number): void {
@@ -368,7 +380,7 @@ export class Peers<C> {
   /** Sets the next look at an open link: its silence, or how long it hasn't read. */
   #watch(link: Link<C>): void {
     if (link.phase !== "open") return;
-    const silentMs = Math.max(link.heardMs, 0) + this.#keepaliveMs * (link.missed + 1);
+    const silentMs = Math.max(link.heardMs, 0) + link.keepaliveMs * (link.missed + 1);
     const stuckMs = link.blockedMs === undefined ? silentMs : link.blockedMs + WRITE_TIMEOUT_MS;
     this.#deadlines.set(link, Math.min(silentMs, stuckMs));
   }
@@ -378,11 +390,11 @@ export class Peers<C> {
     switch (link.phase) {
       case "connecting":
         return this.#drop(link, { code: "timedOut", message: `Cannot connect to ${to}: no answer in time` });
-      case "greeting":
-        return this.#end(link, {
-          code: "timedOut",
-          message: "Cannot wait longer: the other side doesn't say who it is",
-        }, link.incoming);
+      case "greeting": {
+        const message = "Cannot wait longer: the other side doesn't say who it is";
+        if (link.incoming) return this.#end(link, { code: "timedOut", message }, true);
+        return this.#drop(link, { code: "timedOut", message });
+      }
       case "waiting":
         if (link.incoming) this.#out.push({ type: "impatient", conn: link.conn });
         return;
@@ -400,7 +412,7 @@ export class Peers<C> {
         message: `Dropped the peer: it reads nothing for ${WRITE_TIMEOUT_MS} ms`,
       });
     }
-    if (nowMs >= link.heardMs + this.#keepaliveMs * (link.missed + 1)) {
+    if (nowMs >= link.heardMs + link.keepaliveMs * (link.missed + 1)) {
       if (link.missed >= KEEPALIVE_MISSED_MAX) {
         const message = `Lost the peer: silent for ${nowMs - link.heardMs} ms and ${link.missed} heartbeats`;
         return this.#drop(link, { code: "lost", message });
@@ -410,7 +422,7 @@ export class Peers<C> {
       link.questions.set(id, { link, id, name: "ping", context: undefined as C });
       this.#post(
         link,
-        parcelOf(encodeAsk(id, "ping", {}, this.#keepaliveMs), { lane: "liveness", id, kind: "ask" }),
+        parcelOf(encodeAsk(id, "ping", {}, link.keepaliveMs), { lane: "liveness", id, kind: "ask" }),
       );
     }
     this.#watch(link);

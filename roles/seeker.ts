@@ -1,9 +1,10 @@
 /**
  * Finds the primary and stays with it: the code that admin, client and storage share. One connection at a time, the
- * addresses in turn, with a pause that grows once all of them have failed.
+ * addresses in turn, with a pause that grows once all of them have failed. Where a master says that another is the primary, that one
+ * is next, at once; but of masters that name each other a few only.
  */
 import type { Conn } from "../core/ids.ts";
-import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
+import { HINTS_MAX, PRIMARY_KEEPALIVE_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../core/machine.ts";
 import type { Hello, WireError } from "../core/messages.ts";
 
@@ -24,6 +25,8 @@ export class Seeker {
   #state: State = { is: "idle" };
   #at = 0;
   #delayMs = 0;
+  #hint: string | undefined;
+  #hints = 0; // followed since a primary spoke, or all addresses were tried
   /** Why the last attempt failed, for status and logs. */
   problem: WireError | undefined;
 
@@ -68,6 +71,7 @@ export class Seeker {
   /** The primary spoke to us as such: the next loss is tried again at once. */
   served(): void {
     this.#delayMs = 0;
+    this.#hints = 0;
     this.problem = undefined;
   }
 
@@ -75,6 +79,14 @@ export class Seeker {
   lost(error: WireError, now: Now): void {
     this.problem = error;
     if (this.#state.is === "idle") return;
+    const hint = error.code === "notPrimary" ? error.detail.address : "";
+    if (hint !== "" && this.#hints < HINTS_MAX) {
+      this.#hints += 1;
+      this.#hint = hint;
+      this.#state = { is: "waiting", untilMs: now.monoMs };
+      return;
+    }
+    this.#hints = 0;
     this.#at += 1;
     const untilMs = now.monoMs + this.#delayMs;
     if (this.#at % this.#addresses.length === 0) {
@@ -85,7 +97,10 @@ export class Seeker {
 
   #connect(): Effect<never, never, never, never, never>[] {
     this.#state = { is: "connecting" };
-    const address = this.#addresses[this.#at % this.#addresses.length]!;
-    return [{ do: "connect", address, target: PRIMARY, hello: this.#hello() }];
+    const address = this.#hint ?? this.#addresses[this.#at % this.#addresses.length]!;
+    this.#hint = undefined;
+    // of several masters another may have taken over while this one says nothing
+    const watch = this.#addresses.length > 1 ? { keepaliveMs: PRIMARY_KEEPALIVE_MS } : {};
+    return [{ do: "connect", address, target: PRIMARY, hello: this.#hello(), ...watch }];
   }
 }

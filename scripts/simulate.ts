@@ -2,199 +2,290 @@
 /**
  * Runs the simulator: one seed with all that there is to say about it, or many.
  *
- *     deno task sim 4242              replays seed 4242; on failure prints the last steps
+ *     deno task sim 4242              replays seed 4242; a failure is made shorter, and its last steps are printed
  *     deno task sim --seeds 2000      runs the seeds that failed once, then 1 to 2000, in two processes
  *     deno task sim 500 --seeds 100   runs 500 to 599
+ *     deno task sim --minutes 5       runs seeds that nobody has chosen for so long
+ *     deno task sim --mutants         looks for seeds that notice each mutant, 500 at most; 500 --mutants begins at 500
  *     deno task sim --hashes          writes the trace hashes that Deno and Node must both get
  *
- * `--json` prints one object instead, `--trace N` the last N steps in any case. Exit code 1: a seed failed.
+ * `--json` prints one object instead, `--trace N` the last N steps in any case; `--keep` notes the seeds that failed, to be
+ * run first from then on. A history that was made shorter is replayed with what is printed for it:
+ * `--without 1-5,8 --until MS --clients N --workers N`. Exit code 1: a seed failed, a mutant wasn't noticed, or, of 2,000
+ * seeds and more, a point was reached in fewer than ten.
  *
  * @module
  */
 
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { mutants } from "../tests/simulation/mutants/all.ts";
+import type { RunOptions, SeedReport, SeedRun } from "../tests/simulation/report.ts";
 import { runSeed } from "../tests/simulation/run.ts";
-import type { SeedReport } from "../tests/simulation/run.ts";
-import { hashesPath, knownSeeds } from "../tests/simulation/seeds.ts";
+import { hashesPath, keepSeed, knownSeeds } from "../tests/simulation/seeds.ts";
+import { numbersIn, rangesOf, shrink } from "../tests/simulation/shrink.ts";
+import type { Shrunk } from "../tests/simulation/shrink.ts";
+import { addReport, emptySummary, linesOf, merge, missedPoints } from "../tests/simulation/summary.ts";
+import type { Summary } from "../tests/simulation/summary.ts";
 
 /** Fewer seeds aren't worth a second process. */
 const SPLIT_MIN = 40;
 const PROCESSES = 2;
 /** A task that has no seed and no number of them. */
 const SEEDS_DEFAULT = 200;
+/** Seeds that a mutant is given. */
+const MUTANT_SEEDS = 500;
+/** Seeds that nobody has chosen begin below this. */
+const FRESH_MAX = 1_000_000_000;
 /** Seeds whose trace hashes the repository keeps. */
 const HASHED = [1, 2, 3, 4, 5];
 /** Steps that are printed of a seed that failed. */
 const LINES_DEFAULT = 300;
+/** Time for making a history shorter. */
+const SHRINK_MS = 30_000;
 
-type Counts = Record<string, number>;
-
-/** What many seeds gave together. */
-interface Summary {
-  seeds: number;
-  failed: { readonly seed: number; readonly breaches: readonly string[] }[];
-  /** The fewest kinds of faults that hit work in flight in any seed. */
-  kindsMin: number;
-  hits: Counts;
-  faults: Counts;
-  commits: Counts;
-  reads: number;
-  simulatedMs: number;
-  wallMs: number;
+/** What was asked for. */
+interface Wish {
+  readonly seed: number | undefined;
+  readonly seeds: number | undefined;
+  readonly minutes: number | undefined;
+  readonly lines: number | undefined;
+  readonly part: number | undefined;
+  readonly json: boolean;
+  readonly keep: boolean;
+  readonly options: RunOptions;
 }
 
-function emptySummary(): Summary {
-  return {
-    seeds: 0,
-    failed: [],
-    kindsMin: Infinity,
-    hits: {},
-    faults: {},
-    commits: {},
-    reads: 0,
-    simulatedMs: 0,
-    wallMs: 0,
-  };
+/** A mutant, and what became of it. */
+interface Hunt {
+  readonly breaks: string;
+  readonly tries: number;
+  readonly seed: number | undefined;
+  readonly breach: string;
 }
 
-function addCounts(to: Counts, from: { readonly [name: string]: number | undefined }): void {
-  for (const [name, count] of Object.entries(from)) to[name] = (to[name] ?? 0) + (count ?? 0);
-}
-
-function addReport(to: Summary, report: SeedReport): void {
-  to.seeds += 1;
-  if (report.breaches.length > 0) to.failed.push({ seed: report.seed, breaches: report.breaches });
-  to.kindsMin = Math.min(to.kindsMin, Object.keys(report.hits).length);
-  addCounts(to.hits, report.hits);
-  addCounts(to.faults, report.faults);
-  addCounts(to.commits, report.commits);
-  to.reads += report.reads;
-  to.simulatedMs += report.simulatedMs;
-}
-
-function merge(to: Summary, from: Summary): void {
-  to.seeds += from.seeds;
-  to.failed.push(...from.failed);
-  to.kindsMin = Math.min(to.kindsMin, from.kindsMin);
-  addCounts(to.hits, from.hits);
-  addCounts(to.faults, from.faults);
-  addCounts(to.commits, from.commits);
-  to.reads += from.reads;
-  to.simulatedMs += from.simulatedMs;
-  to.wallMs = Math.max(to.wallMs, from.wallMs);
-}
-
-/** Runs seeds in this process. */
-function runHere(seeds: readonly number[]): Summary {
+/** Runs seeds in this process, until the time is over. */
+async function runHere(seeds: Iterable<number>, limitMs = Infinity): Promise<Summary> {
   const summary = emptySummary();
   const start = performance.now();
-  for (const seed of seeds) addReport(summary, runSeed(seed).report);
+  for (const seed of seeds) {
+    if (performance.now() > start + limitMs) break;
+    addReport(summary, (await runSeed(seed)).report);
+  }
   summary.wallMs = Math.round(performance.now() - start);
   return summary;
 }
 
-/** Runs seeds in a process of their own. */
-function runThere(from: number, count: number): Promise<Summary> {
+/** Runs a part of the work in a process of its own, and gives what it prints. */
+function runThere<T>(args: readonly string[]): Promise<T> {
   const script = fileURLToPath(import.meta.url);
   const options = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
-  const args = [...options, script, String(from), "--seeds", String(count), "--json", "--here"];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const all = [...options, script, ...args, "--json", "--here"];
+    const child = spawn(process.execPath, all, { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (part: string) => text += part);
     child.on("error", reject);
     child.on("close", () => {
       try {
-        resolve(JSON.parse(text) as Summary);
+        resolve(JSON.parse(text) as T);
       } catch (cause) {
-        reject(
-          new Error(`Cannot read what the process for seeds ${from} and up printed: ${text}`, { cause }),
-        );
+        reject(new Error(`Cannot read what the process for "${args.join(" ")}" printed: ${text}`, { cause }));
       }
     });
   });
 }
 
+function range(first: number, length: number): number[] {
+  return Array.from({ length }, (_, i) => first + i);
+}
+
 async function runMany(from: number, count: number, here: boolean): Promise<Summary> {
-  const range = (first: number, length: number) => Array.from({ length }, (_, i) => first + i);
-  if (here) return runHere(range(from, count));
-  if (count < SPLIT_MIN) return runHere([...knownSeeds(), ...range(from, count)]);
-  const summary = runHere(knownSeeds());
+  if (here) return await runHere(range(from, count));
+  if (count < SPLIT_MIN) return await runHere([...knownSeeds(), ...range(from, count)]);
+  const summary = await runHere(knownSeeds());
   const part = Math.ceil(count / PROCESSES);
-  const parts = range(0, PROCESSES).map((i) => runThere(from + i * part, Math.min(part, count - i * part)));
+  const parts = range(0, PROCESSES).map((i) =>
+    runThere<Summary>([String(from + i * part), "--seeds", String(Math.min(part, count - i * part))])
+  );
   for (const done of await Promise.all(parts)) merge(summary, done);
   return summary;
 }
 
-function printSummary({ seeds, failed, kindsMin, hits, commits, reads, simulatedMs, wallMs }: Summary): void {
-  for (const { seed, breaches } of failed) {
-    const more = breaches.length > 1 ? ` (and ${breaches.length - 1} more)` : "";
-    console.log(`seed ${seed} failed: ${breaches[0]!.split("\n", 1)[0]}${more}`);
-  }
-  const all = Object.entries(hits).map(([kind, count]) => `${kind} ${count}`).join(", ");
-  const work = Object.entries(commits).map(([fate, count]) => `${count} ${fate}`).join(", ");
-  console.log(
-    `${seeds - failed.length} seeds passed, ${failed.length} failed, in ${(wallMs / 1_000).toFixed(1)} s`,
+async function runMinutes(from: number, minutes: number, here: boolean): Promise<Summary> {
+  if (here) return await runHere(range(from, FRESH_MAX / 1_000), minutes * 60_000);
+  const summary = emptySummary();
+  const parts = range(0, PROCESSES).map((i) =>
+    runThere<Summary>([String(from + i * (FRESH_MAX / 1_000)), "--minutes", String(minutes)])
   );
-  console.log(`  ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours; commits: ${work}; ${reads} reads`);
-  console.log(`  faults that hit work in flight, at least ${kindsMin} kinds in each seed: ${all}`);
-  if (failed.length > 0) console.log(`replay one: deno task sim ${failed[0]!.seed}`);
+  for (const done of await Promise.all(parts)) merge(summary, done);
+  return summary;
 }
 
-function runOne(seed: number, json: boolean, linesMax: number | undefined): boolean {
+/** Looks for a seed that notices each mutant; of `PROCESSES` parts only one, or all. */
+async function hunt(from: number, count: number, part: number | undefined): Promise<Hunt[]> {
+  if (part === undefined) {
+    const args = [String(from), "--mutants", "--seeds", String(count)];
+    const parts = range(0, PROCESSES).map((i) => runThere<Hunt[]>([...args, "--part", String(i)]));
+    return (await Promise.all(parts)).flat();
+  }
+  const hunts: Hunt[] = [];
+  for (const [i, { breaks, mutate, noticed, isFlapping = false }] of mutants.entries()) {
+    if (i % PROCESSES !== part) continue;
+    let found: Hunt = { breaks, tries: count, seed: undefined, breach: "" };
+    for (let seed = from; seed < from + count && found.seed === undefined; seed++) {
+      const { breaches } = (await runSeed(seed, { mutant: mutate, isFlapping })).report;
+      const breach = breaches.find((one) => noticed.test(one));
+      if (breach === undefined || !(await isHealthy(seed, isFlapping))) continue;
+      found = { breaks, tries: seed - from + 1, seed, breach: breach.split("\n")[0]! };
+    }
+    hunts.push(found);
+    console.error(`${found.seed === undefined ? "NOT NOTICED" : `seed ${found.seed}`}: ${breaks}`);
+  }
+  return hunts;
+}
+
+/** Whether a seed passes without a mutant: what it notices is then the mutant's. */
+async function isHealthy(seed: number, isFlapping: boolean): Promise<boolean> {
+  return (await runSeed(seed, { mutant: () => {}, isFlapping })).report.breaches.length === 0;
+}
+
+function printHunts(hunts: readonly Hunt[]): void {
+  for (const { breaks, tries, seed, breach } of hunts) {
+    const how = seed === undefined
+      ? `NOT NOTICED in ${tries} seeds`
+      : `seed ${seed}, the ${tries}. that was tried`;
+    console.log(`${breaks}\n    ${how}${breach === "" ? "" : `: ${breach.slice(0, 160)}`}`);
+  }
+}
+
+function printShrunk(seed: number, { options, strikes, tries, run }: Shrunk): void {
+  const { without, disturbedMs, clientsMax, workersMax } = options;
+  const flags = [
+    ...(without?.size ? [`--without ${rangesOf(without)}`] : []),
+    `--until ${Math.ceil(disturbedMs!)}`,
+    ...(clientsMax === undefined ? [] : [`--clients ${clientsMax}`]),
+    ...(workersMax === undefined ? [] : [`--workers ${workersMax}`]),
+  ];
+  const { commits, steps } = run.report;
+  const total = commits.acknowledged + commits.refused + commits.unknown;
+  console.log(
+    `shortest of ${tries} tries: ${total} commits, ${steps} steps, strikes ${strikes.join(", ") || "none"}`,
+  );
+  console.log(`replay it: deno task sim ${seed} ${flags.join(" ")}`);
+}
+
+function printReport({ breaches, points, ...facts }: SeedReport): void {
+  for (const [name, value] of Object.entries(facts)) {
+    console.log(`${name.padEnd(12)} ${JSON.stringify(value)}`);
+  }
+  console.log(`points       ${points.length}`);
+  for (const breach of breaches) console.log(`BROKEN: ${breach}`);
+}
+
+async function runOne(seed: number, { json, lines, options }: Wish): Promise<boolean> {
   const start = performance.now();
-  const { report, trace } = runSeed(seed, { linesMax: linesMax ?? LINES_DEFAULT });
+  const linesMax = lines ?? LINES_DEFAULT;
+  let run: SeedRun = await runSeed(seed, { ...options, linesMax });
+  const { report } = run;
   const isFailed = report.breaches.length > 0;
   if (json) {
     console.log(JSON.stringify(report));
     return !isFailed;
   }
-  if (isFailed) { for (const line of trace()) console.log(line); }
-  const { breaches, ...facts } = report;
-  for (const [name, value] of Object.entries(facts)) {
-    console.log(`${name.padEnd(12)} ${JSON.stringify(value)}`);
-  }
-  for (const breach of breaches) console.log(`BROKEN: ${breach}`);
+  const isWhole = Object.keys(options).length === 0;
+  const shrunk = isFailed && isWhole ? await shrink(seed, report, { limitMs: SHRINK_MS }) : undefined;
+  if (shrunk) run = await runSeed(seed, { ...shrunk.options, linesMax });
+  if (isFailed || lines !== undefined) { for (const line of run.trace()) console.log(line); }
+  printReport(report);
+  if (shrunk) printShrunk(seed, shrunk);
   const wall = `${(performance.now() - start).toFixed(0)} ms`;
   console.log(isFailed ? `seed ${seed} failed (${wall})` : `seed ${seed} passed (${wall})`);
   return !isFailed;
 }
 
-async function main(): Promise<void> {
+async function writeHashes(): Promise<void> {
+  const hashes: Record<string, string> = {};
+  for (const seed of HASHED) hashes[seed] = (await runSeed(seed)).report.hash;
+  writeFileSync(hashesPath, `${JSON.stringify(hashes, undefined, 2)}\n`);
+}
+
+async function runSome({ seed, seeds, minutes, json, keep }: Wish, here: boolean): Promise<boolean> {
+  const summary = minutes === undefined
+    ? await runMany(seed ?? 1, seeds ?? SEEDS_DEFAULT, here)
+    : await runMinutes(seed ?? randomInt(FRESH_MAX), minutes, here);
+  if (keep) { for (const { seed, breaches } of summary.failed) keepSeed(seed, breaches[0]!); }
+  if (json) console.log(JSON.stringify(summary));
+  else for (const line of linesOf(summary)) console.log(line);
+  const [first] = summary.failed;
+  if (first && !json) console.log(`replay one: deno task sim ${first.seed}`);
+  return summary.failed.length === 0 && missedPoints(summary).length === 0;
+}
+
+const number = (
+  text: string | undefined,
+): number | undefined => (text === undefined ? undefined : Number(text));
+
+async function main(): Promise<boolean> {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      seeds: { type: "string" },
-      trace: { type: "string" },
-      json: { type: "boolean" },
-      here: { type: "boolean" },
-      hashes: { type: "boolean" },
+      seeds: text,
+      minutes: text,
+      trace: text,
+      part: text,
+      without: text,
+      until: text,
+      clients: text,
+      workers: text,
+      json: flag,
+      keep: flag,
+      here: flag,
+      hashes: flag,
+      mutants: flag,
     },
   });
-  const seed = positionals[0] === undefined ? undefined : Number(positionals[0]);
-  const count = values.seeds === undefined ? undefined : Number(values.seeds);
-  const lines = values.trace === undefined ? undefined : Number(values.trace);
-  if ([seed, count, lines].some((number) => number !== undefined && !Number.isSafeInteger(number))) {
-    console.error("Cannot run: expected [SEED] [--seeds N] [--trace STEPS] [--json]");
+  const [seed, seeds, minutes, lines, part, disturbedMs, clientsMax, workersMax] = [
+    positionals[0],
+    ...[
+      values.seeds,
+      values.minutes,
+      values.trace,
+      values.part,
+      values.until,
+      values.clients,
+      values.workers,
+    ],
+  ].map(number);
+  const given = { disturbedMs, clientsMax, workersMax };
+  const options: RunOptions = {
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    ...(values.without === undefined ? {} : { without: new Set(numbersIn(values.without)) }),
+  };
+  const { json = false, keep = false } = values;
+  const wish: Wish = { seed, seeds, minutes, lines, part, json, keep, options };
+  if ([seed, seeds, minutes, lines, part, disturbedMs, clientsMax, workersMax].some(Number.isNaN)) {
+    console.error(
+      "Cannot run: expected [SEED] [--seeds N] [--minutes M] [--mutants] [--trace STEPS] [--json]",
+    );
     process.exitCode = 2;
-    return;
+    return true;
   }
-  if (seed !== undefined && count === undefined) {
-    if (!runOne(seed, values.json ?? false, lines)) process.exitCode = 1;
-    return;
+  if (values.hashes) return await writeHashes().then(() => true);
+  if (values.mutants) {
+    const hunts = await hunt(seed ?? 1, seeds ?? MUTANT_SEEDS, part);
+    if (wish.json) console.log(JSON.stringify(hunts));
+    else printHunts(hunts);
+    return hunts.every((one) => one.seed !== undefined);
   }
-  if (values.hashes) {
-    const hashes = Object.fromEntries(HASHED.map((seed) => [seed, runSeed(seed).report.hash]));
-    return writeFileSync(hashesPath, `${JSON.stringify(hashes, undefined, 2)}\n`);
-  }
-  const summary = await runMany(seed ?? 1, count ?? SEEDS_DEFAULT, values.here ?? false);
-  if (values.json) console.log(JSON.stringify(summary));
-  else printSummary(summary);
-  if (summary.failed.length > 0) process.exitCode = 1;
+  if (seed !== undefined && seeds === undefined && minutes === undefined) return await runOne(seed, wish);
+  return await runSome(wish, values.here ?? false);
 }
 
-if (import.meta.main) await main();
+if (import.meta.main && !(await main())) process.exitCode = 1;

@@ -10,8 +10,7 @@ import { ClientMachine } from "../roles/client/client.ts";
 import { Client } from "../roles/client/library.ts";
 import { Host } from "../roles/host.ts";
 import type { HostPorts } from "../roles/host.ts";
-import { SoloConsensus } from "../roles/master/consensus.ts";
-import { MasterMachine } from "../roles/master/master.ts";
+import { MemberMachine } from "../roles/master/member.ts";
 import { firstImage } from "../roles/master/metadata.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 
@@ -35,7 +34,7 @@ export interface RunningNode<M> {
 export class LocalCluster {
   readonly name = "test";
   readonly masterAddress = "m1:1";
-  master: RunningNode<MasterMachine> | undefined;
+  master: RunningNode<MemberMachine> | undefined;
   readonly storages: (RunningNode<StorageMachine> | undefined)[] = [];
   #shape: Required<Omit<ClusterShape, "log">> & Pick<ClusterShape, "log">;
   #clock = new SystemClock({ keepsProcess: true });
@@ -77,10 +76,12 @@ export class LocalCluster {
     await transport.listen(this.masterAddress);
     const store = this.#metadata.open();
     const grace = { startupGraceMs: 200, failoverGraceMs: 100 };
-    const machine = new MasterMachine({
-      consensus: new SoloConsensus(store.state),
+    const machine = new MemberMachine({
+      state: store.state,
       name: "m1",
+      address: this.masterAddress,
       digest: sha256,
+      random: seededRandom(1),
       grace,
     });
     this.master = this.#run("m1", machine, { transport, store }, {

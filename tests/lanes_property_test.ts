@@ -39,7 +39,13 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
 );
 
 function linkOf(): Link<string> {
-  const link = new Link<string>({ conn: 1 as Conn, incoming: true, hello: helloAs("storage"), nowMs: 0 });
+  const link = new Link<string>({
+    conn: 1 as Conn,
+    incoming: true,
+    hello: helloAs("storage"),
+    nowMs: 0,
+    keepaliveMs: 1_000,
+  });
   link.widen();
   return link;
 }

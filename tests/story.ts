@@ -352,7 +352,9 @@ export class Story {
       return `${generation}.${version}`;
     }
     if (name === "wallMs" || name === "ageMs") return `+${Number(value) - 1_700_000_000_000}`;
-    if (name === "ttid" || (name === "lastTtid" && value !== null)) return `${sessionOf(value as Ttid)}.${Number((value as bigint) % 2n ** 24n)}`;
+    if (name === "ttid" || (name === "lastTtid" && value !== null)) {
+      return `${sessionOf(value as Ttid)}.${Number((value as bigint) % 2n ** 24n)}`;
+    }
     if (value instanceof Uint8Array) {
       return value.length > 15
         ? `(${value.length})`

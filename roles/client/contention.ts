@@ -61,6 +61,7 @@ export class Contention {
       again.add(oid);
     }
     running.step = "voting";
+    this.#votes.prune(running);
     for (const voter of [...running.voters.values()]) {
       const own = voter.oids.filter((oid) => again.has(oid));
       if (own.length > 0 && voter.state !== "failed") this.#votes.sendAgain(running, voter, own);

@@ -36,9 +36,16 @@ export class Votes {
     this.#unreachable = unreachable;
   }
 
+  /** Nodes that have no cell of it any more aren't waited for; the primary tells them of its end. */
+  prune(running: Running): void {
+    const plan = this.#planOf(running);
+    for (const node of [...running.voters.keys()]) if (!plan.has(node)) running.voters.delete(node);
+  }
+
   /** Begins with every node of the table that must have the transaction and isn't a voter yet. */
   spread(running: Running): void {
     const { nodes } = this.#site.view;
+    this.prune(running);
     for (const [node, oids] of this.#planOf(running)) {
       if (running.voters.has(node) || nodes.get(node)?.state !== "running") continue;
       this.send(running, this.#join(running, node, oids));

@@ -1,6 +1,6 @@
 /** The masters' agreement as a primary sees it, in one of its reigns: what it proposes, and what became held of that. */
 import type { Now } from "../../core/machine.ts";
-import type { Consensus } from "./consensus.ts";
+import type { Consensus, MasterCircle } from "./consensus.ts";
 import { encodeEntry } from "./metadata.ts";
 import type { Entry, MasterRoster, Metadata } from "./metadata.ts";
 import type { Raft } from "./raft.ts";
@@ -10,6 +10,7 @@ export class Agreement implements Consensus {
   readonly metadata: Metadata;
   #raft: Raft<MasterRoster>;
   #others: () => readonly number[];
+  #ready = new Set<number>(); // masters that don't vote yet, and have everything: the primary was told
   #held: Entry[] = [];
   #asked: { readonly round: number; readonly done: () => void }[] = [];
 
@@ -20,8 +21,15 @@ export class Agreement implements Consensus {
     this.#others = others;
   }
 
-  get others(): readonly number[] {
-    return this.#others();
+  get circle(): MasterCircle {
+    const raft = this.#raft;
+    return {
+      roster: raft.roster!,
+      isChanging: raft.isChanging,
+      others: this.#others(),
+      isCaughtUp: (index) => raft.isCaughtUp(index),
+      stepDown: () => raft.stepDown(),
+    };
   }
 
   /** Entries of this reign that were applied just now. */
@@ -31,7 +39,19 @@ export class Agreement implements Consensus {
 
   /** Whether the primary should look. */
   get hasNews(): boolean {
-    return this.#held.length > 0 || this.#asked.some(({ round }) => round <= this.#raft.confirmed);
+    return this.#held.length > 0 || this.#isReady()
+      || this.#asked.some(({ round }) => round <= this.#raft.confirmed);
+  }
+
+  /** Whether a master that doesn't vote yet has everything now; said once. */
+  #isReady(): boolean {
+    const { roster, isChanging } = this.#raft;
+    if (isChanging || roster!.masters.length === roster!.voters.length) return false;
+    const ready = this.#others().filter((index) => {
+      return !roster!.voters.includes(index) && !this.#ready.has(index) && this.#raft.isCaughtUp(index);
+    });
+    for (const index of ready) this.#ready.add(index);
+    return ready.length > 0;
   }
 
   /** What is to be saved for it is the log's business. */

@@ -7,7 +7,7 @@ import { LOG_ENTRIES_MAX } from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
 import type { MetadataState, MetadataWrite } from "../../core/ports.ts";
 import { decodeEntry, encodeEntry, Metadata } from "./metadata.ts";
-import type { Entry } from "./metadata.ts";
+import type { Entry, MasterRoster } from "./metadata.ts";
 
 /** The masters' agreement. */
 export interface Consensus {
@@ -23,8 +23,22 @@ export interface Consensus {
   confirm(done: () => void): void;
   /** Wall time by the median of the masters' clocks. */
   medianMs(now: Now): number;
+  /** The agreement itself, for those who change it. */
+  readonly circle: MasterCircle;
+}
+
+/** Who agrees. */
+export interface MasterCircle {
+  /** The newest roster, held or not. */
+  readonly roster: MasterRoster;
+  /** Whether it isn't held yet: one change at a time. */
+  readonly isChanging: boolean;
   /** Indexes of the other masters that are connected. */
   readonly others: readonly number[];
+  /** Whether a master has everything that is held. */
+  isCaughtUp(index: number): boolean;
+  /** Asks another master to take over; false: none could. */
+  stepDown(): boolean;
 }
 
 /** One master: a majority of one. An entry is held as soon as its own save is done. */
@@ -61,8 +75,9 @@ export class SoloConsensus implements Consensus {
     return held;
   }
 
-  get others(): readonly number[] {
-    return [];
+  get circle(): MasterCircle {
+    const { roster } = this.metadata;
+    return { roster, isChanging: false, others: [], isCaughtUp: () => true, stepDown: () => false };
   }
 
   confirm(done: () => void): void {

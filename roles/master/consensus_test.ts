@@ -92,14 +92,22 @@ test("SoloConsensus takes no snapshot of what isn't held yet", () => {
   assert.deepEqual(member.consensus.compact(), []);
 });
 
-const snapshot = masterDisk().open().state.snapshot!;
+const { snapshot, ...rest } = masterDisk().open().state;
 const entry = (index: number) => ({ index, term: 1, entry: encodeEntry(opened(index)) });
 const states: { what: string; state: MetadataState; rule: RegExp }[] = [
-  { what: "that was never initialised", state: { snapshot: null, entries: [] }, rule: /initialised/ },
-  { what: "whose log has a gap", state: { snapshot, entries: [entry(1), entry(3)] }, rule: /consecutive/ },
+  {
+    what: "that was never initialised",
+    state: { ...rest, snapshot: null, entries: [] },
+    rule: /initialised/,
+  },
+  {
+    what: "whose log has a gap",
+    state: { ...rest, snapshot, entries: [entry(1), entry(3)] },
+    rule: /consecutive/,
+  },
   {
     what: "whose log doesn't fit its snapshot",
-    state: { snapshot, entries: [entry(2)] },
+    state: { ...rest, snapshot, entries: [entry(2)] },
     rule: /consecutive/,
   },
 ];

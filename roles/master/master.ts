@@ -33,6 +33,7 @@ import { Clone } from "./clone.ts";
 import type { Consensus } from "./consensus.ts";
 import type { Outdate } from "./damage.ts";
 import { ImportStage } from "./import_stage.ts";
+import { MastersDesk } from "./masters.ts";
 import { OidGrants } from "./oids.ts";
 import { OperatorDesk } from "./operator.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -80,7 +81,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #catchUp: CatchUp;
   #desk: OperatorDesk;
   #checks: Checks;
-  #truncation: Truncation;
+  #masters: MastersDesk;
+  /** Parts that serve operators. */
+  #operators: readonly { ask(asker: Asker, message: AskMessage): boolean }[];
   #reported: Reported;
 
   constructor(start: MasterStart) {
@@ -125,7 +128,6 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const outdate: Outdate = (nodes, cells, first) => this.#outdate(nodes, cells, first);
     this.#checks = new Checks({ site, storages, outdate });
     const isImporting = () => this.#clients.importer !== undefined;
-    this.#truncation = new Truncation({ site, isImporting, recover: () => this.#recover() });
     this.#desk = new OperatorDesk({
       site,
       storages,
@@ -137,6 +139,10 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       },
       lost: (node, why) => this.#storageLost(node, why),
     });
+    const truncation = new Truncation({ site, isImporting, recover: () => this.#recover() });
+    const clone = new Clone({ site, layout: this.#desk.layout });
+    this.#masters = new MastersDesk(site, this.#name);
+    this.#operators = [this.#desk, this.#checks, truncation, clone, this.#masters];
   }
 
   /** What this node says of itself. */
@@ -187,6 +193,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         break;
       case "saved":
         this.#site.saved();
+        this.#masters.look();
         break;
       case "due":
         this.#recovery.due();
@@ -249,9 +256,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (message.name === "stop" && !storage) {
       return this.#stopping.begin({ everything: true, asker });
     }
-    if (!storage && [this.#desk, this.#checks, this.#truncation].some((part) => part.ask(asker, message))) {
-      return;
-    }
+    if (!storage && this.#operators.some((part) => part.ask(asker, message))) return;
     this.#site.refuse(asker, { code: "denied", message: `Cannot serve ${message.name} to this peer` });
   }
 
@@ -451,6 +456,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
 
   /** The cluster runs: clients are let in. */
   #running(): void {
+    this.#catchUp.clear(); // what was allocated and dropped before is nothing that anybody misses
     if (this.#site.metadata.desired === "import") this.#importing.end();
     this.#clients.letIn();
     this.#desk.look();

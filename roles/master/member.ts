@@ -10,6 +10,7 @@
  */
 import { unreachable } from "../../core/errors.ts";
 import type { Conn } from "../../core/ids.ts";
+import { GUEST_MS } from "../../core/limits.ts";
 import { answer, refuse, tell } from "../../core/machine.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AskMessage, Hello, TellMessage, WireError } from "../../core/messages.ts";
@@ -31,10 +32,7 @@ import { reportWithoutPrimary } from "./report.ts";
 import type { MasterContext, MasterEffect } from "./site.ts";
 
 /** What a member attaches to questions: in which reign its primary asked. */
-export interface MemberContext {
-  readonly reign: number;
-  readonly context: MasterContext;
-}
+export type MemberContext = MasterContext & { readonly reign: number };
 /** Events of a member. */
 export type MemberEvent = PeerEvent<MemberContext> | HostEvent<never, never>;
 /** Effects of a member. */
@@ -76,6 +74,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   #metadata: Metadata | undefined;
   #reign: Reign | undefined;
   #reigns = 0;
+  #guestsUntilMs = 0; // another master may know of a primary by then
   #guests = new Map<Conn, Guest>(); // who waits until there is a primary
   #told: string | undefined; // the state that was logged last
   #ends = false; // it was asked to
@@ -121,6 +120,11 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     return this.#reign?.primary.view;
   }
 
+  /** For checkers: up to where the log is held here, and what that has made. */
+  get held(): { readonly commit: number; readonly image: Uint8Array } | undefined {
+    return this.#metadata && { commit: this.#raft.commit, image: this.#metadata.toImage() };
+  }
+
   /** For tests and checkers: its part in the agreement. */
   get part(): {
     readonly role: string;
@@ -133,7 +137,8 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   }
 
   due(): number | undefined {
-    const all = [this.#raft.dueMs, this.#circle.dueMs, this.#reign?.primary.due()].filter((at) =>
+    const guestsMs = this.#guests.size > 0 ? this.#guestsUntilMs : undefined;
+    const all = [this.#raft.dueMs, this.#circle.dueMs, this.#reign?.primary.due(), guestsMs].filter((at) =>
       at !== undefined
     );
     return all.length === 0 ? undefined : Math.min(...all);
@@ -164,9 +169,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
         break;
       case "answered":
       case "failed":
-        if (event.context.reign === this.#reign?.number) {
-          this.#rule({ ...event, context: event.context.context } as MasterEvent);
-        }
+        if (event.context.reign === this.#reign?.number) this.#rule(event);
         break;
       case "lost":
         this.#lost(event);
@@ -198,6 +201,10 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     // a connection that has gone silent may be dead: another one is made
     if (leader !== undefined && this.#raft.leader === undefined) this.#circle.renew(leader);
     this.#circle.due(this.#now);
+    if (this.#guests.size > 0 && this.#guestsUntilMs <= this.#now.monoMs) {
+      const error = this.#noPrimary("serve");
+      for (const conn of [...this.#guests.keys()]) this.#turnAway(conn, error);
+    }
     const dueMs = this.#reign?.primary.due();
     if (dueMs !== undefined && dueMs <= this.#now.monoMs) this.#rule({ type: "due" });
   }
@@ -207,16 +214,29 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     if (this.#reign) return this.#serve(event);
     const elsewhere = this.#elsewhere();
     if (elsewhere) return this.#turnAway(event.conn, elsewhere);
+    if (this.#guests.size === 0) this.#guestsUntilMs = this.#now.monoMs + GUEST_MS;
     this.#guests.set(event.conn, event);
     if (event.hello.role === "admin") this.#out.emit({ do: "accept", conn: event.conn });
   }
 
   #lost(event: Extract<MemberEvent, { type: "lost" }>): void {
     this.#guests.delete(event.conn);
-    if (this.#circle.lost(event.conn, event.target, this.#now)) return;
+    const isMaster = this.#circle.indexOf(event.conn) !== undefined;
+    if (this.#circle.lost(event.conn, event.target, this.#now)) {
+      if (isMaster && event.error.code === "unknownNode") this.#removed();
+      return;
+    }
     if (!this.#isServed(event.conn)) return;
     this.#rule(event);
     this.#reign?.served.delete(event.conn);
+  }
+
+  /** Another master knows this one no more: if the newest roster says so too, its time is over. */
+  #removed(): void {
+    const { name, state: { diskId } } = this.#start;
+    if (!this.#raft.roster || masterIn(this.#raft.roster, { name, diskId })) return;
+    const message = `Cannot go on: master ${name} was removed from the cluster; its data folder can go`;
+    this.#out.emit({ do: "stop", error: { code: "unknownNode", message } });
   }
 
   /** Another master speaks. */
@@ -264,7 +284,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
 
   #wrapped(effect: MasterEffect, reign: number): MemberEffect {
     return effect.do === "ask"
-      ? { ...effect, context: { reign, context: effect.context } }
+      ? { ...effect, context: { ...effect.context, reign } }
       : effect as MemberEffect;
   }
 
@@ -294,12 +314,10 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   #apply(): boolean {
     const { image, entries } = this.#raft.held();
     if (image) this.#metadata = Metadata.ofImage(image);
-    let own = entries.map(({ entry }) => decodeEntry(entry));
-    for (const entry of own) this.#metadata!.apply(entry);
-    const rosterCame = image !== undefined || own.some(({ type }) => type === "masters");
-    own = own.filter(({ type }) => type !== "masters");
-    this.#reign?.agreement.take(own);
-    if (rosterCame) this.#circle.look(this.#now);
+    const all = entries.map(({ entry }) => decodeEntry(entry));
+    for (const entry of all) this.#metadata!.apply(entry);
+    this.#reign?.agreement.take(all);
+    if (image !== undefined || all.some(({ type }) => type === "masters")) this.#circle.look(this.#now);
     return image !== undefined || entries.length > 0;
   }
 
@@ -360,6 +378,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
       return `its cluster: master ${name} has none yet; run \`neo init\`, which makes its data folder, or \`neo master add\``;
     }
     const { masters, voters } = this.#raft.roster!;
+    if (this.#raft.self === 0) return `the other masters: ${name} isn't one of them, see \`neo master list\``;
     const silent = this.#raft.silent(this.#now);
     const away = masters.flatMap((master) => (silent.includes(master.index) ? [master.name] : []));
     if (away.length * 2 < voters.length) return "the masters to elect a primary";

@@ -21,7 +21,6 @@ import type { StorageNode } from "./storages.ts";
 export class OperatorDesk {
   readonly layout: Layout;
   #parts: LayoutParts;
-  #mark = 0; // the highest index that is proposed
   #away = new Map<NodeIndex, number>(); // since when
 
   constructor(parts: LayoutParts) {
@@ -149,9 +148,8 @@ export class OperatorDesk {
       const most = `a weight of ${WEIGHT_MAX} and ${PATH_LENGTH_MAX} names in its path`;
       throw new Refusal(`Cannot add ${name}: the most that a storage may have is ${most}`);
     }
-    this.#mark = Math.max(this.#mark, site.metadata.nodeMark) + 1;
     const member = {
-      index: this.#mark,
+      index: site.takeIndex(),
       name,
       role: "storage",
       address: stranger.address,

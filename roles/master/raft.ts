@@ -69,6 +69,7 @@ export class Raft<R extends Voters> {
   #votes = new Set<number>();
   #dueMs: number | undefined; // when it stands for election
   #connected = new Set<number>();
+  #heard = new Map<number, number>(); // when
   #stable: number;
   #commit: number;
   #delivered: number;
@@ -201,10 +202,13 @@ export class Raft<R extends Voters> {
     return this.#leading?.medianMs(now) ?? now.wallMs;
   }
 
-  /** Voters that this leader hasn't heard of lately; of another master: those that it isn't connected to. */
+  /** Voters that haven't been heard of lately. */
   silent(now: Now): number[] {
-    if (this.#leading) return this.#leading.silent(now);
-    return (this.roster?.voters ?? []).filter((peer) => peer !== this.self && !this.#connected.has(peer));
+    const { self, roster } = this;
+    return (roster?.voters ?? []).filter((peer) => {
+      const heardMs = this.#connected.has(peer) ? this.#heard.get(peer) : undefined;
+      return peer !== self && (heardMs === undefined || now.monoMs >= heardMs + ELECTION_MS);
+    });
   }
 
   /** Whether a master's log is as long as what is held. */
@@ -255,6 +259,7 @@ export class Raft<R extends Voters> {
   /** Takes what another master says. */
   receive(from: number, message: RaftMessage, now: Now): void {
     const { term } = message.body;
+    this.#heard.set(from, now.monoMs);
     if (message.name === "canvass" && message.body.trial) return this.#asked(from, message.body, now);
     if (message.name === "ballot" && message.body.trial && message.body.granted) {
       if (this.#role === "trial" && term === this.#term + 1) this.#vote(from, now);

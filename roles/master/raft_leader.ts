@@ -161,13 +161,6 @@ export class Leading<R extends Voters> {
     return clocks[(clocks.length - 1) >> 1]!;
   }
 
-  /** Voters that haven't been heard of lately. */
-  silent(now: Now): number[] {
-    return this.#voters.filter((peer) => {
-      return peer !== this.#self && now.monoMs >= (this.#followers.get(peer)?.heardMs ?? 0) + ELECTION_MS;
-    });
-  }
-
   get #voters(): readonly number[] {
     return this.#log.roster!.voters;
   }

@@ -23,7 +23,7 @@ export function reportOf(parts: {
     const { index, name: nodeName, role, address } = registered;
     const node = storages.all.find((one) => one.index === index);
     if (node) return storageReport(site, node);
-    const isThere = nodeName === name || site.otherMasters.includes(index);
+    const isThere = nodeName === name || site.circle.others.includes(index);
     const state = isThere || (role === "admin" && admins.includes(nodeName))
       ? "running"
       : "unavailable";

@@ -8,7 +8,7 @@ import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Digest, MetadataWrite } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";
 import type { Asker } from "../outbox.ts";
-import type { Consensus } from "./consensus.ts";
+import type { Consensus, MasterCircle } from "./consensus.ts";
 import type { Entry, Metadata } from "./metadata.ts";
 import { movePhase } from "./phases.ts";
 import type { Phase } from "./phases.ts";
@@ -64,6 +64,7 @@ export class Site extends Outbox<MasterEffect> {
   nextOid: Oid = 1n as Oid;
   now: Now = { monoMs: 0, wallMs: 0 };
   #consensus: Consensus;
+  #index = 0; // the highest that was proposed
   #phase: Phase = "recovering";
   #then: { readonly entry: Entry; readonly held: () => void }[] = [];
   #pending = new Map<Partition, number>(); // cell changes proposed and not held
@@ -123,9 +124,15 @@ export class Site extends Outbox<MasterEffect> {
     return Math.min(this.now.wallMs, Math.floor(this.#consensus.medianMs(this.now)) + CLOCK_SKEW_MS);
   }
 
-  /** Indexes of the other masters that are connected. */
-  get otherMasters(): readonly number[] {
-    return this.#consensus.others;
+  /** Who agrees. */
+  get circle(): MasterCircle {
+    return this.#consensus.circle;
+  }
+
+  /** An index that no member ever had, nor will have. */
+  takeIndex(): number {
+    this.#index = Math.max(this.#index, this.metadata.nodeMark) + 1;
+    return this.#index;
   }
 
   /** Proposes that cells are outdated. Those that only fed their row, which has others, are no more (scenario 127). */

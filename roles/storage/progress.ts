@@ -6,6 +6,8 @@
  * leaves holes below it. A cell that was out of date already keeps its point, a new one begins at zero. From then on the
  * point moves only to targets that the primary gave and that were reached.
  *
+ * In a copy of another storage's database a cell that is new has what it has there: its point came with the copy (N4).
+ *
  * A cell that is outdated because rows of it are broken resumes below them, and they go in the same save: what has no row is
  * fetched, what has one with the right checksum isn't.
  */
@@ -15,6 +17,9 @@ import { isReadable } from "../../core/partition_table.ts";
 import type { Cell, ReadonlyTable } from "../../core/partition_table.ts";
 import type { DatabaseState, RevisionKey } from "../../core/ports.ts";
 import type { Site } from "./site.ts";
+
+/** Stands for the version of a cell in a database that is a copy of another storage's: it has none of its own yet. */
+export const COPIED_SINCE = 0;
 
 /** What is to go when a cell is outdated, and from where it then resumes. */
 interface Mending {
@@ -53,7 +58,8 @@ export class Progress {
       const known = this.#resumes.get(partition);
       if (known?.since === cell.since) continue;
       const before = old?.cell(partition, index);
-      const tid = isReadable(before) ? this.#newest.get(partition) : before && known?.tid;
+      const isKnown = before !== undefined || known?.since === COPIED_SINCE;
+      const tid = isReadable(before) ? this.#newest.get(partition) : isKnown ? known?.tid : undefined;
       this.#save(partition, cell.since, this.#mended(before, partition, tid ?? ZERO_TID));
     }
     this.#mendings.clear();

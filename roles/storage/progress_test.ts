@@ -5,7 +5,7 @@ import { toTid, ZERO_TID } from "../../core/ids.ts";
 import type { CellChange } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import { asNode, asPartition, only } from "../../tests/machines.ts";
-import { Progress } from "./progress.ts";
+import { COPIED_SINCE, Progress } from "./progress.ts";
 import { Site } from "./site.ts";
 
 const us = asNode(2);
@@ -104,4 +104,26 @@ test("Progress: rows of a cell that was another one meanwhile stay", () => {
   progress.mend({ partition: p0, since: 7, after: toTid(5), rows: [{ oid: 4n as never, tid: toTid(6) }] });
   progress.take(readable, outdated, us);
   assert.deepEqual(saves(), [{ op: "resume", partition: p0, since: 2, tid: 9n, durable: true }]);
+});
+
+test("Progress: a new cell of a database that is a copy of another's has what the copy says, once (N4)", () => {
+  const resumes = [{ partition: p0, since: COPIED_SINCE, tid: toTid(7) }];
+  const { progress, saves } = scene({ resumes, newest: [{ partition: p0, tid: toTid(11) }] });
+  const others = PartitionTable.deal({ partitions: 2, replicas: 0, nodes: [asNode(3)] });
+  const created = others.changed(
+    2,
+    [p0, p1].map((partition) => {
+      return { partition, node: us, state: "outOfDate", since: 2 };
+    }),
+  );
+  progress.take(others, created, us);
+  assert.deepEqual(saves().map((save) => save.op === "resume" && [save.partition, save.since, save.tid]), [
+    [p0, 2, 7n],
+    [p1, 2, ZERO_TID],
+  ]);
+  const gone = created.changed(3, [{ partition: p0, node: us, state: "discarded", since: 2 }]);
+  progress.take(created, gone, us);
+  const again = gone.changed(4, [{ partition: p0, node: us, state: "outOfDate", since: 4 }]);
+  progress.take(gone, again, us);
+  assert.equal(progress.resume(p0), ZERO_TID);
 });

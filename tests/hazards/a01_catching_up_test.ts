@@ -128,7 +128,7 @@ test("A7: writes that were taken without a lock keep newcomers waiting once thei
   assertBoth(stage, "mine");
 });
 
-test("A7: two that were taken without a lock by the copy that is left are both void: neither was checked", async () => {
+test("A7 16.4/090: two that were taken without a lock by the copy that is left are both void: neither was checked", async () => {
   const { stage, client, other } = await lagging();
   const [mine, theirs] = [await begin(stage, client, "mine"), await begin(stage, other, "theirs")];
   for (const name of ["c1", "c2"]) stage.wires.hold(name, "m1");

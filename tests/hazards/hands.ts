@@ -1,7 +1,7 @@
 /** A store and an agreement of masters that answer when the test lets them. */
 import type { Now } from "../../core/machine.ts";
 import type { MetadataWrite, Store } from "../../core/ports.ts";
-import type { Consensus, SoloConsensus } from "../../roles/master/consensus.ts";
+import type { Consensus, MasterCircle, SoloConsensus } from "../../roles/master/consensus.ts";
 import type { Entry, Metadata } from "../../roles/master/metadata.ts";
 
 /** A store whose answers the test can hold back. */
@@ -87,8 +87,8 @@ export class HandConsensus implements Consensus {
     return this.#solo.metadata;
   }
 
-  get others(): readonly number[] {
-    return this.#solo.others;
+  get circle(): MasterCircle {
+    return this.#solo.circle;
   }
 
   confirm(done: () => void): void {

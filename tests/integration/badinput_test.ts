@@ -92,7 +92,7 @@ test("what a peer may not ask is denied, and its connection goes on", async () =
   const image = new Uint8Array([1, 2, 3]);
   storage.send(askFrame(1, "fence", { epoch: 99, session: 1, node: 1 as never, image }));
   storage.send(askFrame(2, "lock", { epoch, ttid: 1n as never, tid: 1n as never }));
-  master.send(askFrame(3, "stop", {}), askFrame(4, "settle", { ttid: 1n as never }));
+  master.send(askFrame(3, "stop", {}), askFrame(4, "settle", { asks: false, ttid: 1n as never }));
 
   for (const [peer, id] of [[storage, 1], [storage, 2], [master, 3], [master, 4]] as const) {
     const reply = await peer.packet(repliesTo(id));

@@ -57,7 +57,7 @@ test("5.8 the client dies before its finish is there: it is dropped on all stora
   }
 });
 
-test("5.8 the client loses its primary before finish: it begins again under its next session, and commits once", async () => {
+test("5.8 16.4/080 the client loses its primary before finish: it begins again under its next session, and commits once", async () => {
   const play = await opened();
   const { stage, other } = play;
   const result = await trying(play);
@@ -73,6 +73,26 @@ test("5.8 the client loses its primary before finish: it begins again under its 
   await assertText(stage, other.client, "new");
   assert.equal(await timesCommitted(stage, other.client), 1);
   assertQuiet(stage);
+});
+
+test("5.8 16.4/080 the client loses its primary while it votes: its old session's stores are void, the next one's commit", async () => {
+  const play = await opened();
+  const { stage, other } = play;
+  const seen = finishes(stage);
+  const before = (): void => {
+    for (const name of stage.names) stage.wires.hold(name, "c1");
+  };
+  const result = await trying(play, { before });
+  await stage.run();
+  stage.wires.cut("c1", "m1");
+  await stage.run();
+  assert.equal(finishes(stage), seen);
+  for (const name of stage.names) stage.wires.free(name, "c1");
+  await stage.pass(RETRY_DELAY_MS_MAX);
+  assert.ok(result.tid, result.error?.message);
+  assert.equal(finishes(stage), seen + 1);
+  assert.equal(await timesCommitted(stage, other.client), 1);
+  await writeOver(stage, other);
 });
 
 test("5.8 the client dies while its finish waits for the outdating of a copy: it is void, and no storage is given up for it", async () => {
@@ -111,7 +131,7 @@ test("5.8 the client dies when its finish has been received: it commits as an or
   await writeOver(stage, other);
 });
 
-test("5.8 the client loses its primary while its finish is decided: it learns the tid, and hears of nothing twice", async () => {
+test("5.8 16.4/077 the client loses its primary while its finish is decided: it learns the tid, and hears of nothing twice", async () => {
   const play = await opened();
   const { stage, writer, other } = play;
   stage.wires.hold("s1", "m1"); // its lock is on its way
@@ -183,7 +203,7 @@ test("5.8 the client can't reach a storage any more: its copies are outdated, an
   assertQuiet(stage);
 });
 
-test("5.8 the client can't reach the only copy of a partition: nothing is committed, and nobody is outdated", async () => {
+test("5.8 16.4/089 the client can't reach the only copy of a partition: nothing is committed, and nobody is outdated", async () => {
   const play = await opened(SINGLE);
   const { stage, other } = play;
   const before = (): void => {
@@ -216,7 +236,7 @@ test("5.8 the client loses a storage after its vote there: the vote stands until
   await writeOver(stage, other);
 });
 
-test("5.8 the client aborts while a store is under way: told directly and through the primary, the next one isn't blocked", async () => {
+test("5.8 16.4/091 the client aborts while a store is under way: told directly and through the primary, the next one isn't blocked", async () => {
   const play = await opened();
   const { stage, other } = play;
   const controller = new AbortController();

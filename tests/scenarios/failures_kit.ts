@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Tid } from "../../core/ids.ts";
 import { sessionOf, ZERO_TID } from "../../core/ids.ts";
+import { PAGE_TRANSACTIONS } from "../../core/limits.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { CallOptions } from "../../roles/client/caller.ts";
 import type { Client } from "../../roles/client/library.ts";
@@ -85,10 +86,14 @@ export function assertQuiet(stage: Stage): void {
 /** All transactions, as a client reads them. */
 export async function history(stage: Stage, client: Client): Promise<TransactionInfo[]> {
   const found: TransactionInfo[] = [];
-  const page = async (): Promise<void> => {
-    for await (const info of client.transactions({ after: ZERO_TID })) found.push(info);
-  };
-  await stage.finish(page());
+  const last = await stage.finish(client.sync());
+  for (let after: Tid = ZERO_TID; after < last;) {
+    const page = await stage.finish(
+      client.call("transactions", { after, upTo: last, count: PAGE_TRANSACTIONS }),
+    );
+    found.push(...page.transactions);
+    after = page.upTo;
+  }
   return found;
 }
 

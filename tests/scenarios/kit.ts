@@ -110,6 +110,13 @@ export class FileDisk {
     }
   }
 
+  /** Changes the file of a storage that was killed, as a bad disk does. */
+  damage(sql: string): void {
+    const file = new DatabaseSync(this.#path);
+    file.exec(sql);
+    file.close();
+  }
+
   /** Takes the file away. */
   [Symbol.dispose](): void {
     void this.#open?.close();

@@ -100,7 +100,7 @@ test("5.8 the primary dies when one home copy has locked: verification commits i
 
 for (const unlocked of [false, true]) {
   const how = unlocked ? "and its unlocks have arrived" : "and no unlock has arrived";
-  test(`5.8 the primary dies when others have heard of it, ${how}: its client learns the tid, nothing is done twice`, async () => {
+  test(`5.8 16.4/076 the primary dies when others have heard of it, ${how}: its client learns the tid, nothing is done twice`, async () => {
     const play = await opened();
     const { stage } = play;
     const before = (): void => stage.wires.hold("m1", "c1");
@@ -118,7 +118,7 @@ for (const unlocked of [false, true]) {
   });
 }
 
-test("5.8 the answer of a finish that is being decided: it waits for publication, bound to its question", async () => {
+test("5.8 16.4/079 the answer of a finish that is being decided: it waits for publication, bound to its question", async () => {
   const play = await opened();
   const { stage, writer } = play;
   stage.wires.hold("s1", "m1");

@@ -148,6 +148,7 @@ test("16.2/030 a lock of a storage without readable cells counts no more: the cl
   stage.startStorage("s1");
   stage.startMaster();
   await stage.pass(2 * STARTUP_GRACE_MS);
+  assert.deepEqual(bodiesOf(stage.storage("s1"), "lock"), [], "nobody completes it");
   const third = await connectWarm(stage, "c4");
   assert.equal(view(stage).table, "0: 2U 3U\n1: 2U 3U");
   await assertText(stage, third.client, "T2");

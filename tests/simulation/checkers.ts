@@ -15,6 +15,7 @@ export function breachesOf(history: History, { transactions, revisions, breaches
   checkReads(history, revisions, all);
   checkPages(history, transactions, all);
   checkFeeds(history, transactions, all);
+  checkChanges(history, transactions, all);
   checkOrder(history, all);
   checkGrants(history, transactions, all);
   return all;
@@ -170,6 +171,29 @@ function checkFeeds(history: History, stored: ReadonlyMap<Tid, StoredTransaction
       if (oids.toSorted().join() === written.toSorted().join()) return;
       all.push(`${client} heard that tid ${tid} wrote [${oids}]: it is [${written}]`);
     });
+  }
+}
+
+/** A change feed gives every transaction after the one it began behind, each once, in order, with all that it wrote. */
+function checkChanges(
+  history: History,
+  stored: ReadonlyMap<Tid, StoredTransaction>,
+  all: string[],
+): void {
+  const tids = sorted(stored);
+  for (const { client, since, entries } of history.changes) {
+    const expected = tids.slice(tids.findIndex((tid) => tid > since));
+    const place = entries.findIndex(({ tid }, i) => tid !== expected[i]);
+    if (place >= 0) {
+      const [got, before] = [entries[place]!.tid, entries[place - 1]?.tid ?? since];
+      all.push(`the change feed of ${client} gave ${got} after ${before}: it is ${expected[place]}`);
+      continue;
+    }
+    for (const { tid, oids } of entries) {
+      const written = stored.get(tid)!.oids;
+      if (oids.toSorted().join() === written.toSorted().join()) continue;
+      all.push(`the change feed of ${client} said that ${tid} wrote [${oids}]: it is [${written}]`);
+    }
   }
 }
 

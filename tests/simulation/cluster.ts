@@ -5,17 +5,19 @@ import { AdminMachine } from "../../roles/admin/admin.ts";
 import type { ClientCall, ClientOutput, ClientWord } from "../../roles/client/calls.ts";
 import { ClientMachine } from "../../roles/client/client.ts";
 import { helloOf } from "../../roles/hello.ts";
-import { SoloConsensus } from "../../roles/master/consensus.ts";
-import { MasterMachine } from "../../roles/master/master.ts";
+import { MemberMachine } from "../../roles/master/member.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
 import { simCompression, simDigest } from "./digest.ts";
 import { SimDisk } from "./disk.ts";
+import type { FeedReader } from "./feeds.ts";
 import { History } from "./history.ts";
 import { SimNetwork } from "./network.ts";
 import { SimNode } from "./node.ts";
 import type { AnyNode, Ending, Surroundings } from "./node_plan.ts";
+import type { Operations } from "./operations.ts";
 import { OperatorMachine } from "./operator.ts";
+import type { CommandEnd } from "./operator.ts";
 import type { SimRandom } from "./random.ts";
 import { Session } from "./sessions.ts";
 import { Trace } from "./trace.ts";
@@ -28,9 +30,12 @@ const CACHE_BYTES = [0, 6_000, CACHE_BYTES_DEFAULT];
 
 /** What a seed's cluster is made of. */
 export interface Shape {
+  readonly masters: number;
   readonly storages: number;
   readonly replicas: number;
   readonly partitions: number;
+  /** Storages that come and aren't known yet. */
+  readonly spares: number;
   readonly clients: number;
   /** Databases of storages answer late. */
   readonly late: boolean;
@@ -46,9 +51,11 @@ export function drawShape(random: SimRandom): Shape {
     storages,
     replicas,
     partitions: random.int(1, 5),
+    spares: random.chance(0.3) ? random.int(0, 2) : 0,
     clients: random.int(2, 4),
     late: random.chance(0.25),
     lateMaster: random.chance(0.15),
+    masters: random.pick([1, 1, 1, 3, 3, 5]),
   };
 }
 
@@ -60,11 +67,17 @@ export class Cluster {
   readonly network: SimNetwork;
   readonly trace: Trace;
   readonly random: SimRandom;
-  readonly master: ReturnType<typeof makeMaster>;
+  readonly masters: readonly ReturnType<typeof makeMaster>[];
+  /** Addresses of the masters. */
+  readonly addresses: readonly string[];
   readonly storages: readonly ReturnType<typeof makeStorage>[];
   readonly clients: readonly SimClient[];
   readonly admin: ReturnType<typeof makeAdmin>;
   readonly operator: ReturnType<typeof makeOperator>;
+  /** By which number the newest primary calls each storage. */
+  readonly indexes = new Map<string, number>();
+  /** Who tells the operator what to do, in seeds that have somebody. */
+  operations: Operations | undefined;
   /** All nodes that things may happen to: the operator is a person. */
   readonly nodes: readonly AnyNode[];
 
@@ -82,35 +95,49 @@ export class Cluster {
     this.trace = new Trace(world, linesMax);
     const around: Surroundings = { world, network: this.network, random, trace: this.trace, ended };
     const names = Array.from({ length: shape.storages }, (_, i) => `s${i + 1}`);
+    const masters = Array.from({ length: shape.masters }, (_, i) => `m${i + 1}`);
+    const memberOf = (name: string, role: "master" | "storage") =>
+      ({ name, role, address: `${name}:1`, diskId: `disk ${name}` }) as const;
     const image = firstImage({
       clusterId: CLUSTER_ID,
       cluster: CLUSTER,
       partitions: shape.partitions,
       replicas: shape.replicas,
       nodes: [
-        { name: "m1", role: "master", address: "m1:1", diskId: "" },
-        ...names.map((name) =>
-          ({ name, role: "storage", address: `${name}:1`, diskId: `disk ${name}` }) as const
-        ),
+        memberOf("m1", "master"),
+        ...names.map((name) => memberOf(name, "storage")),
+        ...masters.slice(1).map((name) => memberOf(name, "master")),
       ],
     });
-    this.master = makeMaster(around, image);
-    this.storages = names.map((name) => makeStorage(around, name, shape.partitions));
+    this.addresses = masters.map((name) => `${name}:1`);
+    this.masters = masters.map((name) => makeMaster(around, image, name));
+    const spares = Array.from({ length: shape.spares }, (_, i) => `s${shape.storages + i + 1}`);
+    this.storages = [...names, ...spares].map((name) =>
+      makeStorage(around, name, shape.partitions, this.addresses)
+    );
     for (const storage of this.storages) storage.plan.disk!.mood.late = shape.late;
-    this.master.plan.disk!.mood.late = shape.lateMaster;
+    for (const master of this.masters) master.plan.disk!.mood.late = shape.lateMaster;
     this.clients = Array.from(
       { length: shape.clients },
-      (_, i) => new SimClient(around, `c${i + 1}`, history),
+      (_, i) => new SimClient(around, `c${i + 1}`, history, this.addresses),
     );
-    this.admin = makeAdmin(around);
-    this.operator = makeOperator(around);
-    this.nodes = [this.admin, this.master, ...this.storages, ...this.clients.map(({ node }) => node)];
+    this.admin = makeAdmin(around, this.addresses);
+    this.operator = makeOperator(around, (end) => this.operations?.ended(end));
+    this.nodes = [this.admin, ...this.masters, ...this.storages, ...this.clients.map(({ node }) => node)];
   }
 
-  /** Starts all nodes, in any order. */
-  start(): void {
+  /** The first master; the only one in half of the seeds. */
+  get master(): ReturnType<typeof makeMaster> {
+    return this.masters[0]!;
+  }
+
+  /** Starts all nodes but some, in any order. */
+  start(without: readonly AnyNode[] = []): void {
     this.operator.start();
-    for (const node of this.nodes) this.world.after(this.random.between(0, 300), () => node.start());
+    for (const node of this.nodes) {
+      const inMs = this.random.between(0, 300);
+      if (!without.includes(node)) this.world.after(inMs, () => node.start());
+    }
   }
 }
 
@@ -120,13 +147,15 @@ export class SimClient {
   readonly node: ReturnType<typeof makeClient>;
   /** Workers that each process begins with. */
   begin: (session: Session, client: SimClient) => void = () => {};
+  /** Follows the change feed, in seeds that have one. */
+  feed: FeedReader | undefined;
   #session: Session | undefined;
 
-  constructor(around: Surroundings, name: string, history: History) {
+  constructor(around: Surroundings, name: string, history: History, masters: readonly string[]) {
     this.name = name;
     const { world } = around;
     const random = around.random.fork(`${name} session`);
-    this.node = makeClient(around, name, {
+    this.node = makeClient(around, name, masters, {
       output: (output) => this.#session?.take(output),
       begun: () => {
         const ports = {
@@ -156,6 +185,7 @@ export class SimClient {
 function makeClient(
   around: Surroundings,
   name: string,
+  masters: readonly string[],
   hooks: { output: (output: ClientOutput) => void; begun: () => void; over: () => void },
 ) {
   return new SimNode({
@@ -167,7 +197,7 @@ function makeClient(
     ...hooks,
     build: (_, random) => {
       const machine = new ClientMachine({
-        masters: ["m1:1"],
+        masters,
         cluster: CLUSTER,
         name,
         cacheBytes: random.pick(CACHE_BYTES),
@@ -179,7 +209,7 @@ function makeClient(
   }, around);
 }
 
-function makeAdmin(around: Surroundings) {
+function makeAdmin(around: Surroundings, masters: readonly string[]) {
   return new SimNode({
     name: "a1",
     role: "admin",
@@ -189,13 +219,13 @@ function makeAdmin(around: Surroundings) {
     output: () => {},
     build: () => {
       const names = { cluster: CLUSTER, clusterId: CLUSTER_ID, name: "a1", address: "a1:1" };
-      const machine = new AdminMachine({ ...names, masters: ["m1:1"], digest: simDigest });
+      const machine = new AdminMachine({ ...names, masters, digest: simDigest });
       return { machine, peers: { hello: machine.hello(), serves: ["admin"] } };
     },
   }, around);
 }
 
-function makeOperator(around: Surroundings) {
+function makeOperator(around: Surroundings, output: (end: CommandEnd) => void) {
   const hello = helloOf({ role: "admin", name: "op", cluster: CLUSTER });
   return new SimNode({
     name: "op",
@@ -203,32 +233,38 @@ function makeOperator(around: Surroundings) {
     address: undefined,
     disk: undefined,
     skewMs: 0,
-    output: () => {},
+    output,
     build: () => ({ machine: new OperatorMachine("a1:1", hello), peers: { hello, serves: [] } }),
   }, around);
 }
 
-function makeMaster(around: Surroundings, image: Uint8Array) {
-  const disk = new SimDisk(memoryMetadata(image), around.world, around.random.fork("m1 disk"));
+function makeMaster(around: Surroundings, image: Uint8Array, name: string) {
+  const address = `${name}:1`;
+  const made = () => memoryMetadata(image, `disk ${name}`);
+  const disk = new SimDisk(made, around.world, around.random.fork(`${name} disk`));
   return new SimNode({
-    name: "m1",
+    name,
     role: "master",
-    address: "m1:1",
+    address,
     disk,
     skewMs: 0,
     output: () => {},
-    build: (state) => {
-      const consensus = new SoloConsensus(state!);
-      const machine = new MasterMachine({ consensus, name: "m1", digest: simDigest });
-      return { machine, peers: { hello: machine.hello(), serves: ["storage", "client", "admin"] } };
+    build: (state, random) => {
+      const machine = new MemberMachine({ state: state!, name, address, digest: simDigest, random });
+      return { machine, peers: { hello: machine.hello(), serves: ["master", "storage", "client", "admin"] } };
     },
   }, around);
 }
 
-function makeStorage(around: Surroundings, name: string, partitions: number) {
+function makeStorage(
+  around: Surroundings,
+  name: string,
+  partitions: number,
+  masters: readonly string[],
+) {
   const identity = { clusterId: CLUSTER_ID, cluster: CLUSTER, name, diskId: `disk ${name}`, partitions };
   const disk = new SimDisk(
-    memoryDatabase(identity, simDigest),
+    () => memoryDatabase(identity, simDigest),
     around.world,
     around.random.fork(`${name} disk`),
   );
@@ -241,8 +277,8 @@ function makeStorage(around: Surroundings, name: string, partitions: number) {
     skewMs: around.random.fork(name).int(-5_000, 5_000),
     output: () => {},
     build: (state) => {
-      const machine = new StorageMachine({ state: state!, masters: ["m1:1"], address, digest: simDigest });
-      return { machine, peers: { hello: machine.hello(), serves: ["client"] } };
+      const machine = new StorageMachine({ state: state!, masters, address, digest: simDigest });
+      return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
     },
   }, around);
 }

@@ -21,7 +21,16 @@ class Counted {
   #roles = new Map<string, Map<Conn, string>>(); // by node
 
   constructor(seed: number, storages: number) {
-    const shape = { storages, replicas: 1, partitions: 4, clients: 2, late: false, lateMaster: false };
+    const shape = {
+      storages,
+      replicas: 1,
+      partitions: 4,
+      masters: 1,
+      spares: 0,
+      clients: 2,
+      late: false,
+      lateMaster: false,
+    };
     this.cluster = new Cluster(
       shape,
       new SimRandom(seed),

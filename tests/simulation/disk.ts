@@ -6,13 +6,17 @@ import type { MemoryDisk, MemoryStore } from "../../adapters/memory.ts";
 import { LAZY_FLUSH_MS, RESERVE_BYTES } from "../../core/limits.ts";
 import type { Store } from "../../core/ports.ts";
 import type { SimRandom } from "./random.ts";
+import { TemporaryRows } from "./temporary_rows.ts";
 import type { Border } from "./transport.ts";
 import type { Owner, World } from "./world.ts";
 
-/** The disk of a machine broke while it was written. */
+/** The disk of a machine broke while it was written, or read. */
 export class DiskFailure extends Error {
   override name = "DiskFailure";
 }
+
+/** What it says when it was read. */
+export const READ_FAILED = "the disk couldn't be read";
 
 /** How long a late store takes for an answer. */
 const LATE_MS_MAX = 8;
@@ -57,8 +61,12 @@ class LateAnswer<T> extends Promise<T> {
 export interface DiskMood {
   /** The next write fails; what it wrote may be there afterwards, or not. */
   failNext: boolean;
+  /** So does the next read. */
+  failRead: boolean;
   /** Answers come later, in any order. */
   late: boolean;
+  /** They take up to this time; 0: what is usual. */
+  slowMs: number;
 }
 
 /** What a host saves at once. */
@@ -69,24 +77,34 @@ export interface Round<W> {
 
 /** What survives the processes of one node. */
 export class SimDisk<W, Q, A, S> {
-  readonly mood: DiskMood = { failNext: false, late: false };
+  readonly mood: DiskMood = { failNext: false, failRead: false, late: false, slowMs: 0 };
   /** Rounds that crashes have lost. */
   lostRounds = 0;
   /** What a mutant makes of a round before it is written. */
   bend: (round: Round<W>) => Round<W> = (round) => round;
   /** What it makes of an answer. */
   bendAnswer: (answer: A, query: Q) => A = (answer) => answer;
+  /** What it makes of what stands there when it is opened. */
+  bendState: (state: S) => S = (state) => state;
+  /** Whether a write that failed is taken for one that was done. */
+  swallowsFailures = false;
+  /** Whether a crash may leave an empty disk in the place of this one. */
+  losesAll = false;
   /** After this time a round is on the disk though nothing flushed it. */
   lazyMs = LAZY_FLUSH_MS;
-  readonly #disk: MemoryDisk<W, Q, A, S>;
+  readonly #make: () => MemoryDisk<W, Q, A, S>;
+  #disk: MemoryDisk<W, Q, A, S>;
   readonly #world: World;
   readonly #random: SimRandom;
+  readonly #rows = new TemporaryRows();
   #appliedMs: number[] = []; // of the rounds that aren't flushed
   #store: MemoryStore<W, Q, A, S> | undefined;
   #pending: (() => void) | undefined; // a late write that hasn't happened yet
 
-  constructor(disk: MemoryDisk<W, Q, A, S>, world: World, random: SimRandom) {
-    this.#disk = disk;
+  /** `make`: gives an empty one. */
+  constructor(make: () => MemoryDisk<W, Q, A, S>, world: World, random: SimRandom) {
+    this.#make = make;
+    this.#disk = make();
     this.#world = world;
     this.#random = random;
   }
@@ -94,6 +112,11 @@ export class SimDisk<W, Q, A, S> {
   /** The store of the process that runs, for checkers. */
   get store(): MemoryStore<W, Q, A, S> | undefined {
     return this.#store;
+  }
+
+  /** Transactions of which the process that runs has saved something, and not yet their end. */
+  get temporary(): number {
+    return this.#rows.size;
   }
 
   /** What is free is too little, or enough again. */
@@ -106,18 +129,19 @@ export class SimDisk<W, Q, A, S> {
     const store = this.#disk.open();
     this.#store = store;
     this.#appliedMs = [];
+    this.#rows.open(store.state);
     return {
-      state: store.state,
+      state: this.bendState(store.state),
       apply: (writes, { durable }) => {
         const bare = () => this.#apply(store, writes, durable);
         const write = () => border("apply", bare);
-        if (!this.mood.late) return write();
+        if (!this.#isLate) return write();
         this.#pending = bare;
         return this.#later(write, owner);
       },
       read: (query) => {
-        const read = () => border("read", () => this.bendAnswer(store.read(query), query));
-        if (!this.mood.late) return read();
+        const read = () => border("read", () => this.#read(store, query));
+        if (!this.#isLate) return read();
         if (this.#random.chance(0.5)) return this.#later(read, owner);
         const early = read(); // what comes in the meantime isn't in it
         return this.#later(() => early, owner);
@@ -144,19 +168,34 @@ export class SimDisk<W, Q, A, S> {
     this.#pending = undefined;
     this.#appliedMs = [];
     this.lostRounds += rounds - kept;
+    if (this.losesAll && this.#random.chance(0.3)) this.#disk = this.#make();
     return rounds - kept;
+  }
+
+  get #isLate(): boolean {
+    return this.mood.late || this.mood.slowMs > 0;
+  }
+
+  #read(store: MemoryStore<W, Q, A, S>, query: Q): A {
+    if (this.mood.failRead) {
+      this.mood.failRead = false;
+      throw new DiskFailure(READ_FAILED);
+    }
+    return this.bendAnswer(store.read(query), query);
   }
 
   #apply(store: MemoryStore<W, Q, A, S>, writes: readonly W[], durable: boolean): void {
     if (this.mood.failNext) {
       this.#pending = undefined;
       this.mood.failNext = false;
+      if (this.swallowsFailures) return;
       if (this.#random.chance(0.5)) store.apply(writes, { durable: false });
       throw new DiskFailure("the disk failed");
     }
     this.#pending = undefined;
     const round = this.bend({ writes, durable });
     store.apply(round.writes, { durable: round.durable });
+    this.#rows.apply(round.writes);
     if (round.durable) this.#appliedMs = [];
     else this.#appliedMs.push(this.#world.nowMs);
   }
@@ -171,7 +210,7 @@ export class SimDisk<W, Q, A, S> {
   /** Does something after a while. */
   #later<T>(run: () => T, owner: Owner): Promise<T> {
     const answer = new LateAnswer<T>();
-    this.#world.after(this.#random.between(0, LATE_MS_MAX), () => {
+    this.#world.after(this.#random.between(0, Math.max(LATE_MS_MAX, this.mood.slowMs)), () => {
       let value: T;
       try {
         value = run();

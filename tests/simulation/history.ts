@@ -53,6 +53,13 @@ export interface FeedRecord {
   readonly entries: { readonly tid: Tid; readonly oids: readonly Oid[] | null }[];
 }
 
+/** What the readers of one client's change feed saw, one process after the other: everything after `since`. */
+export interface ChangeRecord {
+  readonly client: string;
+  readonly since: Tid;
+  readonly entries: { readonly tid: Tid; readonly oids: readonly Oid[] }[];
+}
+
 /** A transaction on lists, as its worker saw it: it read each of its lists, then appended to some of them. */
 export interface ListRecord {
   readonly client: string;
@@ -90,6 +97,7 @@ export class History {
   readonly reads: ReadRecord[] = [];
   readonly pages: PageRecord[] = [];
   readonly feeds: FeedRecord[] = [];
+  readonly changes: ChangeRecord[] = [];
   readonly grants: GrantRecord[] = [];
   readonly lists: ListRecord[] = [];
   readonly increments: IncrementRecord[] = [];

@@ -16,11 +16,13 @@ export interface Objects {
   readonly singles: readonly Oid[];
   /** Objects that were made while the simulation ran. */
   readonly fresh: Oid[];
-  /** What the workers in `bank.ts`, `lists.ts`, `counters.ts` and `streams.ts` change; empty where a seed has none of those. */
+  /** What the workers in the files of these names change; empty where a seed has none of those. */
   readonly accounts: readonly Oid[];
   readonly lists: readonly Oid[];
   readonly counters: readonly Oid[];
   readonly streams: readonly Oid[];
+  readonly guards: readonly (readonly [Oid, Oid])[];
+  readonly bulk: readonly Oid[];
 }
 
 /** What a worker works with. */
@@ -76,11 +78,13 @@ export function* commit(
     readonly merge?: Merge | undefined;
     /** Under which the parts of streamed values were given. */
     readonly draft?: number;
+    /** The tid under which it is imported. */
+    readonly restoreTid?: Tid;
   } = {},
 ): Worker<TransactionRecord> {
   const { history, random, world, client } = job;
-  const { checks = [], ageMs, merge, draft, withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } =
-    options;
+  const { checks = [], ageMs, merge, draft, restoreTid } = options;
+  const { withinMs = random.pick([60_000, 60_000, 60_000, 5_000, 300]) } = options;
   const transaction = history.begin({
     client,
     begunMs: world.nowMs,
@@ -109,6 +113,7 @@ export function* commit(
     ...(ageMs === undefined ? {} : { ageMs }),
     ...(merge === undefined ? {} : { resolves: true }),
     ...(draft === undefined ? {} : { draft }),
+    ...(restoreTid === undefined ? {} : { restoreTid }),
   };
   const resolver = merge && resolverOf(job, transaction, merge);
   const outcome = yield* call("commit", request, withinMs, resolver);

@@ -47,6 +47,8 @@ export class End {
   flights: Flight[] = [];
   /** Bytes on their way to this end. */
   bytes = 0;
+  /** Nothing arrives here before. */
+  heldUntilMs = 0;
   lastAtMs = 0;
   /** Its last write was answered with "no more". */
   full = false;
@@ -81,8 +83,6 @@ export class Link {
   silent = false;
   /** One end's machine has forgotten the connection: who writes learns of it. */
   forgotten = false;
-  /** Nothing arrives before. */
-  heldUntilMs = 0;
 
   /** `conn` is the number that the caller knows already. */
   constructor(network: LinkHome, random: SimRandom, from: EndHome, conn: Conn, to: EndHome) {
@@ -111,15 +111,15 @@ export class Link {
   #arrivalMs(to: End): number {
     const world = this.#network.world;
     const delayMs = this.#delayMs * this.#random.between(0.5, 1.5);
-    to.lastAtMs = Math.max(to.lastAtMs, world.nowMs + delayMs, this.heldUntilMs);
+    to.lastAtMs = Math.max(to.lastAtMs, world.nowMs + delayMs, to.heldUntilMs);
     return to.lastAtMs;
   }
 
   /** Nothing holds it any more: what was late comes now. */
   hurry(): void {
     const { world } = this.#network;
-    this.heldUntilMs = 0;
     for (const end of this.ends) {
+      end.heldUntilMs = 0;
       end.lastAtMs = world.nowMs;
       for (const flight of end.flights) flight.atMs = Math.min(flight.atMs, world.nowMs + this.#delayMs);
       if (end.flights.length > 0) end.pump(world, end.flights[0]!.atMs);
@@ -152,7 +152,7 @@ export class Link {
   arrive(end: End): void {
     const { world } = this.#network;
     if (this.silent || end.state === "over") return;
-    if (this.heldUntilMs > world.nowMs) return end.pump(world, this.heldUntilMs);
+    if (end.heldUntilMs > world.nowMs) return end.pump(world, end.heldUntilMs);
     while (end.flights.length > 0 && end.reading) {
       const [flight] = end.flights;
       if (flight!.atMs > world.nowMs) return end.pump(world, flight!.atMs);

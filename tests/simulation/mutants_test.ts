@@ -1,18 +1,20 @@
-/** The checkers bite: each mutant breaks one promise, and some seed must notice. */
+/** The checkers bite: each mutant breaks one promise, and a seed notices: one that is known for it, or one of the first. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mutants } from "./mutants.ts";
+import { mutants } from "./mutants/all.ts";
 import { runSeed } from "./run.ts";
 
-/** Seeds that a mutant is given before it counts as unnoticed. */
-const SEEDS_MAX = 60;
+/** After a change of a role another seed may notice: these are tried then. `deno task sim --mutants` finds better ones. */
+const SEEDS_MAX = 40;
 
-for (const { breaks, mutate, noticed } of mutants) {
-  test(`X2 the simulator notices that ${breaks}`, () => {
-    for (let seed = 1; seed <= SEEDS_MAX; seed++) {
-      const { breaches } = runSeed(seed, { mutant: mutate }).report;
+for (const { breaks, mutate, noticed, seed, isFlapping = false } of mutants) {
+  test(`X2 the simulator notices that ${breaks}`, async () => {
+    for (const one of [seed, ...Array.from({ length: SEEDS_MAX }, (_, i) => i + 1)]) {
+      const { breaches } = (await runSeed(one, { mutant: mutate, isFlapping })).report;
       if (breaches.some((breach) => noticed.test(breach))) return;
     }
-    assert.fail(`no checker noticed within ${SEEDS_MAX} seeds`);
+    assert.fail(
+      `neither seed ${seed} nor the first ${SEEDS_MAX} notice: "deno task sim --mutants" looks for others`,
+    );
   });
 }

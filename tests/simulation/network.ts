@@ -29,15 +29,24 @@ export class SimNetwork {
 
   /** Nothing passes between two nodes until then; later it arrives, as TCP sends it again. */
   hold(one: string, two: string, untilMs: number): void {
-    for (const key of [`${one}|${two}`, `${two}|${one}`]) {
-      this.#held.set(key, Math.max(untilMs, this.#held.get(key) ?? 0));
-    }
+    this.holdOneWay(one, two, untilMs);
+    this.holdOneWay(two, one, untilMs);
+  }
+
+  /** Nothing passes from one node to another; what is said the other way arrives, but no new connection is made. */
+  holdOneWay(from: string, to: string, untilMs: number): void {
+    const key = `${from}|${to}`;
+    this.#held.set(key, Math.max(untilMs, this.#held.get(key) ?? 0));
     for (const link of this.#links) {
-      const [a, b] = link.ends.map((end) => end.transport.node);
-      if ((a === one && b === two) || (a === two && b === one)) {
-        link.heldUntilMs = Math.max(link.heldUntilMs, untilMs);
+      for (const end of link.ends) {
+        if (end.transport.node !== to || link.other(end).transport.node !== from) continue;
+        end.heldUntilMs = Math.max(end.heldUntilMs, untilMs);
       }
     }
+  }
+
+  #heldMs(from: string, to: string): number {
+    return this.#held.get(`${from}|${to}`) ?? 0;
   }
 
   /** Ends what stands in the way of packets; silent connections stay silent. */
@@ -64,7 +73,8 @@ export class SimNetwork {
   connect(from: SimTransport, address: string): Conn {
     const conn = from.takeConn();
     const { world } = this;
-    const held = this.#held.get(`${from.node}|${nodeOf(address)}`) ?? 0;
+    const node = nodeOf(address);
+    const held = Math.max(this.#heldMs(from.node, node), this.#heldMs(node, from.node));
     const atMs = Math.max(world.nowMs + this.#random.between(0.2, 6), held);
     if (this.#dark.has(address)) return conn;
     world.at(atMs, () => {
@@ -83,7 +93,8 @@ export class SimNetwork {
   #join(from: SimTransport, conn: Conn, to: SimTransport): void {
     const link = new Link(this, this.#random, from, conn, to);
     const [mine, theirs] = link.ends;
-    link.heldUntilMs = this.#held.get(`${from.node}|${to.node}`) ?? 0;
+    mine.heldUntilMs = this.#heldMs(to.node, from.node);
+    theirs.heldUntilMs = this.#heldMs(from.node, to.node);
     mine.state = "open";
     theirs.state = "open";
     this.#links.push(link);

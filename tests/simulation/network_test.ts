@@ -17,7 +17,7 @@ function pair(seed: number): { world: World; network: SimNetwork; a: Side; b: Si
   const world = new World();
   const network = new SimNetwork(world, new SimRandom(seed, "net"));
   const side = (name: string): Side => {
-    const owner = { gone: false, pausedUntilMs: 0 };
+    const owner = { gone: false, pausedUntilMs: 0, slowMs: 0 };
     const transport = new SimTransport(network, name, owner, { border: (_, run) => run(), ended: () => {} });
     const events: TransportEvent[] = [];
     const bytes: number[] = [];
@@ -107,6 +107,23 @@ test("SimNetwork.hold() makes everything late, and loses nothing", () => {
   assert.ok(world.nowMs >= 5_000);
   world.runUntil(() => false, 60_000);
   assert.deepEqual(b.bytes, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+});
+
+test("SimNetwork.holdOneWay() makes one direction late, and no new connection is made meanwhile", () => {
+  const { world, network, a, b, near, far } = joined(4);
+  const untilMs = world.nowMs + 5_000;
+
+  network.holdOneWay("a", "b", untilMs);
+  write(a, near, 0, 3);
+  write(b, far, 7, 8);
+  const other = b.transport.connect("a:1");
+  world.runUntil(() => false, untilMs - 1);
+
+  assert.deepEqual([a.bytes, b.bytes], [[7, 7, 7, 7], []]);
+  assert.ok(!b.events.some((event) => event.type === "connected" && event.conn === other));
+  world.runUntil(() => false, 60_000);
+  assert.deepEqual(b.bytes, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+  assert.ok(b.events.some((event) => event.type === "connected" && event.conn === other));
 });
 
 test("SimTransport.write() says when it is full, and drained when there is room", () => {

@@ -3,35 +3,15 @@
  * real `Host` with a real machine on simulated ports; it can die at each call that it makes of them.
  */
 import type { Effect } from "../../core/machine.ts";
-import type { WireError } from "../../core/messages.ts";
 import type { HostedMachine, HostPorts } from "../../roles/host.ts";
 import { Host } from "../../roles/host.ts";
-import { DiskFailure } from "./disk.ts";
+import { DiskFailure, READ_FAILED } from "./disk.ts";
 import type { Death, NodePlan, PortCall, Surroundings, Trap } from "./node_plan.ts";
+import { Died, Process } from "./process.ts";
 import type { SimRandom } from "./random.ts";
 import { labelOf } from "./trace.ts";
 import { SimTransport } from "./transport.ts";
-import type { Owner } from "./world.ts";
 import { SimClock } from "./world.ts";
-
-/** What is thrown where a process dies. */
-class Died extends Error {
-  override name = "Died";
-}
-
-class Process implements Owner {
-  gone = false;
-  pausedUntilMs = 0;
-  trap: { plan: Trap; armed: boolean; left: number } | undefined;
-  /** Told when the next finish isn't sent. */
-  hangs: (() => void) | undefined;
-  /** Transactions of which nothing is sent any more. */
-  readonly hung = new Set<unknown>();
-  /** Why its machine threw. */
-  failure: { message: string; stack?: string; isDisk: boolean } | undefined;
-  /** What its machine gave as the reason to stop. */
-  stop: { error?: WireError } | undefined;
-}
 
 /** A node and its process. */
 export class SimNode<C, W, Q, R, A, E, O, S> {
@@ -40,6 +20,9 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
   starts = 0;
   /** What a mutant makes of the machine's effects. */
   bend: (effects: Effect<C, W, Q, R, O>[]) => Effect<C, W, Q, R, O>[] = (effects) => effects;
+  /** What it makes of each machine. */
+  wrap: (machine: HostedMachine<C, W, Q, R, A, E, O>) => HostedMachine<C, W, Q, R, A, E, O> = (machine) =>
+    machine;
   readonly #around: Surroundings;
   readonly #random: SimRandom;
   #process: Process | undefined;
@@ -68,7 +51,12 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
   }
 
   get isPaused(): boolean {
-    return (this.#process?.pausedUntilMs ?? 0) > this.#around.world.nowMs;
+    return this.busyUntilMs > this.#around.world.nowMs;
+  }
+
+  /** When it goes on. */
+  get busyUntilMs(): number {
+    return this.#process?.pausedUntilMs ?? 0;
   }
 
   get hasDisk(): boolean {
@@ -111,7 +99,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     this.#clock = clock;
     this.#transport = transport;
     this.#machine = machine;
-    this.#host = new Host(this.#watched(process, machine), ports, peers);
+    this.#host = new Host(this.#watched(process, this.wrap(machine)), ports, peers);
     if (plan.address !== undefined) transport.bind(plan.address);
     plan.begun?.();
   }
@@ -160,8 +148,8 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
 
   disarm(): void {
     if (this.#process !== undefined) this.#process.trap = undefined;
-    if (this.#process !== undefined) this.#process.hangs = undefined;
-    if (this.plan.disk) this.plan.disk.mood.failNext = false;
+    if (this.#process !== undefined) Object.assign(this.#process, { hangs: undefined, behind: undefined });
+    if (this.plan.disk) Object.assign(this.plan.disk.mood, { failNext: false, failRead: false });
   }
 
   /** Lets the next write fail. */
@@ -169,10 +157,34 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     if (this.plan.disk) this.plan.disk.mood.failNext = true;
   }
 
+  /** Lets the next read fail. */
+  failRead(): void {
+    if (this.plan.disk) this.plan.disk.mood.failRead = true;
+  }
+
+  /** Lets the disk take up to this time for each answer; 0: as long as it usually does. */
+  slowDisk(forMs: number): void {
+    if (this.plan.disk === undefined) return;
+    this.#around.trace.line(this.name, `disk takes up to ${forMs.toFixed(0)} ms`);
+    this.plan.disk.mood.slowMs = forMs;
+  }
+
+  /** Lets each thing that the process does take so long. */
+  slow(forMs: number): void {
+    if (this.#process === undefined) return;
+    this.#around.trace.line(this.name, `takes ${forMs.toFixed(0)} ms for everything`);
+    this.#process.slowMs = forMs;
+  }
+
   /** Lets the disk be full, or have room again. */
   fillDisk(isFull: boolean): void {
     this.#around.trace.line(this.name, isFull ? "disk is full" : "disk has room");
     this.plan.disk?.fill(isFull);
+  }
+
+  /** Something happens when the next effect of that label is on its way. */
+  behind(label: string, run: () => void): void {
+    if (this.#process !== undefined) this.#process.behind = { label, run };
   }
 
   /** A program hangs: the next finish isn't sent, nor anything else about its transaction. */
@@ -219,10 +231,17 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
           if (process.trap && !process.trap.armed && labelOf(effect) === process.trap.plan.after) {
             process.trap.armed = true;
           }
+          if (process.behind?.label === labelOf(effect)) this.#goBehind(process, process.behind.run);
         }
         return effects;
       },
     };
+  }
+
+  #goBehind(process: Process, run: () => void): void {
+    process.behind = undefined;
+    const { world } = this.#around;
+    world.after(this.#random.pick([0.01, 1, 5]), run);
   }
 
   /** False for what a program that hangs doesn't send. */
@@ -243,7 +262,9 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     this.#around.trace.log(this.name, level, text);
     if (level !== "error" || !text.startsWith("Cannot go on: ")) return;
     const stack = String(facts?.["stack"] ?? "");
-    process.failure = { message: text, stack, isDisk: stack.startsWith(new DiskFailure("").name) };
+    const isDisk = stack.startsWith(new DiskFailure("").name);
+    const at = text.endsWith(READ_FAILED) ? "read" : "save";
+    process.failure = { message: text, stack, disk: isDisk ? at : undefined };
   }
 
   /** The host has ended by itself: in order, or because something threw. */
@@ -255,7 +276,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     this.#transport?.end(failure ? "killed" : "closed");
     if (failure) this.plan.disk?.crash();
     else this.plan.disk?.store?.close();
-    if (failure?.isDisk) return this.#around.ended(this, { by: "disk" });
+    if (failure?.disk) return this.#around.ended(this, { by: "disk", at: failure.disk });
     if (failure) return this.#around.ended(this, { by: "mistake", ...failure });
     if (this.#isAsked || process.stop?.error === undefined) return this.#around.ended(this, { by: "order" });
     this.#around.ended(this, { by: "mistake", message: `stopped by itself: ${process.stop.error.message}` });

@@ -55,7 +55,8 @@ export interface NodePlan<C, W, Q, R, A, E, O, S> {
 
 /** Why a process has ended without being killed: it was asked to, its disk failed, or it is a mistake. */
 export type Ending =
-  | { readonly by: "order" | "disk" }
+  | { readonly by: "order" }
+  | { readonly by: "disk"; readonly at: "save" | "read" }
   | { readonly by: "mistake"; readonly message: string; readonly stack?: string };
 
 /** What all nodes share. */
@@ -85,7 +86,12 @@ export type AnyNode = Pick<
   | "trap"
   | "disarm"
   | "failDisk"
+  | "failRead"
   | "fillDisk"
+  | "slowDisk"
+  | "slow"
+  | "busyUntilMs"
   | "hang"
+  | "behind"
   | "hasDisk"
 >;

@@ -23,9 +23,9 @@ export interface Progress {
 /** Commits all objects at once, again and again until it succeeds. What workers count on stays as it is. */
 export function* writeAll(job: Job, progress: Progress): Worker {
   const { objects } = job;
-  const kept = [...objects.accounts, ...objects.lists, ...objects.counters];
+  const kept = [...objects.accounts, ...objects.lists, ...objects.counters, ...objects.guards.flat()];
   const fresh = objects.fresh.slice(-FRESH_MAX);
-  const named = [...objects.pairs.flat(), ...objects.singles, ...objects.streams, ...fresh];
+  const named = [...objects.pairs.flat(), ...objects.singles, ...objects.streams, ...fresh, ...objects.bulk];
   const oids = [...named, ...kept];
   for (;;) {
     const begun = yield* sync(job);
@@ -42,6 +42,20 @@ export function* writeAll(job: Job, progress: Progress): Worker {
     }
     yield* wait(100);
   }
+}
+
+/** A client reads all objects once more, as they are and as they were: much of it stands in its cache. */
+export function* readAll(job: Job, done: () => void): Worker {
+  const { history, objects, random } = job;
+  const begun = yield* sync(job);
+  if (begun) {
+    const named = [...objects.pairs.flat(), ...objects.singles, ...objects.accounts, ...objects.lists];
+    const oids = [...named, ...objects.counters, ...objects.fresh.slice(-FRESH_MAX)];
+    const past = random.pick(history.acknowledged).tid!;
+    yield* read(job, begun.at, oids, { apart: true });
+    yield* read(job, past < begun.at ? past : begun.at, oids, { apart: true });
+  }
+  done();
 }
 
 /** A client sees all copies of each partition as equal. */
@@ -61,9 +75,9 @@ export function* compareCopies(cluster: Cluster, client: string, done: () => voi
 /** The storages' rows, and which of their cells the master's table calls readable. */
 export function copiesOf(cluster: Cluster): Copy[] {
   const rows = masterOf(cluster)?.table.split("\n") ?? [];
-  return cluster.storages.map((storage, i) => {
+  return cluster.storages.map((storage) => {
     const store = storage.plan.disk!.store!;
-    const isHere = new RegExp(`\\b${i + 2}[UF]`); // the master is node 1
+    const isHere = new RegExp(`\\b${cluster.indexes.get(storage.name)}[UF]`);
     const readable = rows.flatMap((
       row,
       partition,

@@ -3,16 +3,20 @@ import { ZERO_TID } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { breachesOf } from "./checkers.ts";
 import { Cluster, drawShape } from "./cluster.ts";
-import type { Shape, SimClient } from "./cluster.ts";
+import type { SimClient } from "./cluster.ts";
 import { Faults } from "./faults.ts";
-import type { FaultKind } from "./faults.ts";
+import { FeedReader } from "./feeds.ts";
+import { drawImport, importAll } from "./imports.ts";
 import type { Job, Objects } from "./jobs.ts";
 import type { AnyNode, Ending } from "./node_plan.ts";
-import { compareCopies, copiesOf, writeAll } from "./probes.ts";
+import { Operations } from "./operations.ts";
+import { compareCopies, copiesOf, readAll, writeAll } from "./probes.ts";
 import { SimRandom } from "./random.ts";
-import type { Session } from "./sessions.ts";
+import type { RunOptions, SeedReport, SeedRun } from "./report.ts";
+import type { Session, Worker } from "./sessions.ts";
+import { Points } from "./sometimes/points.ts";
 import { storedIn } from "./stored.ts";
-import { masterOf, remainsOf, watchPublication } from "./watch.ts";
+import { masterOf, remainsOf, watchAgreement, watchMembers, watchPublication } from "./watch.ts";
 import { drawObjects, drawWork, workBreaches, workersOf } from "./workloads.ts";
 import type { Work } from "./workloads.ts";
 
@@ -26,46 +30,21 @@ const QUIET_MS = 2_000;
 const WORKERS_MS_MAX = 120_000;
 /** Nothing is left of any work within this time after that: what a client that hung has locked stays longest. */
 const QUIET_MS_MAX = TRANSACTION_TIMEOUT_MS + REQUEST_TIMEOUT_MS;
+/** Steps that a trace keeps, unless told. */
+const LINES_DEFAULT = 300;
+/** How many seeds follow the change feed, and how many import before all else. */
+const FEED_SHARE = 0.3;
+const IMPORT_SHARE = 0.15;
+/** How many have an operator who does more than to stop the cluster, even without storages to add. */
+const OPERATED_SHARE = 0.2;
 /** A seed that hasn't been hit often enough goes on until then. */
 const DISTURBED_MS_MAX = 1_200_000;
 
-/** What a seed gave. */
-export interface SeedReport {
-  readonly seed: number;
-  /** Promises that were broken; none when it passed. */
-  readonly breaches: readonly string[];
-  readonly hash: string;
-  readonly shape: Shape;
-  readonly work: readonly Work[];
-  readonly simulatedMs: number;
-  readonly steps: number;
-  readonly commits: { readonly acknowledged: number; readonly refused: number; readonly unknown: number };
-  readonly reads: number;
-  /** Groups of transactions on lists that depend on each other in a way that snapshot isolation allows. */
-  readonly writeSkews: number;
-  /** How often faults hit work in flight, by kind. */
-  readonly hits: { readonly [kind in FaultKind]?: number };
-  /** How often they happened at all. */
-  readonly faults: { readonly [kind in FaultKind]?: number };
-}
-
-/** A seed's run, and the last lines of its trace. */
-export interface SeedRun {
-  readonly report: SeedReport;
-  trace(): string[];
-}
-
-/** Changes a cluster before it starts: how mutants break a promise. */
-export type Mutant = (cluster: Cluster) => void;
-
-/** Runs one seed. `linesMax`: steps that its trace keeps. */
-export function runSeed(
-  seed: number,
-  options: { readonly mutant?: Mutant; readonly linesMax?: number } = {},
-): SeedRun {
-  const run = new Run(seed, options.linesMax ?? 300);
+/** Runs one seed. */
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<SeedRun> {
+  const run = new Run(seed, options);
   options.mutant?.(run.cluster);
-  run.all();
+  await run.all();
   return { report: run.report(), trace: () => run.cluster.trace.print() };
 }
 
@@ -76,31 +55,63 @@ class Run {
   readonly #faults: Faults;
   readonly #work: readonly Work[];
   readonly #objects: Objects;
+  readonly #options: RunOptions;
+  readonly #points = new Points();
+  readonly #hasFeeds: boolean;
   #isEnding = false;
+  #disturbedMs = 0;
+  #imported = 0;
   #writeSkews = 0;
   #failure: string | undefined;
 
-  constructor(seed: number, linesMax: number) {
+  constructor(seed: number, options: RunOptions) {
     this.seed = seed;
+    this.#options = options;
     this.#random = new SimRandom(seed);
-    const shape = drawShape(this.#random.fork("shape"));
+    const drawn = drawShape(this.#random.fork("shape"));
+    const masters = options.mutant ? 1 : drawn.masters; // mutants are of the one
+    const clients = Math.min(drawn.clients, options.clientsMax ?? Infinity);
+    const copies = options.isFlapping
+      ? { storages: Math.max(2, drawn.storages), replicas: Math.max(1, drawn.replicas) }
+      : {};
+    const shape = { ...drawn, ...copies, masters, clients };
+    const linesMax = options.linesMax ?? LINES_DEFAULT;
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
+    this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
+    this.cluster.operations = this.#operations();
     this.#work = drawWork(this.#random.fork("work"));
     this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
     const random = this.#random.fork("faults");
     const inFlight = (client?: string) => history.inFlight(client);
-    const stopAll = () => operator.call({ type: "command", name: "stop" });
-    this.#faults = new Faults({ world, network, random, trace, nodes, stopAll, inFlight });
-    trace.watch = watchPublication(history);
+    const stopAll = () => operator.call({ type: "command", id: 0, message: { name: "stop", body: {} } });
+    const ports = { world, network, random, trace, nodes, stopAll, inFlight };
+    this.#faults = new Faults(ports, options.without, options.isFlapping);
+    const watch = watchPublication(history, (name) => nodes.find((node) => node.name === name)?.starts ?? 0);
+    const members = watchMembers(this.cluster.indexes);
+    const agreement = watchAgreement(history, this.cluster.masters);
+    trace.watch = (step) => {
+      agreement(step);
+      watch(step);
+      members(step);
+      this.#points.see(step);
+    };
   }
 
   /** Each phase, as long as nothing is broken. */
-  all(): void {
-    this.cluster.start();
-    const phases = [this.#makeObjects, this.#disturb, this.#settle, this.#probe, this.#quiet, this.#check];
+  async all(): Promise<void> {
+    if (this.#random.chance(0.2)) this.#faults.begin(); // some seeds are disturbed from the beginning
+    const phases = [
+      this.#start,
+      this.#makeObjects,
+      this.#disturb,
+      this.#settle,
+      this.#probe,
+      this.#quiet,
+      this.#check,
+    ];
     for (const phase of phases) {
-      phase.call(this);
+      await phase.call(this);
       if (this.#isBroken) return;
     }
   }
@@ -122,6 +133,12 @@ class Run {
       writeSkews: this.#writeSkews,
       hits: Object.fromEntries(this.#faults.hits),
       faults: Object.fromEntries(this.#faults.all),
+      strikes: this.#faults.strikes,
+      disturbedMs: this.#disturbedMs || world.nowMs,
+      changes: history.changes.reduce((sum, { entries }) => sum + entries.length, 0),
+      imported: this.#imported,
+      operations: Object.fromEntries(this.cluster.operations?.done ?? []),
+      points: this.#points.reached,
     };
   }
 
@@ -130,9 +147,9 @@ class Run {
   }
 
   /** Runs until something holds or is broken; says what didn't happen otherwise. */
-  #until(holds: () => boolean, withinMs: number, otherwise: () => string): void {
+  async #until(holds: () => boolean, withinMs: number, otherwise: () => string): Promise<void> {
     const { world, history } = this.cluster;
-    if (world.runUntil(() => this.#isBroken || holds(), world.nowMs + withinMs)) return;
+    if (await world.runAll(() => this.#isBroken || holds(), world.nowMs + withinMs)) return;
     history.breach(otherwise());
   }
 
@@ -149,92 +166,169 @@ class Run {
     };
   }
 
-  /** The first transaction makes all objects; some seeds are disturbed already. */
-  #makeObjects(): void {
-    if (this.#random.chance(0.2)) this.#faults.begin();
+  /** All nodes come up; in some seeds one client imports a history first, and the others come when it is done. */
+  async #start(): Promise<void> {
+    const { cluster } = this;
+    const random = this.#random.fork("import");
+    const [first, ...others] = cluster.clients;
+    const late = random.chance(IMPORT_SHARE) ? others.map(({ node }) => node) : undefined;
+    cluster.start(late);
+    if (late === undefined) return;
+    const imported = drawImport({ random });
+    let isDone = false;
+    this.#beginWith(
+      first!,
+      () => importAll(this.#job(first!), imported, () => (isDone = true)),
+      () => !isDone,
+    );
+    await this.#until(() => isDone, this.#limitMs, () => `the import doesn't end; ${this.#state()}`);
+    this.#imported = imported.length;
+    for (const node of late) node.start();
+  }
+
+  /** The first transaction of all makes all objects. */
+  async #makeObjects(): Promise<void> {
     const [client] = this.cluster.clients;
     let isDone = false;
-    client!.begin = (session) => session.run(this.#write(client!, () => (isDone = true)));
-    const limitMs = this.#faults.isOn ? DISTURBED_MS_MAX : HEALTHY_MS_MAX;
-    this.#until(() => isDone, limitMs, () => `the cluster didn't take its first commit; ${this.#state()}`);
+    this.#beginWith(client!, () => this.#write(client!, () => (isDone = true)), () => !isDone);
+    await this.#until(
+      () => isDone,
+      this.#limitMs,
+      () => `the cluster didn't take its first commit; ${this.#state()}`,
+    );
+  }
+
+  get #limitMs(): number {
+    return this.#faults.isOn ? DISTURBED_MS_MAX : HEALTHY_MS_MAX;
+  }
+
+  /** A program runs in the process that is there, and in each later one while it has something to do. */
+  #beginWith(client: SimClient, worker: () => Worker, isWanted: () => boolean): void {
+    client.begin = (session) => {
+      if (isWanted()) session.run(worker());
+    };
+    if (client.session !== undefined) client.begin(client.session, client);
   }
 
   /** Clients work while things go wrong. */
-  #disturb(): void {
+  async #disturb(): Promise<void> {
     const { clients, world, history } = this.cluster;
     for (const client of clients) {
+      client.feed = this.#hasFeeds ? this.#reader(client) : undefined;
       client.begin = (session) => this.#begin(session, client);
       if (client.session !== undefined) this.#begin(client.session, client);
     }
     if (!this.#faults.isOn) this.#faults.begin();
+    this.cluster.operations?.begin();
     const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(15, 40)];
+    const { disturbedMs } = this.#options;
     const isEnough = () => {
+      if (disturbedMs !== undefined) return world.nowMs >= disturbedMs;
       if (world.nowMs < leastMs || this.#faults.kinds < KINDS_MIN) return false;
       return history.acknowledged.length >= enough || world.nowMs > leastMs + 60_000;
     };
-    this.#until(
+    await this.#until(
       isEnough,
       DISTURBED_MS_MAX,
       () => `faults of only ${this.#faults.kinds} kinds hit work in flight`,
     );
+    this.#disturbedMs = world.nowMs;
+  }
+
+  #operations(): Operations | undefined {
+    const { world, storages, shape, operator } = this.cluster;
+    const random = this.#random.fork("operations");
+    if (shape.spares === 0 && !random.chance(OPERATED_SHARE)) return undefined;
+    return new Operations({
+      world,
+      random,
+      storages: storages.map(({ name }) => name),
+      partitions: shape.partitions,
+      call: (command) => operator.call(command),
+    });
+  }
+
+  #reader(client: SimClient): FeedReader {
+    const { world, history } = this.cluster;
+    const { name } = client;
+    return new FeedReader({ client: name, world, history, random: this.#random.fork(`${name} feed`) });
   }
 
   #begin(session: Session, client: SimClient): void {
     const job = this.#job(client);
     const workers = workersOf(this.#work);
     session.isImpatient = true;
-    for (let i = job.random.int(1, 3); i > 0; i--) session.run(job.random.pick(workers)(job));
+    const count = Math.min(job.random.int(1, 3), this.#options.workersMax ?? Infinity);
+    for (let i = count; i > 0; i--) session.run(job.random.pick(workers)(job));
+    client.feed?.follow(session);
   }
 
   /** Nothing goes wrong any more, everything is started again, workers come to their end. */
-  #settle(): void {
-    const { clients, network, nodes } = this.cluster;
+  async #settle(): Promise<void> {
+    const { clients, network, nodes, world } = this.cluster;
     this.#faults.end();
+    this.cluster.operations?.end();
     network.heal();
     this.#isEnding = true;
-    for (const client of clients) client.begin = () => {};
+    for (const client of clients) client.begin = (session) => client.feed?.follow(session);
     for (const { session } of clients) if (session) session.isImpatient = false;
     for (const node of nodes) {
       node.start();
+      node.slow(0);
+      node.slowDisk(0);
       if (node.role === "storage") node.fillDisk(false);
     }
+    const pausedMs = Math.max(0, ...nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
     const isIdle = () => clients.every(({ session }) => session?.running === 0);
-    this.#until(isIdle, WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
+    await this.#until(isIdle, pausedMs + WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
+    const { operations } = this.cluster;
+    if (operations === undefined || this.#isBroken) return;
+    let isSpread = false;
+    await this.#until(() => operations.isIdle, HEALTHY_MS_MAX, () => "a command of the operator doesn't end");
+    operations.finish(() => (isSpread = true));
+    await this.#until(() => isSpread, HEALTHY_MS_MAX, () => `the cells can't be spread; ${this.#state()}`);
   }
 
   /** Each client can commit all objects at once: nothing is locked for ever. */
-  #probe(): void {
+  async #probe(): Promise<void> {
     for (const client of this.cluster.clients) {
       let isDone = false;
       client.session?.run(this.#write(client, () => (isDone = true)));
-      this.#until(() => isDone, HEALTHY_MS_MAX, () => {
+      await this.#until(() => isDone, HEALTHY_MS_MAX, () => {
         return `${client.name} can't commit though nothing is wrong any more; ${this.#state()}`;
       });
     }
   }
 
   /** Nothing is locked, parked or under way anywhere. */
-  #quiet(): void {
+  async #quiet(): Promise<void> {
     const { world } = this.cluster;
-    world.runUntil(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
+    await world.runAll(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
     const remains = () => remainsOf(this.cluster);
-    this.#until(() => remains().length === 0, QUIET_MS_MAX, () => `not all is over: ${remains().join("; ")}`);
+    await this.#until(
+      () => remains().length === 0,
+      QUIET_MS_MAX,
+      () => `not all is over: ${remains().join("; ")}`,
+    );
   }
 
   /** What the disks hold keeps every promise, and clients see the copies as equal too. */
-  #check(): void {
+  async #check(): Promise<void> {
     const { history, shape, clients } = this.cluster;
-    const { accounts, lists, counters } = this.#objects;
+    const [client] = clients;
+    let isDone = false;
+    client!.session?.run(compareCopies(this.cluster, client!.name, () => (isDone = true)));
+    await this.#until(() => isDone, HEALTHY_MS_MAX, () => `${client!.name} can't compare the copies`);
+    let readers = clients.length;
+    for (const each of clients) each.session?.run(readAll(this.#job(each), () => (readers -= 1)));
+    await this.#until(() => readers === 0, HEALTHY_MS_MAX, () => "not all clients can read");
+    const { accounts, lists, counters, guards, bulk } = this.#objects;
     const written = history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid));
-    const oids = new Set([...written, ...accounts, ...lists, ...counters]);
+    const oids = new Set([...written, ...accounts, ...lists, ...counters, ...guards.flat(), ...bulk]);
     const stored = storedIn(copiesOf(this.cluster), oids, shape.partitions);
     const work = workBreaches(history, this.#objects, stored);
     this.#writeSkews = work.writeSkews;
     for (const breach of [...breachesOf(history, stored), ...work.breaches]) history.breach(breach);
-    const [client] = clients;
-    let isDone = false;
-    client!.session?.run(compareCopies(this.cluster, client!.name, () => (isDone = true)));
-    this.#until(() => isDone, HEALTHY_MS_MAX, () => `${client!.name} can't compare the copies`);
   }
 
   #write(client: SimClient, done: () => void) {
@@ -247,7 +341,7 @@ class Run {
       this.cluster.history.breach(`${node.name}: ${why.message}\n${why.stack ?? ""}`);
       return;
     }
-    if (why.by === "disk") this.#faults.diskFailed();
+    if (why.by === "disk") this.#faults.diskFailed(why.at);
     this.#faults.restart(node);
   }
 

@@ -2,7 +2,8 @@
  * Programs around a client machine: workers are generators that yield calls and pauses, driven by what the machine puts
  * out. No promises: a worker goes on when the world says so.
  */
-import type { DatabaseError } from "../../core/errors.ts";
+import { DatabaseError } from "../../core/errors.ts";
+import type { Listening } from "../../roles/client/caller.ts";
 import type {
   CallName,
   Calls,
@@ -68,12 +69,20 @@ export interface SessionPorts {
   call(event: ClientCall | ClientWord): void;
 }
 
+/** A call that is under way. */
+interface Waiting {
+  readonly ended: (outcome: Outcome<CallName>) => void;
+  readonly resolver: Resolver | undefined;
+}
+
 /** The workers of one client process. */
 export class Session {
   /** Whether it cancels some of its calls. */
   isImpatient = false;
   readonly #ports: SessionPorts;
-  #calls = new Map<number, { readonly worker: Worker; readonly resolver: Resolver | undefined }>();
+  /** Who hears of what is published, and of the end. */
+  readonly listeners = new Set<Listening>();
+  #calls = new Map<number, Waiting>();
   #nextCall = 1;
   #isOver = false;
   #running = 0;
@@ -83,6 +92,11 @@ export class Session {
     this.#ports = ports;
     this.#feed = { client: ports.client, entries: [] };
     ports.history.feeds.push(this.#feed);
+  }
+
+  /** Whether the process is gone. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Workers that haven't ended. */
@@ -106,6 +120,18 @@ export class Session {
     this.#isOver = true;
     this.#running = 0;
     this.#calls.clear();
+    for (const { ended } of this.listeners) ended?.(new DatabaseError("lost", "the process is gone"));
+    this.listeners.clear();
+  }
+
+  /** A call of something that isn't a worker. */
+  ask<N extends CallName>(
+    name: N,
+    request: Calls[N]["request"],
+    withinMs: number,
+    ended: (outcome: Outcome<N>) => void,
+  ): void {
+    this.#begin({ name, request, withinMs }, { ended: ended as Waiting["ended"], resolver: undefined });
   }
 
   /** What the machine puts out. */
@@ -113,6 +139,7 @@ export class Session {
     if (this.#isOver) return;
     if (output.type === "published") {
       this.#feed.entries.push(output);
+      for (const { published } of this.listeners) published(output.tid, output.oids);
       return;
     }
     const waiting = this.#calls.get(output.call);
@@ -128,7 +155,7 @@ export class Session {
       : { ok: false, error: output.error };
     // Promises resolve after the round, and a program may be slow to look.
     const delayMs = this.#ports.random.chance(0.7) ? 0 : this.#ports.random.between(0, 20);
-    this.#ports.world.after(delayMs, () => this.#resume(waiting.worker, outcome));
+    this.#ports.world.after(delayMs, () => waiting.ended(outcome as Outcome<CallName>));
   }
 
   *#resolve(resolver: Resolver | undefined, conflicts: Conflicts): Worker {
@@ -157,10 +184,20 @@ export class Session {
       this.#ports.world.after(wish.ms, () => this.#resume(worker, undefined));
       return;
     }
+    const number = this.#begin(wish, {
+      ended: (outcome) => this.#resume(worker, outcome),
+      resolver: wish.resolver,
+    });
+    this.#cancelSome(number, wish.name);
+  }
+
+  #begin(
+    { name, request, withinMs }: { name: CallName; request: unknown; withinMs: number },
+    waiting: Waiting,
+  ): number {
     const number = this.#nextCall++;
-    const { name, request, withinMs, resolver } = wish;
-    this.#calls.set(number, { worker, resolver });
+    this.#calls.set(number, waiting);
     this.#ports.call({ type: "call", call: number, name, request, withinMs } as ClientCall);
-    this.#cancelSome(number, name);
+    return number;
   }
 }

@@ -1,5 +1,7 @@
 /** What checkers see of machines while they run. */
+import type { MemberMachine } from "../../roles/master/member.ts";
 import type { Cluster } from "./cluster.ts";
+import { simDigest } from "./digest.ts";
 import type { History } from "./history.ts";
 import type { Step } from "./trace.ts";
 
@@ -21,12 +23,34 @@ export interface MasterView {
   readonly phase: string;
   readonly epoch: number;
   readonly pending: number;
+  readonly lastTid: bigint;
   readonly table: string;
 }
 
-/** How the master that runs sees it, if one does. */
+/** How the newest primary that runs sees it, if one does. */
 export function masterOf(cluster: Cluster): MasterView | undefined {
-  return (cluster.master.machine as { readonly view?: MasterView } | undefined)?.view;
+  const views = cluster.masters.flatMap(({ machine }) =>
+    (machine as { readonly view?: MasterView } | undefined)?.view ?? []
+  );
+  return views.sort((a, b) => b.epoch - a.epoch)[0];
+}
+
+/** The same is held at the same place of every master's log, whichever process of it. */
+export function watchAgreement(history: History, masters: Cluster["masters"]): (step: Step) => void {
+  const known = new Map<number, string>(); // what the log has made up to a place
+  const seen = new Map<string, number>();
+  return ({ node }) => {
+    const master = node.startsWith("m") ? masters.find(({ name }) => name === node) : undefined;
+    const { part, held } = (master?.machine ?? {}) as Partial<MemberMachine>;
+    if (part === undefined || seen.get(node) === part.commit || held === undefined) return;
+    seen.set(node, part.commit);
+    const digest = simDigest(held.image).join(" ");
+    const other = known.get(held.commit) ?? digest;
+    known.set(held.commit, other);
+    if (other !== digest) {
+      history.breach(`${node} holds something else up to place ${held.commit} than others`);
+    }
+  };
 }
 
 /**
@@ -34,15 +58,22 @@ export function masterOf(cluster: Cluster): MasterView | undefined {
  * have under way. A client that has nothing to do waits for no deadline either.
  */
 export function remainsOf(cluster: Cluster): string[] {
-  const { master, storages, clients } = cluster;
+  const { storages, clients } = cluster;
   const view = masterOf(cluster);
-  const all = [remains(master.name, view && { pending: view.pending })];
-  if (view && view.phase !== "running") all.push(`${master.name} is ${view.phase}`);
-  for (const { name, machine } of storages) {
-    const { transactions, parked, reads } = (machine as { readonly load?: StorageLoad })?.load ?? {};
-    all.push(remains(name, machine && { transactions, parked, reads }));
+  const all = [remains("the primary", view && { pending: view.pending })];
+  if (view && view.phase !== "running") all.push(`the primary is ${view.phase}`);
+  if (view && /\d[OF]/.test(view.table)) {
+    all.push(`not all copies are readable, or some should go: ${view.table}`);
   }
-  for (const { name, node: { machine }, session } of clients) {
+  for (const { name, machine, plan: { disk } } of storages) {
+    if (!cluster.indexes.has(name)) continue; // what was dropped keeps what it has, until somebody erases it
+    const { transactions, parked, reads } = (machine as { readonly load?: StorageLoad })?.load ?? {};
+    all.push(remains(name, machine && { transactions, parked, reads, rows: disk?.temporary ?? 0 }));
+  }
+  for (const { name, node: { machine }, session, feed } of clients) {
+    if (feed?.last !== undefined && view && feed.last !== view.lastTid) {
+      all.push(`${name}: its change feed is at ${feed.last}, ${view.lastTid} is published`);
+    }
     const { commits, reads } = (machine as { readonly load?: ClientLoad })?.load ?? {};
     const deadlines = machine?.due() === undefined ? 0 : 1;
     all.push(
@@ -62,19 +93,51 @@ function remains(name: string, counts: { readonly [what: string]: number | undef
   return open.length === 0 ? "" : `${name}: ${open.map(([what, count]) => `${count} ${what}`).join(", ")}`;
 }
 
-/** What a master publishes has growing tids, whichever process of it. */
-export function watchPublication(history: History): (step: Step) => void {
-  let last = 0n;
+/** Learns by which number the newest primary calls each storage. */
+export function watchMembers(indexes: Map<string, number>): (step: Step) => void {
+  const names = new Map<unknown, string>(); // by connection of the newest primary
+  return ({ node, event, effects }) => {
+    if (!node.startsWith("m")) return;
+    if (event.type === "identified") {
+      const { conn, hello } = event as unknown as { conn: unknown; hello: { name: string } };
+      names.set(`${node} ${conn}`, hello.name);
+    }
+    for (const effect of effects) {
+      if (effect.do === "reject" && effect.error.code === "unknownNode") {
+        indexes.delete(names.get(`${node} ${effect.conn}`) ?? "");
+      }
+      if (effect.do !== "ask" || effect.message.name !== "fence") continue;
+      const name = names.get(`${node} ${effect.conn}`);
+      if (name !== undefined) indexes.set(name, effect.message.body.node);
+    }
+  };
+}
+
+/** What a master publishes has growing tids, whichever process of it; and an epoch has one primary. */
+export function watchPublication(
+  history: History,
+  startsOf: (node: string) => number,
+): (step: Step) => void {
+  const lasts = new Map<string, bigint>(); // a deposed primary may say late what its successor has published
+  const primaries = new Map<number, string>();
   return ({ node, effects }) => {
     for (const effect of effects) {
+      if (effect.do === "ask" && (effect.message.name === "fence" || effect.message.name === "lock")) {
+        const { epoch } = effect.message.body;
+        const who = `${node}, process ${startsOf(node)}`;
+        const primary = primaries.get(epoch) ?? who;
+        primaries.set(epoch, primary);
+        if (primary !== who) history.breach(`epoch ${epoch} has two primaries: ${primary} and ${who}`);
+      }
       const isFinish = effect.do === "answer" && effect.message.name === "finish";
       const isInvalidation = effect.do === "tell" && effect.message.name === "invalidate";
       if (!isFinish && !isInvalidation) continue;
       const { tid } = effect.message.body as { tid: bigint };
+      const last = lasts.get(node) ?? 0n;
       if (tid < last || (tid === last && isFinish)) {
         history.breach(`${node} published tid ${tid} after ${last}`);
       }
-      last = tid;
+      lasts.set(node, tid);
     }
   };
 }

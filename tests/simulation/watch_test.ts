@@ -4,8 +4,9 @@ import type { Cluster } from "./cluster.ts";
 import { remainsOf } from "./watch.ts";
 
 const quiet = {
+  indexes: new Map([["s1", 2]]),
   master: { name: "m1", machine: { view: { phase: "running", epoch: 1, pending: 0, table: "" } } },
-  storages: [{ name: "s1", machine: { load: { transactions: 0, parked: 0, reads: 0 } } }],
+  storages: [{ name: "s1", machine: { load: { transactions: 0, parked: 0, reads: 0 } }, plan: {} }],
   clients: [{
     name: "c1",
     session: { running: 0, calls: 0 },
@@ -34,7 +35,7 @@ test("remainsOf() names what the master hasn't published, and a phase in which i
 test("remainsOf() names what storages hold and keep waiting", () => {
   const load = { transactions: 1, parked: 2, reads: 3 };
 
-  assert.deepEqual(remains({ storages: [{ name: "s1", machine: { load } }] }), [
+  assert.deepEqual(remains({ storages: [{ name: "s1", machine: { load }, plan: {} }] }), [
     "s1: 1 transactions, 2 parked, 3 reads",
   ]);
 });
@@ -52,7 +53,11 @@ test("remainsOf() names who is down, and doesn't take an unknown count for none"
   const client = { name: "c1", session: undefined, node: { machine: { due: () => undefined } } };
 
   assert.deepEqual(
-    remains({ master: { name: "m1" }, storages: [{ name: "s1", machine: undefined }], clients: [client] }),
+    remains({
+      master: { name: "m1" },
+      storages: [{ name: "s1", machine: undefined, plan: {} }],
+      clients: [client],
+    }),
     [
       "m1 is down",
       "s1 is down",

@@ -2,10 +2,12 @@
  * What the clients of a simulated cluster do: they raise pairs of objects together, read them in snapshots, write alone,
  * write much at once, delete, undo, make new objects, look at the past, and get into each other's way on purpose.
  */
-import type { Oid } from "../../core/ids.ts";
-import { toOid, ZERO_TID } from "../../core/ids.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { toOid, toTid, ZERO_TID } from "../../core/ids.ts";
 import { bankBreaches, bankWorker, FIRST_BALANCE } from "./bank.ts";
+import { bulkBreaches, bulkWorker } from "./bulk.ts";
 import { counterBreaches, counterWorker } from "./counters.ts";
+import { guardBreaches, guardWorker, ON } from "./guards.ts";
 import type { History } from "./history.ts";
 import type { Job, Objects } from "./jobs.ts";
 import { commit, LOAD_MS, read, rest, sync } from "./jobs.ts";
@@ -60,12 +62,28 @@ export function* singleWorker(job: Job): Worker {
       ageMs ??= begun.ageMs;
       const found = yield* read(job, begun.at, oids);
       if (found === undefined) break;
-      const [first, second] = oids.map((oid, i) => ({ oid, base: found[i]?.tid ?? ZERO_TID }));
+      const empty = random.chance(0.05) ? { text: "" } : {};
+      const [first, second] = oids.map((oid, i) => ({ oid, base: found[i]?.tid ?? ZERO_TID, ...empty }));
       const checks = second && random.chance(0.5) ? [second] : [];
       const done = yield* commit(job, [first!], { checks, ageMs });
+      if (done.tid !== undefined && random.chance(0.3)) yield* lookBehind(job, done.tid, oids);
       if (done.code !== "conflict" && done.code !== "lockTimeout") break;
     }
   }
+}
+
+/** Reads right behind a commit, when storages may not have heard yet that it is published. */
+function* lookBehind(job: Job, tid: Tid, oids: readonly Oid[]): Worker {
+  const { history, client, random } = job;
+  if (random.chance(0.5)) {
+    yield* read(job, tid, oids, { apart: true });
+    return;
+  }
+  const after = toTid(tid - 1n);
+  const outcome = yield* call("transactions", { after, upTo: tid, count: 3 }, LOAD_MS);
+  if (!outcome.ok) return;
+  const { transactions, upTo } = outcome.result;
+  history.pages.push({ client, after, upTo, count: 3, tids: transactions.map((one) => one.tid) });
 }
 
 /** Writes much at once, over all partitions. */
@@ -113,7 +131,9 @@ export function* pastWorker(job: Job): Worker {
   const { random, history, objects } = job;
   while (!job.ends()) {
     yield* rest(job);
-    const known = history.acknowledged.filter(({ tid }) => tid! <= job.seen.lastTid);
+    const known = history.acknowledged.filter(({ tid, writes }) =>
+      tid! <= job.seen.lastTid && writes.length > 0
+    );
     if (known.length === 0) {
       yield* sync(job);
       continue;
@@ -133,12 +153,19 @@ export function* pastWorker(job: Job): Worker {
   }
 }
 
+/** Asks for the import stage, which others stand in the way of; leaves it at once if they don't. */
+function* tryImport(): Worker {
+  const begun = yield* call("stage", { importing: true, origin: "nothing" }, LOAD_MS);
+  if (begun.ok) yield* call("stage", { importing: false, origin: "" }, LOAD_MS);
+}
+
 /** Looks at the cluster, and at the list of all transactions, page by page. */
 export function* listWorker(job: Job): Worker {
   const { random, history, client } = job;
   while (!job.ends()) {
     yield* rest(job);
     if (random.chance(0.3)) yield* call("status", {}, LOAD_MS);
+    if (random.chance(0.05)) yield* tryImport();
     const begun = yield* sync(job);
     if (begun === undefined) continue;
     const count = random.int(1, 20);
@@ -170,15 +197,25 @@ const workers = {
   lists: [listAppendWorker, listAppendWorker, listAppendWorker, listAppendWorker],
   counters: [counterWorker, counterWorker],
   streams: [streamWorker, streamWorker],
+  guards: [guardWorker, guardWorker, guardWorker],
+  bulk: [bulkWorker],
 };
 /** A kind of work. */
 export type Work = keyof typeof workers;
 
 /** The work of a seed: one kind or more. */
 export function drawWork(random: SimRandom): Work[] {
-  const all: readonly Work[] = ["objects", "bank", "lists", "counters", "streams"];
-  const some = all.filter((work) => random.chance(work === "objects" ? 0.7 : 0.4));
-  return some.length > 0 ? some : [...all];
+  const shares: { readonly [work in Work]: number } = {
+    objects: 0.7,
+    bank: 0.35,
+    lists: 0.4,
+    counters: 0.35,
+    streams: 0.3,
+    guards: 0.3,
+    bulk: 0.06,
+  };
+  const some = (Object.keys(shares) as Work[]).filter((work) => random.chance(shares[work]));
+  return some.length > 0 ? some : ["objects", "bank", "lists", "counters", "guards"];
 }
 
 /** The workers of some kinds of work, to be picked from. */
@@ -202,20 +239,25 @@ export function drawObjects(random: SimRandom, work: readonly Work[]): Objects {
     lists: take("lists", 2, 5),
     counters: take("counters", 1, 3),
     streams: take("streams", 1, 3),
+    guards: take("guards", 1, 2).map((oid) => [oid, toOid(oid + 1_000n)] as const),
+    bulk: work.includes("bulk")
+      ? Array.from({ length: random.int(100, 300) }, (_, i) => toOid(500_000 + i))
+      : [],
   };
 }
 
 /** What is in an object before anybody works; undefined: something that names the transaction which makes it. */
-export function firstText({ accounts, lists, counters }: Objects, oid: Oid): string | undefined {
+export function firstText({ accounts, lists, counters, guards }: Objects, oid: Oid): string | undefined {
   if (accounts.includes(oid)) return String(FIRST_BALANCE);
   if (lists.includes(oid)) return listText([]);
+  if (guards.some((pair) => pair.includes(oid))) return ON;
   return counters.includes(oid) ? "0" : undefined;
 }
 
 /** What is wrong with what the workers did beside single objects, and how much write skew there was. */
 export function workBreaches(
   history: History,
-  { accounts, lists, counters }: Objects,
+  { accounts, lists, counters, guards, bulk }: Objects,
   stored: Stored,
 ): { readonly breaches: readonly string[]; readonly writeSkews: number } {
   const { anomalies, writeSkews } = listVerdict(history, lists, stored);
@@ -223,6 +265,8 @@ export function workBreaches(
     ...bankBreaches(accounts, stored),
     ...anomalies.map(({ text }) => `lists: ${text}`),
     ...counterBreaches(history, counters, stored),
+    ...guardBreaches(guards, stored),
+    ...bulkBreaches(bulk, stored),
   ];
   return { breaches, writeSkews };
 }

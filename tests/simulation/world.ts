@@ -2,13 +2,16 @@
  * Simulated time: one queue of tasks for the whole cluster. Nothing happens beside it, so one seed is one history.
  * Who reads the trace hash of two runs knows whether they were the same.
  */
+import { setImmediate } from "node:timers";
 import type { Now } from "../../core/machine.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { SimRandom } from "./random.ts";
 
 /** Somebody whose tasks wait while it is paused, and are dropped once it is gone. */
 export interface Owner {
-  readonly pausedUntilMs: number;
+  pausedUntilMs: number;
+  /** How long each of its tasks keeps it busy. */
+  readonly slowMs: number;
   readonly gone: boolean;
 }
 
@@ -28,6 +31,7 @@ export class World {
   #order = 0;
   #nowMs = 0;
   #steps = 0;
+  #owes = false;
   #hashLow = 0x811c9dc5 | 0;
   #hashHigh = 0x01234567;
 
@@ -74,6 +78,28 @@ export class World {
     }
     this.#steps += 1;
     task.run();
+    if (owner !== undefined && owner.slowMs > 0) {
+      owner.pausedUntilMs = Math.max(owner.pausedUntilMs, this.#nowMs + owner.slowMs);
+    }
+    return true;
+  }
+
+  /** Promises were touched: what waits for them goes on before the next task. */
+  owe(): void {
+    this.#owes = true;
+  }
+
+  /** As `runUntil`, for worlds in which somebody waits for promises. */
+  async runAll(done: () => boolean, limitMs: number): Promise<boolean> {
+    while (!done()) {
+      const next = this.#tasks[0];
+      if (next === undefined || next.atMs > limitMs) return false;
+      this.step();
+      while (this.#owes) {
+        this.#owes = false;
+        await new Promise((resolve) => setImmediate(resolve)); // behind all that is settled, and what follows from it
+      }
+    }
     return true;
   }
 

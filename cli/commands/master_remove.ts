@@ -1,0 +1,50 @@
+/** `neo master remove` */
+import { TERM_WAIT_MS_MIN } from "../../core/limits.ts";
+import { askPrimary } from "../ask.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { allGone, endProcesses, runningPidOf } from "../daemons.ts";
+import { CliError } from "../exit.ts";
+import { removeNode } from "../new_storage.ts";
+import { nextCommand } from "../next.ts";
+import { clearPidFile } from "../pid_file.ts";
+import { clusterNameOf, resolveTarget } from "../target.ts";
+
+type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
+
+/** Removes a master from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
+export default async function masterRemove(
+  { output, world }: Cli,
+  flags: Flags,
+  name: string,
+): Promise<void> {
+  const target = resolveTarget(flags.cluster, world);
+  const { masters } = await askPrimary("listMasters", {}, target, { withinMs: flags.wait });
+  const config = target.kind === "folder" ? target.config : undefined;
+  const local = config?.nodes.find((node) => node.name === name && node.role === "master");
+  const member = masters.find((master) => master.name === name);
+  if (member === undefined && local === undefined) {
+    const hint = `masters: ${masters.map((master) => master.name).join(", ")}`;
+    throw new CliError("notFound", `Cannot remove ${name}: no master has this name`, { hint });
+  }
+  if (!flags.yes) {
+    const left = masters.filter((master) => master.votes && master !== member).length;
+    const hint = `repeat with --yes; ${left} masters vote then, and ${
+      Math.ceil(left / 2) - 1
+    } of them may fail`;
+    throw new CliError("usage", `Cannot remove ${name} without --yes`, { hint });
+  }
+  if (member) await askPrimary("removeMaster", { name }, target, { withinMs: flags.wait, once: true });
+  if (config && local) {
+    const file = local.process === name ? runningPidOf({ name, nodes: [local] }) : undefined;
+    if (file && !await allGone([file], TERM_WAIT_MS_MIN)) await endProcesses([file], TERM_WAIT_MS_MIN);
+    clearPidFile(local);
+    removeNode(config, name);
+  }
+  const cluster = clusterNameOf(target);
+  if (output.json) {
+    return output.printJson({ cluster, name, removed: member !== undefined, data: local?.data });
+  }
+  output.print(`${output.style("bold", cluster)}: ${name} is a master no more`);
+  if (local) output.print(`Its data stay in ${local.data}; remove the folder when nobody needs it`);
+  output.print(`Next: ${nextCommand("master list", flags)}`);
+}

@@ -1,0 +1,28 @@
+/** `neo master step-down` */
+import { askPrimary } from "../ask.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { nextCommand } from "../next.ts";
+import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** Has another master become the primary, and waits until one has. */
+export default async function masterStepDown(
+  { output, world }: Cli,
+  flags: CommonFlags & { readonly wait: number },
+): Promise<void> {
+  const target = resolveTarget(flags.cluster, world);
+  const before = await askPrimary("listMasters", {}, target, { withinMs: flags.wait });
+  const old = before.masters.find(({ isPrimary }) => isPrimary)?.name;
+  await askPrimary("stepDown", {}, target, { withinMs: flags.wait, once: true });
+  const { masters } = await askPrimary("listMasters", {}, target, {
+    withinMs: flags.wait,
+    isWanted: (answer) => answer.masters.some(({ name, isPrimary }) => isPrimary && name !== old),
+  });
+  const primary = masters.find(({ isPrimary }) => isPrimary)?.name;
+  const cluster = clusterNameOf(target);
+  if (output.json) return output.printJson({ cluster, before: old, primary });
+  const what = primary === old
+    ? `${old} is the primary still`
+    : `${primary} is the primary, in place of ${old}`;
+  output.print(`${output.style("bold", cluster)}: ${what}`);
+  output.print(`Next: ${nextCommand("status", flags)}`);
+}

@@ -1,0 +1,8 @@
+/** Clusters that break one promise each, to see that the checkers bite. */
+import { durabilityMutants } from "./durability.ts";
+import type { MutantCase } from "./kit.ts";
+import { orderMutants } from "./order.ts";
+import { readingMutants } from "./reading.ts";
+
+/** All of them. */
+export const mutants: readonly MutantCase[] = [...durabilityMutants, ...orderMutants, ...readingMutants];

@@ -1,0 +1,166 @@
+/** Mutants of what is on disk when something is said. */
+import type { DatabaseWrite } from "../../../core/ports.ts";
+import type { Round } from "../disk.ts";
+import { logs } from "../sometimes/point.ts";
+import { labelOf } from "../trace.ts";
+import type { AnyEffect, AnyMachine, MutantCase, Viewed } from "./kit.ts";
+import { answering, bendAll, lazily, lie, LOSS, wrapAll } from "./kit.ts";
+
+/** Saves that are said to be done and aren't. */
+export const durabilityMutants: readonly MutantCase[] = [
+  {
+    breaks: "a storage's disk says flushed and isn't (C1)",
+    mutate: ({ storages }) => storages.forEach(({ plan }) => lie(plan.disk!)),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a vote isn't flushed",
+    mutate: ({ storages }) => {
+      for (const storage of storages) {
+        storage.plan.disk!.lazyMs = Infinity;
+        storage.bend = lazily("save vote");
+      }
+    },
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a storage says locked before that is flushed (A14)",
+    mutate: ({ storages }) => {
+      for (const storage of storages) {
+        storage.plan.disk!.lazyMs = Infinity;
+        storage.bend = lazily("save lock");
+      }
+    },
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a save that failed is taken for done (C1)",
+    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.swallowsFailures = true)),
+    noticed: /Cannot go on|isn't there|is there without|differ|lost update|sees copies/,
+    seed: 1,
+  },
+  {
+    breaks: "the master's disk says flushed and isn't (B1, B3, B4)",
+    mutate: ({ master }) => lie(master.plan.disk!),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "the absent copies' outdating isn't held when a recovery goes on (B3)",
+    mutate: ({ master, world }) => {
+      master.plan.disk!.lazyMs = Infinity;
+      wrapAll([master], (machine) => (event, step) => {
+        const isRecovering = () => (machine as AnyMachine & Viewed).view?.phase === "recovering";
+        const before = isRecovering();
+        const effects = step(event);
+        if (!before || !isRecovering()) return effects;
+        if (logs({ effects }, "Going on without storages")) {
+          const back = () => world.after(50, () => master.start());
+          const when = { after: "ask start", at: "write", calls: 1, done: true } as const;
+          master.trap({ ...when, death: "killed", dying: () => true, sprung: back });
+        }
+        return effects.map(lazyAppend);
+      });
+    },
+    isFlapping: true,
+    noticed:
+      /can't commit|wait for ever|first commit|isn't there|is there without|differ|holds something else/,
+    seed: 1,
+  },
+  {
+    breaks: "the outdating of a lost copy isn't held when a commit goes on without it (B1)",
+    mutate: ({ master }) => {
+      master.plan.disk!.lazyMs = Infinity;
+      wrapAll([master], () => (event, step) => {
+        const effects = step(event);
+        return event.type === "lost" ? effects.map(lazyAppend) : effects;
+      });
+    },
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a block of oids is granted before it is durable",
+    mutate: ({ master }) => {
+      master.plan.disk!.lazyMs = Infinity;
+      wrapAll([master], () => (event, step) => {
+        const effects = step(event);
+        const isBlock = event.type === "asked" && event.message.name === "newOids";
+        return isBlock ? effects.map(lazyAppend) : effects;
+      });
+    },
+    noticed: /oid .* was given to|holds something else/,
+    seed: 1,
+  },
+  {
+    breaks: "a storage's disk is lost, and another is put in its place under its name and disk id (B7)",
+    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.losesAll = true)),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a resume point is taken from the newest row (A19, trap 5)",
+    mutate: ({ storages }) => {
+      for (const { plan } of storages) {
+        plan.disk!.bendState = (state) => ({
+          ...state,
+          resumes: state.resumes.map((resume) => {
+            const newest = state.newest.find(({ partition }) => partition === resume.partition);
+            return newest && newest.tid > resume.tid ? { ...resume, tid: newest.tid } : resume;
+          }),
+        });
+      }
+    },
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a storage doesn't report its votes at a fence (B2)",
+    mutate: ({ storages }) =>
+      bendAll(storages, answering("fence", (body) => ({ ...body, votes: [], locks: [] }))),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a storage doesn't report its locks at a fence (B2)",
+    mutate: ({ storages }) => bendAll(storages, answering("fence", (body) => ({ ...body, locks: [] }))),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a read runs beside an unlock whose lock is free already (C2)",
+    mutate: ({ storages }) => storages.forEach(({ plan }) => (plan.disk!.bend = delayedUnlocks())),
+    noticed: /read/,
+    seed: 1,
+  },
+  {
+    breaks: "a transaction that was aborted leaves its rows behind",
+    mutate: ({ storages }) => {
+      for (const { plan } of storages) {
+        plan.disk!.bend = (round) => ({ ...round, writes: round.writes.filter(({ op }) => op !== "abort") });
+      }
+    },
+    noticed: /not all is over: .*rows|Cannot go on/,
+    seed: 1,
+  },
+];
+
+function lazyAppend(effect: AnyEffect): AnyEffect {
+  return labelOf(effect) === "save append" ? { ...effect, durable: false } as AnyEffect : effect;
+}
+
+/** Writes the unlocks of a round with the next one. */
+function delayedUnlocks(): (round: Round<DatabaseWrite>) => Round<DatabaseWrite> {
+  let late: readonly DatabaseWrite[] = [];
+  return ({ writes, durable }) => {
+    const unlocks = writes.filter(({ op }) => op === "unlock");
+    const round = { writes: [...late, ...writes.filter(({ op }) => op !== "unlock")], durable };
+    late = unlocks;
+    return round;
+  };
+}

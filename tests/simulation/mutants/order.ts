@@ -1,0 +1,261 @@
+/** Mutants of who hears what first, and of what is decided before its time. */
+import type { NodeIndex, Partition, Tid, Ttid } from "../../../core/ids.ts";
+import { toTid, ZERO_TID } from "../../../core/ids.ts";
+import { labelOf } from "../trace.ts";
+import type { AnyEffect, AnyMachine, MutantCase, Viewed } from "./kit.ts";
+import { answering, bendAll, LOSS, withBody, without, wrapAll } from "./kit.ts";
+
+interface LockContext {
+  readonly of: string;
+  readonly ttid: Ttid;
+}
+
+/** How late table changes come. */
+const LATE_STEPS = 40;
+
+/** Too early, or in another order. */
+export const orderMutants: readonly MutantCase[] = [
+  {
+    breaks: "a transaction is unlocked before all have locked it",
+    mutate: ({ master }) =>
+      wrapAll([master], () => (event, step) => {
+        const effects = step(event);
+        const early = effects.flatMap((effect) => {
+          const of = effect.do === "ask" && effect.message.name === "lock" && effect.context as LockContext;
+          if (!of || of.of !== "lock") return [];
+          return step({
+            type: "answered",
+            conn: effect.conn,
+            context: of,
+            message: { name: "lock", body: {} },
+          });
+        });
+        return [...effects, ...early];
+      }),
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "transactions are published out of the order of their tids (trap 13)",
+    mutate: ({ master }) => wrapAll([master], () => (event, step) => swapped(step(event))),
+    noticed: /published tid|heard of tid/,
+    seed: 1,
+  },
+  {
+    breaks: "a table change comes behind the unlocks that rely on it (C6, trap 6)",
+    mutate: ({ master }) => {
+      const late: { readonly effect: AnyEffect; steps: number }[] = [];
+      wrapAll([master], () => (event, step) => {
+        if (event.type === "opened") late.length = 0;
+        const effects = step(event);
+        const isChange = (effect: AnyEffect) => labelOf(effect) === "tell tableChange";
+        late.push(...effects.filter(isChange).map((effect) => ({ effect, steps: 0 })));
+        for (const one of late) one.steps += 1;
+        const count = late.filter(({ steps }) => steps > LATE_STEPS).length;
+        return [
+          ...effects.filter((effect) => !isChange(effect)),
+          ...late.splice(0, count).map(({ effect }) => effect),
+        ];
+      });
+    },
+    noticed: /./,
+    seed: 1,
+  },
+  {
+    breaks: "verification unlocks node by node (B2)",
+    mutate: ({ master }) =>
+      wrapAll([master], () => (event, step) => {
+        const effects = step(event);
+        const early = effects.flatMap((effect) => {
+          const of = effect.do === "ask" && effect.message.name === "lock" && effect.context as LockContext;
+          if (!of || of.of !== "verify") return [];
+          return step({
+            type: "answered",
+            conn: effect.conn,
+            context: of,
+            message: { name: "lock", body: {} },
+          });
+        });
+        return [...effects, ...early];
+      }),
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a copy is readable though it has missed something (A2, trap 3)",
+    mutate: ({ master }) =>
+      wrapAll([master], (machine) => (event, step) => {
+        if (event.type !== "asked" || event.message.name !== "catchUp") return step(event);
+        const covered = lastTidOf(machine);
+        const cells = event.message.body.cells.map((cell) =>
+          cell.covered === null ? cell : { ...cell, covered }
+        );
+        return step(withBody(event, { cells }));
+      }),
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a stale end of replication is accepted (trap 4)",
+    mutate: ({ master }) =>
+      wrapAll([master], (machine) => {
+        const done = new Map<string, number>();
+        return (event, step) => {
+          if (event.type !== "asked" || event.message.name !== "catchUp") return step(event);
+          const { conn } = event;
+          const cells = event.message.body.cells.map((cell) => {
+            const key = `${conn} ${cell.partition}`;
+            const before = done.get(key) ?? cell.since;
+            if (cell.covered !== null) done.set(key, cell.since);
+            return before === cell.since ? cell : { ...cell, covered: lastTidOf(machine) };
+          });
+          return step(withBody(event, { cells }));
+        };
+      }),
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a target is a tid that is only allocated (A3)",
+    mutate: ({ master }) =>
+      wrapAll([master], () => {
+        let allocated = 0n;
+        return (event, step) =>
+          step(event).map((effect) => {
+            if (effect.do === "ask" && effect.message.name === "lock") allocated = effect.message.body.tid;
+            return answering("catchUp", ({ target }) => {
+              return { target: allocated > target ? toTid(allocated) : target };
+            })(effect);
+          });
+      }),
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks:
+      "votes of an earlier session or of a cell that was outdated count, and any lock is answered (A1, A5, A14)",
+    mutate: ({ master, storages }) => {
+      currentEvidence(master);
+      for (const storage of storages) {
+        storage.bend = (effects) =>
+          effects.map((effect) =>
+            effect.do === "refuse" && effect.error.code === "unknownTransaction"
+              ? { do: "answer", conn: effect.conn, id: effect.id, message: { name: "lock", body: {} } }
+              : effect
+          );
+      }
+    },
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "a lockless vote counts as a lock (trap 2, A7)",
+    mutate: ({ storages }) =>
+      bendAll(
+        storages,
+        answering("vote", ({ evidence }) => ({
+          evidence: { ...evidence, cells: evidence.cells.map((cell) => ({ ...cell, locked: true })) },
+        })),
+      ),
+    isFlapping: true,
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "an unlock isn't sent",
+    mutate: ({ master }) => (master.bend = without("tell unlock", 40)),
+    noticed: /can't commit|not all is over: .*transactions/,
+    seed: 1,
+  },
+  {
+    breaks: "a connection loses a write and goes on (C4)",
+    mutate: ({ network }) => (network.lossRate = 0.01),
+    noticed: /can't commit|wait for ever|not all is over|read|had been acknowledged/,
+    seed: 1,
+  },
+  {
+    breaks: "copies are made without some of the rows",
+    mutate: ({ storages }) => {
+      for (const { plan } of storages) {
+        plan.disk!.bend = (round) => ({
+          ...round,
+          writes: round.writes.map((write) =>
+            write.op === "copy" ? { ...write, revisions: write.revisions.slice(1) } : write
+          ),
+        });
+      }
+    },
+    noticed: LOSS,
+    seed: 1,
+  },
+  {
+    breaks: "what isn't locked any more is never settled (A12)",
+    mutate: ({ storages }) =>
+      wrapAll(
+        storages,
+        () => (event, step) => step(event).filter((effect) => labelOf(effect) !== "ask settle"),
+      ),
+    noticed: /can't commit|not all is over|wait for ever/,
+    seed: 1,
+  },
+];
+
+/** What a primary has published. */
+function lastTidOf(machine: AnyMachine): Tid {
+  return toTid((machine as AnyMachine & Viewed).view?.lastTid ?? ZERO_TID);
+}
+
+/** Two transactions that are published in one step come in the other order. */
+function swapped(effects: readonly AnyEffect[]): AnyEffect[] {
+  const ends = effects.flatMap((effect, i) => (labelOf(effect) === "tell unlock" ? [i] : []));
+  const starts = effects.flatMap((effect, i) => (labelOf(effect) === "answer finish" ? [i] : []));
+  if (ends.length < 2 || starts.length !== ends.length) return [...effects];
+  const groups = starts.map((start, i) => effects.slice(start, ends[i]! + 1));
+  return [...effects.slice(0, starts[0]), ...groups.reverse().flat(), ...effects.slice(ends.at(-1)! + 1)];
+}
+
+/** Whatever a vote says of session and cell counts as current. */
+function currentEvidence(master: Parameters<typeof wrapAll>[0][number]): void {
+  const sinces = new Map<string, number>();
+  wrapAll([master], () => {
+    const sessions = new Map<NodeIndex, number>();
+    return (event, step) => {
+      let inner = event;
+      if (event.type === "asked" && event.message.name === "finish") {
+        const evidence = event.message.body.evidence.map(({ node, session, cells }) => ({
+          node,
+          session: sessions.get(node) ?? session,
+          cells: cells.map((cell) => ({
+            ...cell,
+            since: sinceOf(sinces, cell.partition, node) ?? cell.since,
+          })),
+        }));
+        inner = withBody(event, { evidence });
+      }
+      const effects = step(inner);
+      for (const effect of effects) {
+        if (effect.do === "ask" && effect.message.name === "fence") {
+          sessions.set(effect.message.body.node, effect.message.body.session);
+        }
+        if (effect.do !== "tell" || effect.message.name !== "tableChange") continue;
+        for (const { partition, node, since } of effect.message.body.cells) {
+          sinces.set(`${partition}@${node}`, since);
+        }
+      }
+      return effects;
+    };
+  });
+}
+
+function sinceOf(
+  sinces: ReadonlyMap<string, number>,
+  partition: Partition,
+  node: NodeIndex,
+): number | undefined {
+  return sinces.get(`${partition}@${node}`);
+}
