@@ -92,6 +92,31 @@ test("Seeker doesn't take a master that only lets it in, and then closes, for on
   assert.ok(search.fails() > RETRY_DELAY_MS_MIN);
 });
 
+const elsewhere = (address: string): WireError => ({
+  code: "notPrimary",
+  message: "Cannot serve: another is the primary",
+  detail: { address },
+});
+
+test("Seeker goes at once where a master says that the primary is, known to it or not, and then on in turn (X1)", () => {
+  const search = new Search();
+  assert.equal(search.fails(elsewhere("m3:1")), 0);
+  assert.equal(search.fails(elsewhere("m9:1")), 0);
+  search.fails();
+  search.fails(elsewhere("")); // there is none
+  assert.deepEqual(search.went, ["m1:1", "m3:1", "m9:1", "m2:1", "m3:1"]);
+});
+
+test("Seeker doesn't run in circles between masters that name each other", () => {
+  const search = new Search(["m1:1", "m2:1"]);
+  let ms = 0;
+  for (let i = 0; i < 100; i++) ms += search.fails(elsewhere(i % 2 === 0 ? "m2:1" : "m1:1"));
+  assert.ok(ms > 5 * RETRY_DELAY_MS_MAX, `${ms}`);
+
+  search.seeker.served(); // the primary has spoken: a hint is worth something again
+  assert.equal(search.fails(elsewhere("m2:1")), 0);
+});
+
 test("Seeker wants no wake-up while it connects or is connected (T10)", () => {
   const search = new Search();
   assert.equal(search.seeker.dueMs, undefined);

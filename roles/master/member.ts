@@ -375,7 +375,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   get waitingFor(): string {
     const { name } = this.#start;
     if (!this.#metadata) {
-      return `its cluster: master ${name} has none yet; run \`neo init\`, which makes its data folder, or \`neo master add\``;
+      return `its cluster: master ${name} has no cluster yet; run \`neo init\`, which makes its data folder, or \`neo master add\``;
     }
     const { masters, voters } = this.#raft.roster!;
     if (this.#raft.self === 0) return `the other masters: ${name} isn't one of them, see \`neo master list\``;

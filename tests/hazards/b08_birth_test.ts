@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryDatabase, memoryMetadata } from "../../adapters/memory.ts";
-import { sha256 } from "../../adapters/system.ts";
-import { PATIENCE_MS } from "../../core/limits.ts";
-import { WaitingMaster } from "../../roles/master/waiting.ts";
+import { seededRandom, sha256 } from "../../adapters/system.ts";
+import { GUEST_MS, PATIENCE_MS } from "../../core/limits.ts";
+import { MemberMachine } from "../../roles/master/member.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
 import { bodiesOf, hasHeard } from "./actors.ts";
 import type { Actor } from "./actors.ts";
@@ -41,7 +41,14 @@ test("B8: a master whose store was never initialised waits, and makes no cluster
   const stage = new Stage();
   const store = memoryMetadata(null).open();
   assert.equal(store.state.snapshot, null);
-  const machine = new WaitingMaster({ name: "m1", cluster: "test" });
+  const { state } = store;
+  const machine = new MemberMachine({
+    state,
+    name: "m1",
+    cluster: "test",
+    digest: sha256,
+    random: seededRandom(1),
+  });
   const serves = ["storage", "client", "admin"] as const;
   const master = stage.play("m1", machine, { hello: machine.hello(), serves, store: new HandStore(store) });
   for (const name of stage.names) stage.startStorage(name);
@@ -49,12 +56,12 @@ test("B8: a master whose store was never initialised waits, and makes no cluster
   connected.catch(() => undefined);
   const late = client.call("connect", {}, { withinMs: 2 * PATIENCE_MS });
   late.catch(() => undefined);
-  await stage.pass(PATIENCE_MS - 1);
+  await stage.pass(GUEST_MS - 1);
   assert.equal(master.heard.filter(({ what }) => what === "identified").length, 3);
   assert.deepEqual(codesHeard(actor), new Set());
-  await stage.pass(1_000);
+  await stage.pass(PATIENCE_MS);
   for (const name of ["c1", ...stage.names]) {
-    assert.deepEqual(codesHeard(stage.actor(name)), new Set(["denied"]));
+    assert.deepEqual(codesHeard(stage.actor(name)), new Set(["notPrimary"]));
     const reason = stage.actor(name).heard.find(({ error }) => error)?.error?.message;
     assert.match(reason!, /m1 has no cluster yet; run `neo init`/);
   }

@@ -22,7 +22,18 @@ function saying(...parts: Uint8Array[]): Wrong["make"] {
 /** What ends at the first frame. `role` is that of the node, `hello` one that it would accept. */
 export function wrongHellos(role: "master" | "storage", hello: Partial<Hello>): Wrong[] {
   const whole = encodeHello(helloWith(hello));
-  const wrongRole = role === "master" ? "master" : "admin";
+  const stranger = {
+    name: "a master that is no member",
+    make: saying(helloFrame({ ...hello, role: "master" })),
+    code: "unknownNode",
+    says: /isn't in the roster of cluster "shop"/,
+  } as const;
+  const another = {
+    name: "another role",
+    make: saying(helloFrame({ ...hello, role: "admin" })),
+    code: "wrongRole",
+    says: new RegExp(`this is a ${role}, .*; the other is a admin`),
+  } as const;
   return [
     {
       name: "another cluster",
@@ -36,12 +47,7 @@ export function wrongHellos(role: "master" | "storage", hello: Partial<Hello>): 
       code: "wrongCluster",
       says: /has id [0-9a-f]{32} on this side, 0{32} on the other/,
     },
-    {
-      name: "another role",
-      make: saying(helloFrame({ ...hello, role: wrongRole })),
-      code: "wrongRole",
-      says: new RegExp(`this is a ${role}, .*; the other is a ${wrongRole}`),
-    },
+    role === "master" ? stranger : another, // a master serves every role
     {
       name: "no role",
       make: saying(helloFrame({ ...hello, role: "poet" })),

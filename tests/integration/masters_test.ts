@@ -1,5 +1,6 @@
 /** Three masters as processes: their primary is killed, stopped by a signal and slowed down, under load. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import process from "node:process";
 import { CliCluster, testWith, within } from "./kit.ts";
 import { Load } from "./load.ts";
@@ -138,6 +139,27 @@ testWith(
       ["m2", true],
       ["m3", true],
     ]);
+    assert.deepEqual(load.failures, []);
+  },
+);
+
+testWith(
+  signals,
+  "CPU hogs beside a cluster: no master is mistaken for a dead one, and writing goes on (T7)",
+  async () => {
+    await using cluster = await CliCluster.started(SHAPE);
+    const load = await Load.on(cluster);
+    const first = await primaryOf(cluster);
+    const hogs = Array.from({ length: 6 }, () => spawn("sh", ["-c", "while :; do :; done"]));
+    try {
+      load.run();
+      await load.acknowledge(300);
+      await load.rest();
+    } finally {
+      for (const hog of hogs) hog.kill("SIGKILL");
+    }
+    const second = await primaryOf(cluster);
+    assert.deepEqual([second.name, second.epoch], [first.name, first.epoch]);
     assert.deepEqual(load.failures, []);
   },
 );

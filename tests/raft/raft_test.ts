@@ -122,6 +122,21 @@ test("Raft stops to lead when no majority answers, and not when it was asleep it
   assert.equal(raft.role, "follower");
 });
 
+test("Raft that was asleep listens before it stands for election (T7)", () => {
+  const raft = leaderWith(1);
+  const term = raft.term + 1;
+  const append = { term, prevIndex: 1, prevTerm: 1, entries: [], commit: 1, round: 3 };
+  raft.receive(3, { name: "append", body: append }, at(1_000));
+  raft.due(at(20_000));
+  assert.equal(raft.role, "follower");
+  assert.ok(raft.dueMs! > 20_000);
+  raft.receive(3, { name: "append", body: append }, at(20_010)); // it waited in the socket
+  raft.due(at(20_500));
+  assert.equal(raft.role, "follower");
+  raft.due(at(raft.dueMs!));
+  assert.equal(raft.role, "trial");
+});
+
 test("Raft doesn't vote, nor ask for votes, while it hears the leader (T7)", () => {
   const raft = leaderWith(1);
   const term = raft.term + 5;

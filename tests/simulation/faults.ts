@@ -14,9 +14,6 @@ const STRIKES_MAX = 60;
 /** Fewer kinds than this would hardly hit anything. */
 const KINDS_DRAWN_MIN = 4;
 
-/** Seeds whose storages come and go. */
-const FLAPPING_SHARE = 0.3;
-
 /** Lets things go wrong at random until told to stop. */
 export class Faults {
   /** How often each kind hit work in flight. */
@@ -33,7 +30,7 @@ export class Faults {
   readonly #restarts: SimRandom;
   #isOn = false;
 
-  /** `without`: numbers of strikes that are left out. */
+  /** `without`: numbers of strikes that are left out; `isFlapping`: storages come and go, and little else. */
   constructor(ports: FaultPorts, without: ReadonlySet<number> = new Set(), isFlapping = false) {
     this.#ports = ports;
     this.#without = without;
@@ -41,7 +38,7 @@ export class Faults {
     this.#restarts = random.fork("restarts");
     const some = random.some(drawnKinds, 0.6);
     const isEnough = some.filter((kind) => !harmlessKinds.has(kind)).length >= KINDS_DRAWN_MIN;
-    this.#isFlapping = random.chance(FLAPPING_SHARE) || isFlapping;
+    this.#isFlapping = isFlapping;
     this.#kinds = this.#isFlapping ? flappingKinds : isEnough ? some : drawnKinds;
     this.#meanMs = random.pick([60, 200, 600]);
   }

@@ -9,7 +9,7 @@ import { call, wait } from "./sessions.ts";
 import { WALL_START_MS } from "./world.ts";
 
 /** Imported objects have ids from here on. */
-const FIRST_OID = 3_000_000n;
+const FIRST_OID = 70_000_000n;
 const YEAR_MS = 31_536_000_000;
 const AGAIN_MS = 200;
 

@@ -37,6 +37,8 @@ const FEED_SHARE = 0.3;
 const IMPORT_SHARE = 0.15;
 /** How many have an operator who does more than to stop the cluster, even without storages to add. */
 const OPERATED_SHARE = 0.2;
+/** Seeds whose storages come and go: each partition has several. */
+const FLAPPING_SHARE = 0.3;
 /** A seed that hasn't been hit often enough goes on until then. */
 const DISTURBED_MS_MAX = 1_200_000;
 
@@ -71,7 +73,8 @@ class Run {
     const drawn = drawShape(this.#random.fork("shape"));
     const masters = options.mutant ? 1 : drawn.masters; // mutants are of the one
     const clients = Math.min(drawn.clients, options.clientsMax ?? Infinity);
-    const copies = options.isFlapping
+    const isFlapping = options.isFlapping || this.#random.fork("flapping").chance(FLAPPING_SHARE);
+    const copies = isFlapping
       ? { storages: Math.max(2, drawn.storages), replicas: Math.max(1, drawn.replicas) }
       : {};
     const shape = { ...drawn, ...copies, masters, clients };
@@ -86,7 +89,7 @@ class Run {
     const inFlight = (client?: string) => history.inFlight(client);
     const stopAll = () => operator.call({ type: "command", id: 0, message: { name: "stop", body: {} } });
     const ports = { world, network, random, trace, nodes, stopAll, inFlight };
-    this.#faults = new Faults(ports, options.without, options.isFlapping);
+    this.#faults = new Faults(ports, options.without, isFlapping);
     const watch = watchPublication(history, (name) => nodes.find((node) => node.name === name)?.starts ?? 0);
     const members = watchMembers(this.cluster.indexes);
     const agreement = watchAgreement(history, this.cluster.masters);
@@ -279,7 +282,8 @@ class Run {
       if (node.role === "storage") node.fillDisk(false);
     }
     const pausedMs = Math.max(0, ...nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
-    const isIdle = () => clients.every(({ session }) => session?.running === 0);
+    const isIdle = () =>
+      nodes.every((node) => !node.isPaused) && clients.every(({ session }) => session?.running === 0);
     await this.#until(isIdle, pausedMs + WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
     const { operations } = this.cluster;
     if (operations === undefined || this.#isBroken) return;
@@ -305,9 +309,10 @@ class Run {
     const { world } = this.cluster;
     await world.runAll(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
     const remains = () => remainsOf(this.cluster);
+    const pausedMs = Math.max(0, ...this.cluster.nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
     await this.#until(
       () => remains().length === 0,
-      QUIET_MS_MAX,
+      pausedMs + QUIET_MS_MAX,
       () => `not all is over: ${remains().join("; ")}`,
     );
   }

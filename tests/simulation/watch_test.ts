@@ -5,7 +5,7 @@ import { remainsOf } from "./watch.ts";
 
 const quiet = {
   indexes: new Map([["s1", 2]]),
-  master: { name: "m1", machine: { view: { phase: "running", epoch: 1, pending: 0, table: "" } } },
+  masters: [{ name: "m1", machine: { view: { phase: "running", epoch: 1, pending: 0, table: "" } } }],
   storages: [{ name: "s1", machine: { load: { transactions: 0, parked: 0, reads: 0 } }, plan: {} }],
   clients: [{
     name: "c1",
@@ -24,11 +24,11 @@ test("remainsOf() is empty when nothing is held, parked or under way", () => {
 });
 
 test("remainsOf() names what the master hasn't published, and a phase in which it serves nobody", () => {
-  const view = { ...quiet.master.machine.view, pending: 2, phase: "verifying" };
+  const view = { ...quiet.masters[0]!.machine.view, pending: 2, phase: "verifying" };
 
-  assert.deepEqual(remains({ master: { name: "m1", machine: { view } } }), [
-    "m1: 2 pending",
-    "m1 is verifying",
+  assert.deepEqual(remains({ masters: [{ name: "m1", machine: { view } }] }), [
+    "the primary: 2 pending",
+    "the primary is verifying",
   ]);
 });
 
@@ -54,12 +54,12 @@ test("remainsOf() names who is down, and doesn't take an unknown count for none"
 
   assert.deepEqual(
     remains({
-      master: { name: "m1" },
+      masters: [{ name: "m1" }],
       storages: [{ name: "s1", machine: undefined, plan: {} }],
       clients: [client],
     }),
     [
-      "m1 is down",
+      "the primary is down",
       "s1 is down",
       "c1: undefined workers, undefined calls, undefined commits, undefined reads",
     ],

@@ -241,7 +241,7 @@ export function drawObjects(random: SimRandom, work: readonly Work[]): Objects {
     streams: take("streams", 1, 3),
     guards: take("guards", 1, 2).map((oid) => [oid, toOid(oid + 1_000n)] as const),
     bulk: work.includes("bulk")
-      ? Array.from({ length: random.int(100, 300) }, (_, i) => toOid(500_000 + i))
+      ? Array.from({ length: random.int(100, 300) }, (_, i) => toOid(50_000_000 + i))
       : [],
   };
 }

@@ -15,6 +15,7 @@ export const durabilityMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "a vote isn't flushed",
     mutate: ({ storages }) => {
       for (const storage of storages) {
@@ -49,6 +50,7 @@ export const durabilityMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "the absent copies' outdating isn't held when a recovery goes on (B3)",
     mutate: ({ master, world }) => {
       master.plan.disk!.lazyMs = Infinity;
@@ -84,6 +86,7 @@ export const durabilityMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "a block of oids is granted before it is durable",
     mutate: ({ master }) => {
       master.plan.disk!.lazyMs = Infinity;
@@ -103,6 +106,7 @@ export const durabilityMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "a resume point is taken from the newest row (A19, trap 5)",
     mutate: ({ storages }) => {
       for (const { plan } of storages) {

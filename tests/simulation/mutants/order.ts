@@ -62,6 +62,7 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "verification unlocks node by node (B2)",
     mutate: ({ master }) =>
       wrapAll([master], () => (event, step) => {
@@ -119,6 +120,7 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "a target is a tid that is only allocated (A3)",
     mutate: ({ master }) =>
       wrapAll([master], () => {
@@ -136,6 +138,7 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks:
       "votes of an earlier session or of a cell that was outdated count, and any lock is answered (A1, A5, A14)",
     mutate: ({ master, storages }) => {
@@ -154,6 +157,7 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "a lockless vote counts as a lock (trap 2, A7)",
     mutate: ({ storages }) =>
       bendAll(

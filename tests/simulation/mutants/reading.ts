@@ -50,6 +50,7 @@ export const readingMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "lists are read in different snapshots (N1)",
     mutate: readApart,
     noticed: /lists: G-single:/,
