@@ -17,7 +17,8 @@ test("kindOf() is the same for other numbers and objects, and another for anothe
 });
 
 test("X2 shrink() leaves out what a failure doesn't need, and what is left fails alike", async () => {
-  const { mutate, seed } = mutants.find(({ breaks }) => breaks === "a sync is answered with an older tid")!;
+  const { mutate } = mutants.find(({ breaks }) => breaks === "a sync is answered with an older tid")!;
+  const seed = 6; // one that has struck before it fails
   const failed = (await runSeed(seed, { mutant: mutate })).report;
 
   const shrunk = await shrink(seed, failed, { mutant: mutate, limitMs: 20_000 });
