@@ -26,6 +26,7 @@ export const readingMutants: readonly MutantCase[] = [
     seed: 1,
   },
   {
+    isRare: true,
     breaks: "an append is stored over another (N1)",
     mutate: forgetLatest,
     noticed: /lists: lostUpdate/,
