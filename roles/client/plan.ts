@@ -39,6 +39,8 @@ export interface Voter {
   readonly node: NodeIndex;
   /** Objects that it must hold. */
   oids: readonly Oid[];
+  /** Whether it must keep what the transaction says about itself, by the table with which its objects were chosen. */
+  isHome: boolean;
   /** Answers to stores of an earlier round, and to votes of an earlier ballot, are none of this one's. */
   round: number;
   ballot: number;

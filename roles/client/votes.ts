@@ -62,6 +62,7 @@ export class Votes {
       if (!oids) continue;
       running.voters.set(node, voter);
       voter.oids = oids;
+      voter.isHome = this.#isHome(running, node);
       if (voter.state === "failed") continue;
       voter.unsent = oids.toReversed();
       this.#go(running, voter);
@@ -108,10 +109,15 @@ export class Votes {
     return plan;
   }
 
+  #isHome({ home }: Running, node: NodeIndex): boolean {
+    return this.#site.view.table!.cell(home, node) !== undefined;
+  }
+
   #join(running: Running, node: NodeIndex, oids: readonly Oid[]): Voter {
     const voter: Voter = {
       node,
       oids,
+      isHome: this.#isHome(running, node),
       round: ++this.#rounds,
       ballot: 0,
       state: "voting",
@@ -229,11 +235,16 @@ export class Votes {
     this.#site.ask(conn, "store", { ttid, version, ageMs, oid, base, ...content }, options);
   }
 
-  #vote(running: Running, { node, ballot, oids }: Voter, conn: Conn): void {
+  /**
+   * A storage that has got its home cell since its objects were chosen isn't told that it is home: it would vouch for a
+   * partition whose objects it was never sent. The primary calls that cell missing then.
+   */
+  #vote(running: Running, voter: Voter, conn: Conn): void {
     const { ttid, home, id: call, commit, untilMs, items } = running;
+    const { node, ballot, oids } = voter;
     const { table } = this.#site.view;
     const { status, user, description, extension, writes } = commit;
-    const note = table!.cell(home, node)
+    const note = voter.isHome && this.#isHome(running, node)
       ? { status, user, description, extension, oids: writes.map(({ oid }) => oid) }
       : null;
     const digest = evidenceDigest(oids.map((oid) => items.get(oid)!), this.#site.ports.digest);

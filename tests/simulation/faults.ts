@@ -11,6 +11,8 @@ import type { FaultPorts } from "./strikes.ts";
 
 /** Faults after which a seed that has few kinds of them gets all. */
 const STRIKES_MAX = 60;
+/** From so many on they come ever less often: a cluster that never comes up shows nothing. */
+const STRIKES_SPARSE = 100;
 /** Fewer kinds than this would hardly hit anything. */
 const KINDS_DRAWN_MIN = 4;
 
@@ -94,7 +96,7 @@ export class Faults {
     // Now and then the cluster is left alone for long enough to come up.
     const gapMs = random.chance(0.12)
       ? random.between(4_000, 15_000)
-      : random.between(0.1, 1.9) * this.#meanMs;
+      : random.between(0.1, 1.9) * this.#meanMs * Math.max(1, number / STRIKES_SPARSE);
     world.after(gapMs, () => {
       if (!this.#isOn) return;
       this.#strikes = number;

@@ -45,6 +45,8 @@ export interface Draft {
   /** What is stored; null deletes; undefined: something that names the transaction. */
   readonly text?: string | null;
   readonly link?: Tid;
+  /** Nothing fills the text up: a later write repeats it, byte by byte. */
+  readonly isBare?: boolean;
   /** Its parts were given before. */
   readonly streamed?: boolean;
 }
@@ -93,11 +95,11 @@ export function* commit(
       drafts.map(({ oid, base, text }) => ({ oid, base, text: text === undefined ? `by ${number}` : text })),
   });
   const writes = transaction.writes.map(({ oid, base, text }, at) => {
-    const { link, streamed = false } = drafts[at]!;
+    const { link, streamed = false, isBare = false } = drafts[at]!;
     return {
       oid,
       base,
-      data: text === null || streamed ? null : dataOf(text, random),
+      data: text === null || streamed ? null : isBare ? encoder.encode(text) : dataOf(text, random),
       streamed,
       ...(link === undefined ? {} : { link }),
     };

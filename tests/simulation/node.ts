@@ -130,7 +130,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
   pause(untilMs: number): void {
     if (this.#process === undefined) return;
     this.#around.trace.line(this.name, `pauses until ${untilMs.toFixed(0)}`);
-    this.#process.pausedUntilMs = untilMs;
+    this.#process.pausedUntilMs = Math.max(untilMs, this.#process.pausedUntilMs);
   }
 
   /** The wall clock jumps. */

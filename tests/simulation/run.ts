@@ -223,7 +223,7 @@ class Run {
     }
     if (!this.#faults.isOn) this.#faults.begin();
     this.cluster.operations?.begin();
-    const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(15, 40)];
+    const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(17, 42)];
     const { disturbedMs } = this.#options;
     const isEnough = () => {
       if (disturbedMs !== undefined) return world.nowMs >= disturbedMs;

@@ -171,6 +171,7 @@ export class Strike {
     let lost = 0;
     for (const node of this.#ports.nodes) {
       if (node.role === "client" && this.#random.chance(0.7)) continue;
+      if (node.starts === 0) continue; // its time hasn't come
       lost += node.crash(death);
       this.#hooks.restart(node);
     }

@@ -116,13 +116,14 @@ export function* makerWorker(job: Job): Worker {
     history.grants.push({ client, oids: granted.result, acknowledged });
     const oids = granted.result.slice(0, 5);
     if (random.chance(0.1)) oids.push(toOid(100_000 + history.transactions.length * 20_011));
-    const made = yield* commit(job, oids.map((oid) => ({ oid, base: ZERO_TID })));
+    const made = yield* commit(job, oids.map((oid) => ({ oid, base: ZERO_TID, isBare: true })));
     if (made.tid === undefined) continue;
     objects.fresh.push(...oids);
     const [oid] = oids;
     const deleted = yield* commit(job, [{ oid: oid!, base: made.tid, text: null }]);
     if (deleted.tid === undefined || random.chance(0.5)) continue;
-    yield* commit(job, [{ oid: oid!, base: deleted.tid, link: made.tid, text: made.writes[0]!.text }]);
+    const { text } = made.writes[0]!;
+    yield* commit(job, [{ oid: oid!, base: deleted.tid, link: made.tid, text, isBare: true }]);
   }
 }
 

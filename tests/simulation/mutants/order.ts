@@ -62,7 +62,6 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 4,
   },
   {
-    isRare: true,
     breaks: "verification completes a transaction at one of its holders only (B2)",
     mutate: ({ master }) =>
       wrapAll([master], () => {
