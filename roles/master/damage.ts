@@ -97,7 +97,7 @@ export class Damage {
   #judge(cell: Damaged): void {
     const { partition, rows, node: { index: damaged } } = cell;
     const others = this.#others(cell);
-    const asked = others.map(({ index, session }) => `${index}.${session}`).join(" ");
+    const asked = namesOf(others);
     if (asked === cell.asked && asked !== "") return;
     cell.asked = asked;
     cell.whole = rows.map(() => false);
@@ -121,8 +121,14 @@ export class Damage {
     });
   }
 
+  /** By the newest proposed table: of two copies that vouch for each other only one may be outdated. */
   #decide(cell: Damaged): void {
     const { node, partition, since, rows, whole } = cell;
+    if (!this.#isStill(cell)) {
+      this.#cells.delete(keyOf(partition, node.index));
+      return this.#describe(node);
+    }
+    if (namesOf(this.#others(cell)) !== cell.asked) return this.#judge(cell);
     if (!whole.every((is) => is)) return this.#describe(node);
     this.#cells.delete(keyOf(partition, node.index));
     this.#describe(node);
@@ -159,6 +165,11 @@ export function tellMend(
   mending: Omit<Body<"mend">, "epoch">,
 ): void {
   if (conn !== undefined) site.emit(tell(conn, "mend", { epoch: site.epoch, ...mending }));
+}
+
+/** Storages, each in its session. */
+function namesOf(nodes: readonly StorageNode[]): string {
+  return nodes.map(({ index, session }) => `${index}.${session}`).join(" ");
 }
 
 function keyOf(partition: Partition, node: NodeIndex): string {

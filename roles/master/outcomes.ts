@@ -6,6 +6,7 @@ import type { NodeIndex } from "../../core/ids.ts";
 import { LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask } from "../../core/machine.ts";
 import type { Body } from "../../core/messages.ts";
+import { isReadable } from "../../core/partition_table.ts";
 import type { Asker, MasterContext, Site } from "./site.ts";
 import type { Storages } from "./storages.ts";
 import type { Transactions } from "./transactions.ts";
@@ -28,11 +29,14 @@ export class Outcomes {
   want(asker: Asker, { ttid, home }: Body<"outcome">): void {
     if (this.#transactions.awaitOutcome(ttid, asker)) return;
     this.#transactions.abort(ttid, []); // from here it can't be accepted any more
-    this.next({ of: "outcome", ttid, home, asker, tried: [], node: 0 as NodeIndex, session: 0 });
+    this.next({ of: "outcome", ttid, home, asker, tried: [], node: 0 as NodeIndex, session: 0, since: 0 });
   }
 
-  /** A home cell has answered. */
-  found({ asker }: OutcomeContext, tid: Body<"unlock">["tid"] | null): void {
+  /** A home cell has answered. That it knows nothing counts only if it is the same still: rows of a discarded one are deleted. */
+  found(context: OutcomeContext, tid: Body<"unlock">["tid"] | null): void {
+    const { asker, home, node, since } = context;
+    const cell = this.#site.table.cell(home, node);
+    if (tid === null && !(isReadable(cell) && cell?.since === since)) return this.next(context);
     this.#site.emit(answer(asker, "outcome", { tid }));
   }
 
@@ -40,11 +44,11 @@ export class Outcomes {
   next(context: OutcomeContext): void {
     const { ttid, home, asker, tried } = context;
     const { epoch } = this.#site;
-    for (const { node: index } of this.#site.table.cells(home)) {
+    for (const { node: index, since } of this.#site.table.cells(home)) {
       const node = this.#storages.node(index);
       if (tried.includes(index) || node?.conn === undefined || node.state !== "running") continue;
       if (!this.#site.reads(home, index)) continue;
-      const next = { ...context, node: index, session: node.session, tried: [...tried, index] };
+      const next = { ...context, node: index, session: node.session, since, tried: [...tried, index] };
       return this.#site.emit(
         ask(node.conn, "fate", { epoch, ttid }, { context: next, withinMs: LOCK_TIMEOUT_MS }),
       );

@@ -29,6 +29,8 @@ export type MasterContext =
       readonly home: Partition;
       readonly asker: Asker;
       readonly tried: readonly NodeIndex[];
+      /** Of the cell that is asked. */
+      readonly since: number;
     }
     | { readonly of: "hear"; readonly ttid: Ttid }
     | { readonly of: "inspect"; readonly job: number; readonly partition: Partition }
@@ -135,16 +137,20 @@ export class Site extends Outbox<MasterEffect> {
     return this.#index;
   }
 
-  /** Proposes that cells are outdated. Those that only fed their row, which has others, are no more (scenario 127). */
+  /**
+   * Proposes that cells are outdated. Those that only fed their row, which has others, are no more (scenario 127); those that
+   * are being discarded aren't created anew.
+   */
   outdate(
     cells: readonly { readonly partition: Partition; readonly node: NodeIndex }[],
     held: (changes: CellChange[], version: number, digest: Uint8Array) => void,
   ): void {
     const since = this.proposed.version + 1;
-    const changes = cells.map(({ partition, node }) => {
+    const changes = cells.flatMap(({ partition, node }) => {
       const cell = this.proposed.cell(partition, node);
-      if (cell?.state === "feeding") return { partition, node, state: "discarded", since: cell.since };
-      return { partition, node, state: "outOfDate", since };
+      if (!cell) return [];
+      if (cell.state === "feeding") return [{ partition, node, state: "discarded", since: cell.since }];
+      return [{ partition, node, state: "outOfDate", since }];
     });
     this.change(changes, (version, digest) => held(changes, version, digest));
   }

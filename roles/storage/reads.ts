@@ -1,7 +1,8 @@
 /**
  * What a storage answers to readers. A read carries the table version it was made with, and waits for that version;
  * one that meets a locked object waits for the unlock if the lock's tid is within its snapshot, and is else answered
- * now, with that tid as the end of what it gets.
+ * now, with that tid as the end of what it gets. What the database answers counts only if each cell that was judged is still
+ * readable, and the same: a cell that was outdated meanwhile may have dropped rows, one that was discarded all of them.
  */
 import { invariant } from "../../core/errors.ts";
 import { partitionOf } from "../../core/ids.ts";
@@ -20,7 +21,7 @@ import {
 import { answer } from "../../core/machine.ts";
 import type { Answer, AskMessage, CopiedRow, Revision, TransactionInfo } from "../../core/messages.ts";
 import type { CopiedRevision, DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
-import type { Asker, Site, StorageRead } from "./site.ts";
+import type { AskedRead, Asker, JudgedCell, Site } from "./site.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** Requests of storages that copy from us (`copy.ts`). */
@@ -57,15 +58,10 @@ export class Reads {
   take(asker: Asker, message: ReadMessage): void {
     const partitions = this.#partitions(message);
     const closed = partitions.find((partition) => !this.#site.reads(partition));
-    if (closed !== undefined) {
-      const text =
-        `Cannot read partition ${closed}: this storage has no readable copy of it in table version ${
-          this.#site.table!.version
-        }`;
-      return this.#site.refuse(asker, { code: "notReadable", message: text });
-    }
-    if (this.#waits(message)) this.#parked.push({ asker, message });
-    else this.#ask(asker, message);
+    if (closed !== undefined) return this.#refuse(asker, closed);
+    if (this.#waits(message)) return void this.#parked.push({ asker, message });
+    const cells = partitions.map((partition) => ({ partition, since: this.#site.cell(partition)!.since }));
+    this.#ask(asker, message, cells);
   }
 
   /** Judges parked reads again: a lock went, or the table changed. */
@@ -81,8 +77,10 @@ export class Reads {
   }
 
   /** The database has answered. */
-  answered(context: Extract<StorageRead, { asker: Asker }>, result: DatabaseAnswer): void {
+  answered(context: AskedRead, result: DatabaseAnswer): void {
     const { asker } = context;
+    const lost = context.for === "fate" ? undefined : context.cells.find((cell) => !this.#isStill(cell));
+    if (lost) return this.#refuse(asker, lost.partition);
     switch (result.read) {
       case "load":
         invariant(context.for === "load" || context.for === "loadExact", "an answer belongs to its read");
@@ -130,6 +128,17 @@ export class Reads {
         );
       }
     }
+  }
+
+  #isStill({ partition, since }: JudgedCell): boolean {
+    return this.#site.reads(partition) && this.#site.cell(partition)!.since === since;
+  }
+
+  #refuse(asker: Asker, partition: Partition): void {
+    const { version } = this.#site.table!;
+    const message =
+      `Cannot read partition ${partition}: this storage has no readable copy of it in table version ${version}`;
+    this.#site.refuse(asker, { code: "notReadable", message });
   }
 
   #partitions(message: ReadMessage): Partition[] {
@@ -182,14 +191,14 @@ export class Reads {
     }
   }
 
-  #ask(asker: Asker, message: ReadMessage): void {
+  #ask(asker: Asker, message: ReadMessage, cells: readonly JudgedCell[]): void {
     switch (message.name) {
       case "load": {
         const { oid, at } = message.body;
         return this.#site.emit({
           do: "read",
           query: { read: "load", oid, at },
-          context: { for: "load", asker, oid, ends: this.#ends([oid]) },
+          context: { for: "load", asker, cells, oid, ends: this.#ends([oid]) },
         });
       }
       case "loadExact": {
@@ -197,7 +206,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "loadExact", oid, tid },
-          context: { for: "loadExact", asker, oid, ends: this.#ends([oid]) },
+          context: { for: "loadExact", asker, cells, oid, ends: this.#ends([oid]) },
         });
       }
       case "loadPart": {
@@ -205,7 +214,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "loadPart", oid, tid, seq },
-          context: { for: "loadPart", asker, oid },
+          context: { for: "loadPart", asker, cells, oid },
         });
       }
       case "loadMany": {
@@ -215,30 +224,31 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query,
-          context: { for: "loadMany", asker, ends: this.#ends(oids) },
+          context: { for: "loadMany", asker, cells, ends: this.#ends(oids) },
         });
       }
       case "transactions": {
         const { partitions, after, upTo } = message.body;
         const count = Math.min(message.body.count, PAGE_TRANSACTIONS);
         const query = { read: "transactions", partitions, after, upTo, count } as const;
-        return this.#site.emit({ do: "read", query, context: { for: "transactions", asker, upTo, count } });
+        const context = { for: "transactions", asker, cells, upTo, count } as const;
+        return this.#site.emit({ do: "read", query, context });
       }
       case "digest": {
         const { partition, upTo } = message.body;
         return this.#site.emit({
           do: "read",
           query: { read: "digest", partition, upTo },
-          context: { for: "digest", asker },
+          context: { for: "digest", asker, cells },
         });
       }
       default:
-        return this.#askCopy(asker, message);
+        return this.#askCopy(asker, message, cells);
     }
   }
 
-  #askCopy(asker: Asker, { name, body }: CopyMessage): void {
-    const context = { for: name, asker } as const;
+  #askCopy(asker: Asker, { name, body }: CopyMessage, cells: readonly JudgedCell[]): void {
+    const context = { for: name, asker, cells } as const;
     switch (name) {
       case "slices": {
         const { partition, after, upTo } = body;

@@ -20,19 +20,35 @@ export type StorageContext =
 /** Where a lock stood on an object when the database was asked. */
 type Ends = ReadonlyMap<Oid, Tid>;
 
+/** One of our cells that was readable when the database was asked, and the table version by which it was. */
+export interface JudgedCell {
+  readonly partition: Partition;
+  readonly since: number;
+}
+
+/** Reads of which cells somebody wants to know. */
+interface Asked {
+  readonly asker: Asker;
+  readonly cells: readonly JudgedCell[];
+}
+
 /** What a storage attaches to its reads. */
 export type StorageRead =
   | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
-  | { readonly for: "load" | "loadExact"; readonly asker: Asker; readonly oid: Oid; readonly ends: Ends }
-  | { readonly for: "loadPart"; readonly asker: Asker; readonly oid: Oid }
-  | { readonly for: "loadMany"; readonly asker: Asker; readonly ends: Ends }
-  | { readonly for: "digest" | "fate" | "slices" | "keys" | "rows" | "pick"; readonly asker: Asker }
+  | Asked & { readonly for: "load" | "loadExact"; readonly oid: Oid; readonly ends: Ends }
+  | Asked & { readonly for: "loadPart"; readonly oid: Oid }
+  | Asked & { readonly for: "loadMany"; readonly ends: Ends }
+  | Asked & { readonly for: "digest" | "slices" | "keys" | "rows" | "pick" }
+  | { readonly for: "fate"; readonly asker: Asker }
   | { readonly for: "copy"; readonly job: number }
   | { readonly for: "scrub"; readonly look: number }
   | { readonly for: "stocked" }
-  | { readonly for: "transactions"; readonly asker: Asker; readonly upTo: Tid; readonly count: number }
+  | Asked & { readonly for: "transactions"; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
   | { readonly for: "fence"; readonly asker: Asker };
+
+/** Reads whose answer goes to somebody else. */
+export type AskedRead = Extract<StorageRead, Asked | { readonly for: "fate" }>;
 
 /** Effects of a storage. */
 export type StorageEffect = Effect<StorageContext, DatabaseWrite, DatabaseQuery, StorageRead, never>;

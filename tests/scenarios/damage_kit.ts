@@ -72,6 +72,8 @@ export function assertSound(stage: Stage, names: readonly string[] = stage.names
   }
 }
 
+type OperatorsName = "status" | "verifyTable" | "truncate" | "addNode" | "setReplicas" | "tweak";
+
 /** An operator at the primary. */
 export class OperatorHand {
   readonly #stage: Stage;
@@ -88,7 +90,7 @@ export class OperatorHand {
   }
 
   /** Asks; the answer must have come when nothing moves any more. */
-  async ask<N extends "status" | "verifyTable" | "truncate">(name: N, body: Body<N>): Promise<Answer<N>> {
+  async ask<N extends OperatorsName>(name: N, body: Body<N>): Promise<Answer<N>> {
     const reply = await this.begin(name, body);
     await this.#stage.run();
     assert.ok(reply.answer, reply.error?.message ?? `${name} is answered`);
@@ -96,7 +98,7 @@ export class OperatorHand {
   }
 
   /** Asks, and waits for nothing. */
-  async begin<N extends "status" | "verifyTable" | "truncate">(name: N, body: Body<N>) {
+  async begin<N extends OperatorsName>(name: N, body: Body<N>) {
     this.#conn ??= (await this.#puppet.dial("m1:1")).conn;
     return this.#puppet.ask(this.#conn, name, body);
   }
