@@ -68,11 +68,13 @@ interface Wanted {
 /** What a page has brought and isn't saved yet. */
 interface Page {
   readonly transactions: readonly TransactionInfo[];
-  readonly revisions: readonly CopiedRow[];
+  revisions: readonly CopiedRow[];
   /** Manifests whose parts are still to come. */
   readonly manifests: { readonly row: CopiedRow; readonly checksums: readonly Uint8Array[]; seq: number }[];
   /** What follows. */
   readonly then: () => void;
+  /** A row that isn't what its checksum says: the others are kept, then another source is asked. */
+  broken: CopiedRow | undefined;
 }
 
 type Keys = Extract<DatabaseAnswer, { read: "keys" }>;
@@ -252,17 +254,18 @@ export class Copy {
 
   /** A page of rows is here: it is saved when the parts of its large values are. */
   #take(page: Pick<Page, "transactions" | "revisions">, then: () => void): void {
-    const manifests: Page["manifests"] = [];
+    const taken: Page = { ...page, manifests: [], then, broken: undefined };
     for (const row of page.revisions) {
-      const { oid, tid, data, checksum, compression } = row;
+      const { data, checksum, compression } = row;
       if (data === null) continue;
       this.bytes += data.length;
-      if (!sameBytes(this.#ports.site.digest(data), checksum)) return this.#broken(oid, tid);
-      if (compression !== COMPRESSION_PARTS) continue;
-      manifests.push({ row, checksums: decodeManifest(data).checksums, seq: 0 });
+      if (!sameBytes(this.#ports.site.digest(data), checksum)) leaveOut(taken, row);
+      else if (compression === COMPRESSION_PARTS) {
+        taken.manifests.push({ row, checksums: decodeManifest(data).checksums, seq: 0 });
+      }
     }
-    this.rows += page.transactions.length + page.revisions.length;
-    this.#page = { ...page, manifests, then };
+    this.rows += page.transactions.length + taken.revisions.length;
+    this.#page = taken;
     this.#gather();
   }
 
@@ -281,6 +284,7 @@ export class Copy {
     if (transactions.length + revisions.length > 0) {
       this.#ports.site.save({ op: "copy", partition, transactions, revisions }, { durable: false });
     }
+    if (page.broken) return this.#broken(page.broken);
     page.then();
   }
 
@@ -289,10 +293,15 @@ export class Copy {
   ): void {
     const manifest = this.#page?.manifests.at(-1);
     if (!manifest) return this.#fail("it sends a part that nobody asked for");
-    const { row: { oid, tid }, checksums, seq } = manifest;
+    const { row, checksums, seq } = manifest;
+    const { oid, tid } = row;
     const isWhole = sameBytes(this.#ports.site.digest(stored.data), stored.checksum)
       && sameBytes(stored.checksum, checksums[seq]!);
-    if (!isWhole) return this.#broken(oid, tid);
+    if (!isWhole) {
+      leaveOut(this.#page!, row);
+      this.#page!.manifests.pop();
+      return this.#gather();
+    }
     this.bytes += stored.data.length;
     this.#ports.site.save({ op: "copyPart", oid, tid, seq, stored }, { durable: false });
     manifest.seq += 1;
@@ -300,7 +309,7 @@ export class Copy {
     this.#gather();
   }
 
-  #broken(oid: Oid, tid: Tid): void {
+  #broken({ oid, tid }: CopiedRow): void {
     const message = `Cannot copy object ${oid} of tid ${hexOf(tid)}: its data doesn't match its checksum`;
     this.#ports.failed({ code: "badChecksum", message });
   }
@@ -309,6 +318,11 @@ export class Copy {
     const message = `Cannot copy partition ${this.range.partition}: the source breaks the protocol; ${why}`;
     this.#ports.failed({ code: "malformed", message });
   }
+}
+
+function leaveOut(page: Page, broken: CopiedRow): void {
+  page.broken = broken;
+  page.revisions = page.revisions.filter((row) => row !== broken);
 }
 
 function revisionOf({ oid, tid, compression, checksum, data, link }: CopiedRow): CopiedRevision {

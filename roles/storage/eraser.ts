@@ -3,8 +3,10 @@
  * primary's log holds, and only while our newest table has no cell there (B9): that a table lacks a cell says nothing. A
  * partition that is assigned again is left as it is: its copying sorts out what is left.
  *
- * States: `idle`; `looking` (the database is asked which partitions have rows); `resting` until the next slice. What was
- * left over when the node ended is named again by the primary at the next fence.
+ * Nor before the primary lets us serve: while it waits for lost storages, what was discarded here may be the last copy.
+ *
+ * States: `halted`; `idle`; `looking` (the database is asked which partitions have rows); `resting` until the next slice.
+ * What was left over when the node ended is named again by the primary at the next fence.
  */
 import type { Partition } from "../../core/ids.ts";
 import { ERASE_PAUSE_MS, ERASE_ROWS } from "../../core/limits.ts";
@@ -24,10 +26,11 @@ export class Eraser {
   #erased: (partition: Partition) => void;
   #table: Site["table"]; // the one before the newest
   #gone = new Map<Partition, number>(); // cells that newer tables lack: their since
+  #announced = new Map<Partition, number>(); // discards of cells that our table still has: a newer one is on its way
   #queue = new Set<Partition>();
-  #step: { readonly is: "idle" | "looking" } | { readonly is: "resting"; readonly untilMs: number } = {
-    is: "idle",
-  };
+  #step:
+    | { readonly is: "halted" | "idle" | "looking" }
+    | { readonly is: "resting"; readonly untilMs: number } = { is: "halted" };
 
   constructor(parts: {
     site: Site;
@@ -49,6 +52,16 @@ export class Eraser {
     return this.#step.is === "resting" ? this.#step.untilMs : undefined;
   }
 
+  /** The primary says that each partition has a readable copy. */
+  begin(): void {
+    if (this.#step.is === "halted") this.#look();
+  }
+
+  /** It doesn't any more. */
+  halt(): void {
+    this.#step = { is: "halted" };
+  }
+
   /** A newer table is there. */
   taken(): void {
     const { index, table } = this.#site;
@@ -60,19 +73,24 @@ export class Eraser {
       this.#queue.delete(partition);
     }
     this.#table = table;
+    const announced = [...this.#announced].map(([partition, since]) => ({ partition, since }));
+    this.#announced.clear();
+    this.discarded(announced);
   }
 
   /** The primary says that cells were discarded, by entries that are held. */
   discarded(cells: readonly Discarded[]): void {
     for (const { partition, since } of cells) {
-      const known = this.#gone.get(partition) ?? since;
-      if (known === since && this.#site.cell(partition) === undefined) this.#queue.add(partition);
+      const cell = this.#site.cell(partition);
+      if (cell?.since === since) this.#announced.set(partition, since);
+      else if (!cell && (this.#gone.get(partition) ?? since) === since) this.#queue.add(partition);
     }
     if (this.#step.is === "idle") this.#look();
   }
 
   /** The database says which partitions have rows. */
   found(stocked: readonly Partition[], now: Now): void {
+    if (this.#step.is !== "looking") return;
     for (const partition of [...this.#queue].filter((one) => !stocked.includes(one))) {
       this.#queue.delete(partition);
       this.#erased(partition);

@@ -21,6 +21,7 @@ class Stage {
     this.site = new Site({ digest: sha256, epoch: 1, image });
     this.site.index = 2 as NodeIndex;
     this.eraser = new Eraser({ site: this.site, erased: (partition) => void this.erased.push(partition) });
+    this.eraser.begin();
   }
 
   /** Takes a table in which some cells are other than before. */
@@ -129,4 +130,28 @@ test("Eraser takes new orders while it rests", () => {
   stage.eraser.due(LATER);
   stage.eraser.found([asPartition(1)], LATER);
   assert.deepEqual(stage.done(), ["look", 1]);
+});
+
+test("Eraser deletes nothing before the primary lets us serve, nor once it doesn't: it may be the last copy (B9)", () => {
+  const stage = new Stage();
+  stage.eraser.halt();
+  stage.table([discard(1)]);
+  stage.eraser.discarded([named(1)]);
+  assert.deepEqual(stage.done(), []);
+  stage.eraser.begin();
+  assert.deepEqual(stage.done(), ["look"]);
+  stage.eraser.halt();
+  stage.eraser.found([asPartition(1)], NOW);
+  assert.deepEqual([stage.done(), stage.eraser.dueMs, stage.eraser.left], [[], undefined, 1]);
+  stage.eraser.begin();
+  stage.eraser.found([asPartition(1)], NOW);
+  assert.deepEqual(stage.done(), ["look", 1]);
+});
+
+test("Eraser keeps a discard in mind whose table isn't here yet (B9)", () => {
+  const stage = new Stage();
+  stage.eraser.discarded([named(1), named(3, 7)]);
+  assert.deepEqual([stage.done(), stage.eraser.left], [[], 0]);
+  stage.table([discard(1), discard(3)]);
+  assert.deepEqual([stage.done(), stage.eraser.left], [["look"], 1]);
 });

@@ -21,12 +21,12 @@ import { Copy } from "./copy.ts";
 import type { Progress } from "./progress.ts";
 import type { Site } from "./site.ts";
 
-/** The target of connections to sources: a word, and the node's index. */
+/** The target of connections to sources: a word, and the number of the attempt. */
 const COPY = "copy:";
 
-/** Which storage a connection was made to copy from; undefined: it was made for something else. */
-export function sourceOf(target: string | undefined): NodeIndex | undefined {
-  return target?.startsWith(COPY) ? Number(target.slice(COPY.length)) as NodeIndex : undefined;
+/** Whether a connection was made to copy from its peer. */
+export function isToSource(target: string | undefined): target is string {
+  return target?.startsWith(COPY) ?? false;
 }
 
 /** One of our cells that isn't up to date. */
@@ -43,9 +43,10 @@ type Mode =
   | { readonly is: "ahead"; readonly sinceMs: number }
   | { readonly is: "on"; readonly primary: Conn };
 
-/** A connection to copy from. */
+/** A connection to copy from. What was begun before a fence isn't taken for what was begun behind it. */
 interface Source {
   readonly node: NodeIndex;
+  readonly target: string;
   conn: Conn | undefined;
 }
 
@@ -65,6 +66,7 @@ export class Replicator {
   #copied = { rows: 0, bytes: 0 }; // since all was up to date last
   #askAgainMs: number | undefined; // the primary has refused, or been silent
   #source: Source | undefined;
+  #attempts = 0;
   #avoided = new Map<NodeIndex, number>(); // until
   #copy: { readonly job: number; readonly run: Copy; readonly since: number } | undefined;
   #jobs = 0;
@@ -148,20 +150,22 @@ export class Replicator {
   }
 
   /** The peer at the other end of a connection to a source said who it is. */
-  identified(conn: Conn, node: NodeIndex, hello: Hello, now: Now): void {
-    const wanted = this.#source?.node === node ? this.#nodes.get(node)?.name : undefined;
-    if (wanted !== hello.name) {
+  identified(conn: Conn, target: string, hello: Hello, now: Now): void {
+    const source = this.#source?.target === target ? this.#source : undefined;
+    const wanted = source && this.#nodes.get(source.node)?.name;
+    if (source === undefined || wanted !== hello.name) {
       const message = `Cannot copy from ${hello.name}: ${wanted ?? "nobody"} was expected there`;
       return this.#site.emit({ do: "close", conn, error: { code: "wrongNode", message } });
     }
-    this.#source!.conn = conn;
+    source.conn = conn;
     this.#site.emit({ do: "accept", conn });
     this.#advance(now);
   }
 
   /** A connection to a source is gone, or couldn't be made. */
-  lost(node: NodeIndex, conn: Conn, error: WireError, now: Now): void {
-    if (this.#source?.node !== node || (this.#source.conn ?? conn) !== conn) return;
+  lost(target: string, error: WireError, now: Now): void {
+    if (this.#source?.target !== target) return;
+    const { node } = this.#source;
     this.#source = undefined;
     this.#avoid(node, error, now);
     this.#advance(now);
@@ -246,13 +250,17 @@ export class Replicator {
     return covered?.since === since ? covered.tid : this.#progress.resume(partition);
   }
 
+  /** A resume point may lie above the target: a truncation put it between two transactions. The target is what is covered. */
   #askTarget(primary: Conn, lagging: readonly Lagging[]): void {
     if (this.#isAsked) return;
     this.#isAsked = true;
     const { epoch } = this.#site;
+    const target = this.#target;
     const cells = lagging.map((cell) => {
       const { partition, since } = cell;
-      return { partition, since, covered: this.#target === undefined ? null : this.#coveredBy(cell) };
+      const complete = this.#coveredBy(cell);
+      const covered = target === undefined ? null : complete < target ? complete : target;
+      return { partition, since, covered };
     });
     this.#site.emit(
       ask(primary, "catchUp", { epoch, cells }, {
@@ -286,9 +294,10 @@ export class Replicator {
 
   #connect(node: NodeIndex): void {
     this.#leave("another storage has what is copied next");
-    this.#source = { node, conn: undefined };
+    const target = `${COPY}${++this.#attempts}`;
+    this.#source = { node, target, conn: undefined };
     const { address } = this.#nodes.get(node)!;
-    this.#site.emit({ do: "connect", address, target: `${COPY}${node}`, hello: this.#hello() });
+    this.#site.emit({ do: "connect", address, target, hello: this.#hello() });
   }
 
   #begin(cell: Lagging, conn: Conn): void {

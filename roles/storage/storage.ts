@@ -30,7 +30,7 @@ import { moveStorage } from "./phases.ts";
 import type { StoragePhase } from "./phases.ts";
 import { Progress } from "./progress.ts";
 import { Reads } from "./reads.ts";
-import { Replicator, sourceOf } from "./replicator.ts";
+import { isToSource, Replicator } from "./replicator.ts";
 import { Scrubber } from "./scrubber.ts";
 import type { ScrubPace } from "./scrubber.ts";
 import { Site } from "./site.ts";
@@ -211,9 +211,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     const { conn, hello, incoming, target } = event;
     if (incoming && hello.role === "storage") return this.#copiers.identified(conn, hello);
     if (incoming) return this.#clients.identified(conn, hello);
-    const source = sourceOf(target);
-    if (source === undefined) return this.#site.emit(...this.#seeker.identified(event));
-    this.#replicator.identified(conn, source, hello, this.#now);
+    if (isToSource(target)) return this.#replicator.identified(conn, target, hello, this.#now);
+    this.#site.emit(...this.#seeker.identified(event));
   }
 
   #answered(context: StorageContext, message: AnswerMessage): void {
@@ -398,6 +397,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#use.begin(asker.conn, this.#now.monoMs);
     this.#replicator.begin(asker.conn, this.#now);
     this.#scrubber.begin(asker.conn, this.#now);
+    this.#eraser.begin();
   }
 
   /** Operation ends here: clients go, promises stay. */
@@ -405,6 +405,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#clients.halt();
     this.#replicator.halt();
     this.#scrubber.halt();
+    this.#eraser.halt();
     this.#transactions.drop(({ voted }) => !voted);
     this.#intake.clear();
     this.#copiers.end();
@@ -414,11 +415,11 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   }
 
   #lost(event: Extract<StorageEvent, { type: "lost" }>, now: Now): void {
-    const source = sourceOf(event.target);
-    if (source !== undefined) return this.#replicator.lost(source, event.conn, event.error, now);
+    if (isToSource(event.target)) return this.#replicator.lost(event.target, event.error, now);
     if (event.target === PRIMARY) {
       this.#replicator.halt();
       this.#scrubber.halt();
+      this.#eraser.halt();
       if (this.#phase === "serving") this.#phase = moveStorage(this.#phase, "orphaned");
       if (this.#phase === "fenced") this.#phase = moveStorage(this.#phase, "seeking");
       this.#primary = undefined;

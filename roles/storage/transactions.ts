@@ -459,7 +459,8 @@ export class Transactions {
     const error = voteError(transaction, vote.body, this.#site.digest);
     if (error) return this.#site.refuse(vote.asker, error);
     const { home, note } = vote.body;
-    if (!transaction.voted) {
+    // also a vote that has lost its note, because the home cell was outdated, and is given one again
+    if (!transaction.voted || transaction.noted !== (note !== null)) {
       transaction.voted = true;
       transaction.home = home;
       transaction.noted = note !== null;

@@ -191,3 +191,47 @@ test("N7: nobody copies from a storage that hasn't been fenced in the same epoch
   const level = await other.puppet.dial("s1:1", { role: "storage", name: "s2", epoch: 1 });
   assert.equal(level.error, undefined);
 });
+
+test("N7: after a truncation to a tid between two transactions a storage that was away catches up without a new commit", async () => {
+  const stage = await new Stage({ partitions: 1 }).open();
+  const scene = await connectCaching(stage, "c1", 0);
+  const [first] = await written(stage, scene, "one");
+  await stage.pass(5_000);
+  const [last] = await written(stage, scene, "two");
+  stage.storage("s2").kill();
+  await stage.run();
+  const between = (first! + (last! - first!) / 2n) as Tid;
+  await new OperatorHand(stage).ask("truncate", { tid: between });
+  await stage.pass(2 * STARTUP_GRACE_MS);
+  stage.startStorage("s2");
+  await stage.pass(60_000);
+  assert.deepEqual(
+    [stage.master.machine.view.phase, stage.master.machine.view.table],
+    ["running", "0: 2U 3U"],
+  );
+  assertSound(stage);
+});
+
+test("N7: what a storage begins to copy before a truncation doesn't bring back what is behind it", async () => {
+  const stage = await new Stage({ partitions: 1 }).open();
+  const scene = await connectCaching(stage, "c1", 0);
+  const [kept] = await written(stage, scene, "one");
+  stage.storage("s2").kill();
+  await stage.run();
+  await written(stage, scene, "two", "three");
+  stage.wires.hold("s2", "s1");
+  stage.startStorage("s2");
+  await stage.run();
+  assert.equal(stage.master.machine.view.table, "0: 2U 3O");
+  stage.wires.hold("m1", "s1"); // s1 is fenced later: it lets the old hello in
+  await new OperatorHand(stage).ask("truncate", { tid: kept! });
+  await stage.pass(1_100);
+  assert.equal(stage.wires.waiting("s2", "s1"), 2, "s2 has begun to connect anew, too");
+  stage.wires.free("s2", "s1");
+  await stage.run();
+  stage.wires.free("m1", "s1");
+  await stage.pass(20_000);
+  assert.equal(stage.master.machine.view.phase, "running");
+  assert.deepEqual(tidsAt(stage, "s2"), [kept]);
+  assertSound(stage);
+});
