@@ -140,6 +140,8 @@ export const LIFE_SIGN_MS = 5_000;
 export const UNREACHABLE_PAUSE_MS = 5_000;
 /** A storage that doesn't answer `lock` for this long is lost. */
 export const LOCK_TIMEOUT_MS = 20_000;
+/** So long a commit waits for the votes of copies that are out of date, once it has those of all readable ones. */
+export const LAGGING_VOTE_MS = 1_000;
 /** Finishes are served for this long after a stop was asked for. */
 export const STOP_DEADLINE_MS = 10_000;
 /** Partitions of a cluster. */

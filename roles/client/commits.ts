@@ -20,16 +20,25 @@ import {
 } from "../../core/errors.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
-import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
-import { tell } from "../../core/machine.ts";
+import { LAGGING_VOTE_MS, LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Calls, ClientWord, Commit } from "./calls.ts";
 import { Contention } from "./contention.ts";
 import { judge, lateError, markFailed } from "./failures.ts";
 import type { Links } from "./links.ts";
-import { isBefore, isUncovered, itemsOf, newRunning, NO_COMMIT, writtenBy } from "./plan.ts";
+import {
+  dueOf,
+  isBefore,
+  isUncovered,
+  isVoteNeeded,
+  itemsOf,
+  newRunning,
+  NO_COMMIT,
+  restart,
+  writtenBy,
+} from "./plan.ts";
 import type { Running, Voter } from "./plan.ts";
-import { askForOutcome, askForTable, askToFinish } from "./primary.ts";
+import { askForOutcome, askForTable, askToFinish, endSession, tellAborted } from "./primary.ts";
 import { errorOf } from "./site.ts";
 import type { ClientContext, Site } from "./site.ts";
 import { partsLost, Streams } from "./streams.ts";
@@ -288,13 +297,16 @@ export class Commits {
         this.#arm(running);
         if (isBefore(running)) this.#catchUp(running);
         if (running.step === "outcome") askForOutcome(this.#site, running);
+      } else if (running.patientMs !== undefined && running.patientMs > 0 && monoMs >= running.patientMs) {
+        running.patientMs = 0;
+        this.#arm(running);
+        this.#decide(running);
       } else this.#arm(running);
     }
   }
 
   #arm(running: Running): void {
-    const { untilMs, retryMs = untilMs } = running;
-    const dueMs = Math.min(untilMs, retryMs);
+    const dueMs = dueOf(running);
     if (dueMs === Infinity) this.#deadlines.delete(running);
     else this.#deadlines.set(running, dueMs);
   }
@@ -335,9 +347,7 @@ export class Commits {
     const { view, primary } = this.#site;
     if (primary === undefined) return false;
     if (this.#counter >= TTID_COUNTER_MAX) {
-      const message = "The session has no ttids left: a new one is begun";
-      const error = { code: "sessionEnded", message, detail: { session: view.session } } as const;
-      this.#site.emit({ do: "close", conn: primary, error });
+      endSession(this.#site, "The session has no ttids left");
       return false;
     }
     running.ttid = ttidOf(view.session, ++this.#counter);
@@ -349,14 +359,7 @@ export class Commits {
   /** Back to before the first store: the session that it was made under is over. */
   #reset(running: Running): void {
     if (running.streams.size > 0) return this.#end(running, partsLost("its session has ended"));
-    running.step = "waiting";
-    running.voters.clear();
-    running.sent.clear();
-    running.conflicts.clear();
-    running.deadlocks.length = 0;
-    running.refusal = undefined;
-    running.catchingUp = false;
-    running.retryMs = undefined;
+    restart(running);
   }
 
   #spread(running: Running): void {
@@ -395,13 +398,10 @@ export class Commits {
     askForTable(this.#site, running);
   }
 
-  /** All nodes have answered: finishes, or gives up. */
+  /** All nodes have answered that must: finishes, or gives up. */
   #decide(running: Running): void {
-    const voters = [...running.voters.values()];
-    if (
-      running.step !== "voting" || running.catchingUp || running.retryMs !== undefined
-      || voters.some(({ state }) => state === "voting")
-    ) return;
+    if (running.step !== "voting" || running.catchingUp || running.retryMs !== undefined) return;
+    if (this.#isWaiting(running)) return;
     if (running.refusal) return this.#abort(running, running.refusal);
     if (running.conflicts.size > 0) {
       if (this.#contention.tell(running)) return;
@@ -413,6 +413,18 @@ export class Commits {
     if (uncovered) return this.#wait(running);
     running.step = "finishing";
     askToFinish(this.#site, running);
+  }
+
+  /**
+   * Whether votes are to be waited for. Out-of-date copies hold no commit up (B13): without its vote, such a copy has missed
+   * the transaction, which costs it another look; so it gets a moment more than the others.
+   */
+  #isWaiting(running: Running): boolean {
+    if (![...running.voters.values()].some(({ state }) => state === "voting")) return false;
+    if (isVoteNeeded(running, this.#site.view.table!)) return true;
+    running.patientMs ??= this.#site.now.monoMs + LAGGING_VOTE_MS;
+    this.#arm(running);
+    return this.#site.now.monoMs < running.patientMs;
   }
 
   /** No copy of some partition answered: it may come back, or another may take over. */
@@ -461,13 +473,8 @@ export class Commits {
   }
 
   #giveUp(running: Running): void {
-    const { ttid, sent } = running;
-    const conns = [...sent].flatMap((node) => this.#links.conn(node) ?? []);
-    if (conns.length > 0) this.#site.emit(tell(conns, "abort", { ttid, epoch: 0, nodes: [] }));
-    const { primary } = this.#site;
-    if (primary !== undefined && sent.size > 0) {
-      this.#site.emit(tell(primary, "abort", { ttid, epoch: 0, nodes: [...sent] }));
-    }
+    const conns = [...running.sent].flatMap((node) => this.#links.conn(node) ?? []);
+    tellAborted(this.#site, running, conns);
     this.#forget(running);
   }
 
@@ -486,13 +493,8 @@ export class Commits {
 
   #end(running: Running, error: DatabaseError): void {
     this.#forget(running);
-    const { primary, view } = this.#site;
     // A committer hears of its tid by that answer only: without it, a new session begins, and says where it begins.
-    if (running.step === "outcome" && primary !== undefined) {
-      const message = "An answer of the primary may have been missed: a new session is begun";
-      const gone: WireError = { code: "sessionEnded", message, detail: { session: view.session } };
-      this.#site.emit({ do: "close", conn: primary, error: gone });
-    }
+    if (running.step === "outcome") endSession(this.#site, "An answer of the primary may have been missed");
     this.#site.fail(running.call, error);
   }
 }

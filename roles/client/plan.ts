@@ -80,6 +80,8 @@ export interface Running {
   /** When nodes are chosen again, after a wait. */
   retryMs: number | undefined;
   delayMs: number;
+  /** Until when votes of out-of-date copies are waited for; `0`: no longer; undefined: others are missing still. */
+  patientMs: number | undefined;
   readonly ageMs: number;
   step: "filling" | "waiting" | "voting" | "resolving" | "finishing" | "outcome";
   ttid: Ttid;
@@ -114,6 +116,7 @@ export function newRunning(
     flowing: [],
     retryMs: undefined,
     delayMs: RETRY_DELAY_MS_MIN,
+    patientMs: undefined,
     step: "waiting",
     ttid: 0n as Ttid,
     home: 0 as Partition,
@@ -126,6 +129,24 @@ export function newRunning(
     catchingUp: false,
     late: false,
   };
+}
+
+/** Back to before the first store: the session that it was made under is over. */
+export function restart(running: Running): void {
+  running.step = "waiting";
+  running.voters.clear();
+  running.sent.clear();
+  running.conflicts.clear();
+  running.deadlocks.length = 0;
+  running.refusal = undefined;
+  running.catchingUp = false;
+  running.retryMs = undefined;
+  running.patientMs = undefined;
+}
+
+/** When something is to be done about a commit, if nobody answers. */
+export function dueOf({ untilMs, retryMs = untilMs, patientMs = 0 }: Running): number {
+  return Math.min(untilMs, retryMs, patientMs === 0 ? untilMs : patientMs);
 }
 
 /** Whether the fate of a commit is in our hands: nothing of it can be committed yet. */
@@ -141,6 +162,17 @@ export function* writtenBy({ items, commit }: Running): Generator<Pick<Item, "oi
       && item.stored?.compression !== COMPRESSION_PARTS;
     if (isWhole) yield item;
   }
+}
+
+/** Whether some vote that a commit needs isn't there yet: that of a copy which readers may read. */
+export function isVoteNeeded({ home, items, voters }: Running, table: ReadonlyTable): boolean {
+  return [...voters.values()].some(({ node, state, oids, isHome }) => {
+    if (state !== "voting") return false;
+    const partitions = oids.map((oid) => items.get(oid)!.partition);
+    return [...(isHome ? [home] : []), ...partitions].some((partition) =>
+      isReadable(table.cell(partition, node))
+    );
+  });
 }
 
 /** Whether a partition of a commit has no readable copy that voted. */

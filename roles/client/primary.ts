@@ -1,8 +1,9 @@
 /** What a commit asks its primary: for the newest table, to finish, and what became of it. */
 import type { HeldObject } from "../../core/evidence.ts";
-import type { Oid } from "../../core/ids.ts";
+import type { Conn, Oid } from "../../core/ids.ts";
 import { OUTCOME_WAIT_MS } from "../../core/limits.ts";
-import type { Body } from "../../core/messages.ts";
+import { tell } from "../../core/machine.ts";
+import type { Body, WireError } from "../../core/messages.ts";
 import type { Running } from "./plan.ts";
 import type { Site } from "./site.ts";
 
@@ -49,4 +50,19 @@ function finishOf({ ttid, home, commit, items, voters, sent }: Running): Body<"f
       state === "failed" ? [{ node, session: failedSession }] : []
     ),
   };
+}
+
+/** Tells the storages on these connections that nothing of a transaction is wanted, and the primary, which tells the others. */
+export function tellAborted(site: Site, { ttid, sent }: Running, conns: readonly Conn[]): void {
+  if (conns.length > 0) site.emit(tell(conns, "abort", { ttid, epoch: 0, nodes: [] }));
+  if (site.primary === undefined || sent.size === 0) return;
+  site.emit(tell(site.primary, "abort", { ttid, epoch: 0, nodes: [...sent] }));
+}
+
+/** Begins a new session: the present one ends with its connection. */
+export function endSession(site: Site, why: string): void {
+  if (site.primary === undefined) return;
+  const message = `${why}: a new session is begun`;
+  const error: WireError = { code: "sessionEnded", message, detail: { session: site.view.session } };
+  site.emit({ do: "close", conn: site.primary, error });
 }

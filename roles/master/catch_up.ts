@@ -4,13 +4,14 @@
  * A storage asks how far its cells must come (`catchUp`), copies, and asks again with what they cover. A target is always
  * published: what is only allocated may not have reached the source. For each cell the primary knows the highest tid that it
  * has missed: an accepted transaction in which the cell's vote wasn't counted, and everything that was allocated when its
- * node came or the cell was outdated. Once a target covers that, and the node is here, `readable` is proposed; from its
+ * node came or the cell was outdated. It knows too which transactions were published before the node answered their `lock`
+ * (`late`), because out-of-date cells hold no commit up: these the cell lacks until the answer. Once a target covers that, and the node is here, `readable` is proposed; from its
  * proposal on the cell counts as readable (`Site.reads`), and everybody hears of it when it is held.
  *
  * A question with nothing new to say is kept, until a later tid is published or one of its cells is readable. All of this
  * belongs to one epoch: a recovery begins it anew.
  */
-import type { Conn, NodeIndex, Partition, Tid } from "../../core/ids.ts";
+import type { NodeIndex, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import { answer } from "../../core/machine.ts";
 import type { Body, CellChange } from "../../core/messages.ts";
@@ -34,6 +35,14 @@ export interface CellKey {
   readonly node: NodeIndex;
 }
 
+/** A transaction that was published before one of its nodes had locked it. */
+export interface Late {
+  readonly ttid: Ttid;
+  readonly tid: Tid;
+  readonly node: NodeIndex;
+  readonly touched: readonly Partition[];
+}
+
 /** Told when a change of the table is held: what changed, and the version and digest of the result. */
 export type TableChanged = (changes: readonly CellChange[], version: number, digest: Uint8Array) => void;
 
@@ -41,6 +50,8 @@ export type TableChanged = (changes: readonly CellChange[], version: number, dig
 export class CatchUp {
   #site: Site;
   #changed: TableChanged;
+  #opened: (node: NodeIndex) => void;
+  #late = new Map<NodeIndex, Map<Ttid, Late>>();
   #missed = new Map<NodeIndex, Map<Partition, Tid>>();
   #questions: Question[] = [];
   #unsettled = new Map<NodeIndex, Map<Partition, number>>(); // readable cells with lockless writes left: since
@@ -49,14 +60,18 @@ export class CatchUp {
     site: Site;
     /** A change of the table is held. */
     changed: TableChanged;
+    /** A cell of this node is proposed to be readable. */
+    opened: (node: NodeIndex) => void;
   }) {
     this.#site = parts.site;
     this.#changed = parts.changed;
+    this.#opened = parts.opened;
   }
 
   /** A recovery begins, or is done: whatever was allocated before and isn't published is void. */
   clear(): void {
     this.#missed.clear();
+    this.#late.clear();
     this.#questions = [];
     this.#unsettled.clear();
   }
@@ -87,6 +102,18 @@ export class CatchUp {
     }
   }
 
+  /** A transaction is published, and a node that has it in out-of-date cells hasn't locked it yet. */
+  late(late: Late): void {
+    const ofNode = this.#late.get(late.node) ?? new Map<Ttid, Late>();
+    this.#late.set(late.node, ofNode);
+    ofNode.set(late.ttid, late);
+  }
+
+  /** It has now; its unlock is behind the lock on the way to it. */
+  locked(ttid: Ttid, node: NodeIndex): void {
+    if (this.#late.get(node)?.delete(ttid)) this.retry();
+  }
+
   /** A storage asks how far its cells must come. */
   ask(asker: Asker, node: StorageNode, { epoch, cells }: Body<"catchUp">): void {
     if (epoch !== this.#site.epoch || this.#site.phase !== "running" || node.state !== "running") {
@@ -103,9 +130,10 @@ export class CatchUp {
     for (const question of questions) this.#judge(question);
   }
 
-  /** A connection of a storage ended. */
-  disconnected(conn: Conn): void {
-    this.#questions = this.#questions.filter(({ asker }) => asker.conn !== conn);
+  /** A storage's session ends: whatever it may lack is noted when it comes again. */
+  lost(node: StorageNode): void {
+    this.#late.delete(node.index);
+    this.#questions = this.#questions.filter((question) => question.node !== node);
   }
 
   /** A cell that became readable has no lockless write left. */
@@ -149,7 +177,11 @@ export class CatchUp {
   #isReady(node: NodeIndex, { partition, since, covered }: AskedCell): boolean {
     const cell = this.#site.proposed.cell(partition, node);
     if (cell?.state !== "outOfDate" || cell.since !== since || covered === null) return false;
-    return covered <= this.#site.lastTid && covered >= (this.#missed.get(node)?.get(partition) ?? ZERO_TID);
+    if (covered > this.#site.lastTid || covered < (this.#missed.get(node)?.get(partition) ?? ZERO_TID)) {
+      return false;
+    }
+    const late = [...this.#late.get(node)?.values() ?? []];
+    return late.every(({ tid, touched }) => tid <= covered || !touched.includes(partition));
   }
 
   #propose(node: NodeIndex, cells: readonly AskedCell[]): void {
@@ -157,6 +189,7 @@ export class CatchUp {
     const unsettled = this.#unsettled.get(node) ?? new Map<Partition, number>();
     this.#unsettled.set(node, unsettled);
     for (const { partition, since } of cells) unsettled.set(partition, since);
+    this.#opened(node);
     this.#site.change(changes, (version, digest) => {
       this.#changed(changes, version, digest);
       this.retry();

@@ -107,6 +107,22 @@ test("CatchUp lets a cell that took a transaction without a lock become readable
   for (const lock of locks) bench.answered(lock, {});
 });
 
+test("CatchUp doesn't let out-of-date cells hold a commit up: until its lock is answered, such a cell lacks it (B13)", () => {
+  const { bench, finish, catchUp, table } = scene();
+  const [target] = targetsOf(catchUp(null));
+  const { locks } = finish([{ node: 2 }, { node: 3, locked: false }]);
+  assert.equal(locks.length, 2);
+  const tid = tidOf(bench.answered(locks[0]!, {}));
+  assert.deepEqual(targetsOf(catchUp(target!)), [tid]);
+  assert.equal(table(), "0: 2U 3O");
+  const other = finish([{ node: 2 }, { node: 3, locked: false }]);
+  bench.answered(locks[1]!, {}); // with this one, T is there; the other isn't published yet
+  catchUp(target!);
+  assert.equal(table(), "0: 2U 3U");
+  assert.deepEqual(only(bench.answered(other.locks[0]!, {}), "answer"), [], "readers go to that cell now");
+  tidOf(bench.answered(other.locks[1]!, {}));
+});
+
 test("CatchUp counts no vote of an earlier session, and what its node may have lost with it (A1)", () => {
   const { bench, s2, finish, catchUp, table, rejoin, sessions } = scene();
   const [target] = targetsOf(catchUp(null));

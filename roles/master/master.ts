@@ -101,7 +101,11 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       sessions: this.#clients,
       done: () => this.#running(),
     });
-    this.#catchUp = new CatchUp({ site, changed: (...change) => this.#tableChanged(...change) });
+    this.#catchUp = new CatchUp({
+      site,
+      changed: (...change) => this.#tableChanged(...change),
+      opened: (node) => this.#transactions.opened(node),
+    });
     this.#transactions = new Transactions({
       site,
       storages,
@@ -381,7 +385,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** A storage's session ends: its votes count no more, its cells are outdated, or operation ends. */
   #storageLost(node: StorageNode, why: string): void {
     this.#site.log("warning", `Lost storage ${node.name}`, { reason: why });
-    if (node.conn !== undefined) this.#catchUp.disconnected(node.conn);
+    this.#catchUp.lost(node);
     const operating = this.#site.phase === "running" || this.#site.phase === "stopping";
     const last = this.#site.isLastReadable(node.index);
     node.conn = undefined;

@@ -4,7 +4,9 @@
  *
  * A finish is parked (a row of it changes, or a voter is being heard), then refused (`missing`, `incomplete`, `aborted`), or
  * accepted: from there it commits whatever happens to its client. Accepted ones stand in one queue in tid order; the head
- * is published when each of its nodes has answered `lock`, or the outdating of that node's cells is held.
+ * is published when each of its nodes has answered `lock`, or the outdating of that node's cells is held. Nodes of which only
+ * out-of-date cells were counted lock and unlock too, but hold nothing up: those that haven't answered by then are late
+ * (`catch_up.ts`); they are waited for from the proposal on by which such a cell is readable.
  */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { hexOf, partitionOf, sessionOf } from "../../core/ids.ts";
@@ -38,6 +40,9 @@ interface Accepted {
   /** Nodes that lock it, each with the session in which it voted. */
   readonly nodes: ReadonlyMap<NodeIndex, number>;
   readonly waiting: Set<NodeIndex>;
+  /** Nodes that aren't waited for, and haven't answered: they have it in out-of-date cells only. */
+  readonly behind: Set<NodeIndex>;
+  readonly touched: readonly Partition[];
   /** Its oids are covered by a mark that is held. */
   marked: boolean;
 }
@@ -48,6 +53,8 @@ interface Judgement {
   /** One counted readable node of each partition that has failed cells. */
   readonly voters: Set<NodeIndex>;
   readonly counted: Set<NodeIndex>;
+  /** Counted nodes with a readable cell. */
+  readonly awaited: Set<NodeIndex>;
   readonly incomplete: boolean;
 }
 
@@ -159,14 +166,25 @@ export class Transactions {
 
   /** A storage has locked a transaction. */
   locked(ttid: Ttid, node: NodeIndex): void {
-    this.#byTtid.get(ttid)?.waiting.delete(node);
+    const accepted = this.#byTtid.get(ttid);
+    if (!accepted) return this.#catchUp.locked(ttid, node);
+    accepted.waiting.delete(node);
+    accepted.behind.delete(node);
     this.publish();
   }
 
   /** The outdating of a lost storage's cells is held: nothing waits for it any more. */
   gone(node: NodeIndex): void {
-    for (const accepted of this.#queue) accepted.waiting.delete(node);
+    for (const { waiting, behind } of this.#queue) {
+      waiting.delete(node);
+      behind.delete(node);
+    }
     this.publish();
+  }
+
+  /** A cell of this node counts as readable from here: readers there must find what is published, or wait for its unlock. */
+  opened(node: NodeIndex): void {
+    for (const { waiting, behind } of this.#queue) if (behind.delete(node)) waiting.add(node);
   }
 
   /** A client's connection ended: what it hasn't got accepted is void. */
@@ -216,8 +234,9 @@ export class Transactions {
     if (count > 0) this.#catchUp.retry();
   }
 
-  #publishOne({ ttid, tid, stored, asker, outcomes, nodes }: Accepted): void {
+  #publishOne({ ttid, tid, stored, asker, outcomes, nodes, behind, touched }: Accepted): void {
     this.#byTtid.delete(ttid);
+    for (const node of behind) this.#catchUp.late({ ttid, tid, node, touched });
     this.#site.lastTid = tid;
     this.#site.emit(answer(asker, "finish", { tid }));
     for (const outcome of outcomes) this.#site.emit(answer(outcome, "outcome", { tid }));
@@ -245,7 +264,8 @@ export class Transactions {
       this.#parked.push(request);
       return;
     }
-    const { missing, failed, voters, counted, incomplete } = this.#weigh(body, touched);
+    const judgement = this.#weigh(body, touched);
+    const { missing, failed, voters, incomplete } = judgement;
     if (missing.length > 0) {
       const { version } = this.#site.table;
       const message =
@@ -268,7 +288,7 @@ export class Transactions {
       if (unheard.length === 0) this.#outdated(new Set(failed.map(({ node }) => node)), failed);
       return;
     }
-    this.#accept(request, counted, touched);
+    this.#accept(request, judgement, touched);
   }
 
   #touched({ stored, checked, home }: Body<"finish">): Partition[] {
@@ -287,6 +307,7 @@ export class Transactions {
     const failed: Judgement["failed"] = [];
     const voters = new Set<NodeIndex>();
     const counted = new Set<NodeIndex>();
+    const awaited = new Set<NodeIndex>();
     let incomplete = false;
     for (const partition of touched) {
       let locked = false;
@@ -298,6 +319,7 @@ export class Transactions {
         const readable = this.#site.reads(partition, index);
         if (vote) counted.add(index);
         if (vote && readable) {
+          awaited.add(index);
           voter ??= index;
           locked ||= vote.locked;
         }
@@ -309,7 +331,7 @@ export class Transactions {
       if (!locked) incomplete = true;
       if (lacking && voter !== undefined) voters.add(voter);
     }
-    return { missing, failed, voters, counted, incomplete };
+    return { missing, failed, voters, counted, awaited, incomplete };
   }
 
   #hear(ttid: Ttid, index: NodeIndex): void {
@@ -320,7 +342,11 @@ export class Transactions {
     );
   }
 
-  #accept({ asker, body }: Request, counted: ReadonlySet<NodeIndex>, touched: readonly Partition[]): void {
+  #accept(
+    { asker, body }: Request,
+    { counted, awaited }: Pick<Judgement, "counted" | "awaited">,
+    touched: readonly Partition[],
+  ): void {
     const { ttid, home, stored, explicit } = body;
     const wallMs = this.#site.dateMs;
     const { partitions } = this.#site.table;
@@ -334,7 +360,9 @@ export class Transactions {
       asker,
       outcomes: [],
       nodes,
-      waiting: new Set(counted),
+      waiting: new Set(awaited),
+      behind: new Set([...counted].filter((index) => !awaited.has(index))),
+      touched,
       marked: true,
     };
     this.#queue.push(accepted);
