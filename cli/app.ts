@@ -17,7 +17,7 @@ import {
   wait,
 } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
-import { oid, whole } from "./parsers.ts";
+import { nodeName, oid, whole } from "./parsers.ts";
 import { VERSION } from "./version.ts";
 
 const demo = command({
@@ -67,6 +67,33 @@ const init = command({
     },
   },
   docs: { brief: "Make a cluster on this machine" },
+});
+
+const provision = command({
+  load: () => import("./commands/provision.ts"),
+  parameters: {
+    positional: one("PLAN", String, "The plan, a TOML file"),
+    flags: {
+      dryRun: { kind: "boolean", brief: "Only say what it would do", default: false, withNegated: false },
+      bundle: {
+        kind: "parsed",
+        parse: nodeName,
+        optional: true,
+        placeholder: "HOST",
+        brief: "Only write the archive that this machine of the plan needs",
+      },
+      wait: { ...wait, default: "300" },
+      json,
+    },
+    aliases: { n: "dryRun" },
+  },
+  docs: {
+    brief: "Bring a cluster to what a plan says: make, start, add, drain, remove",
+    fullDescription:
+      "Compares the plan with what there is and does what is missing, step by step; done twice it changes nothing. "
+      + "A storage that isn't planned any more is drained first. No data folder is deleted. Ends with 10 if --wait "
+      + "passes before all copies are up to date; it goes on then.",
+  },
 });
 
 const start = command({
@@ -219,6 +246,7 @@ const root = buildRouteMap({
   routes: {
     demo,
     init,
+    provision,
     start,
     stop,
     restart,

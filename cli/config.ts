@@ -7,6 +7,7 @@
  * partitions = 240
  * replicas = 1
  * transactionTimeoutMs = 120_000   # optional: how long a hanging client may hold locks
+ * here = "db1"         # optional: the machine where this file lies; it runs the nodes with that host, and those without one
  *
  * [[node]]
  * name = "s1"
@@ -15,6 +16,7 @@
  * listen = "127.0.0.1:9301"   # optional: where it listens, if others reach it at `address` through something else
  * data = "s1"          # a folder, seen from this file
  * process = "single"   # optional: nodes of one process
+ * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
 import { readFileSync } from "node:fs";
@@ -51,6 +53,8 @@ export interface NodeConfig {
   readonly data: string;
   /** Nodes with the same value run in one process; without the key it is the node's name. */
   readonly process: string;
+  /** The machine that runs it, if others have nodes of this cluster too. */
+  readonly host?: string;
 }
 
 /** A cluster as `neo.toml` describes it. */
@@ -66,6 +70,8 @@ export interface ClusterConfig {
   readonly insecure: boolean;
   /** How long a storage holds what a client that hangs hasn't finished, before the primary decides. */
   readonly transactionTimeoutMs: number;
+  /** The machine where the file lies, if nodes have hosts. */
+  readonly here?: string;
   readonly nodes: readonly NodeConfig[];
 }
 
@@ -87,10 +93,12 @@ const CLUSTER_KEYS = [
   "replicas",
   "insecure",
   "transactionTimeoutMs",
+  "here",
   "node",
 ];
-const NODE_KEYS = ["name", "role", "address", "listen", "data", "process"];
-const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
+const NODE_KEYS = ["name", "role", "address", "listen", "data", "process", "host"];
+/** `host:port`, as far as a pattern can tell. */
+export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 /**
  * Reads the `neo.toml` of a folder.
@@ -110,8 +118,10 @@ export function readConfig(folder: string): ClusterConfig {
 export function parseConfig(text: string, file: string): ClusterConfig {
   const top = new Fields(parseToml(text, file), { file, text });
   top.refuseOthers(CLUSTER_KEYS);
+  const here = top.optionalText("here", NAME_PATTERN, NAME_RULE);
   const config: ClusterConfig = {
     folder: dirname(file),
+    ...(here === undefined ? {} : { here }),
     cluster: top.text("cluster", NAME_PATTERN, NAME_RULE),
     clusterId: top.text("clusterId", /^[0-9a-f]{32}$/, "32 hexadecimal digits, as init made them"),
     partitions: top.whole("partitions", 1, PARTITIONS_MAX),
@@ -129,7 +139,12 @@ export function parseConfig(text: string, file: string): ClusterConfig {
   return config;
 }
 
-function parseToml(text: string, file: string): Record<string, unknown> {
+/**
+ * Parses TOML.
+ *
+ * @throws CliError (`usage`) with line and column
+ */
+export function parseToml(text: string, file: string): Record<string, unknown> {
   try {
     return parse(text);
   } catch (error) {
@@ -145,6 +160,7 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
   const name = fields.text("name", NAME_PATTERN, NAME_RULE);
   const address = fields.text("address", ADDRESS_PATTERN, "host:port");
   const listen = fields.text("listen", ADDRESS_PATTERN, "host:port", address);
+  const host = fields.optionalText("host", NAME_PATTERN, NAME_RULE);
   return {
     name,
     role: fields.choice("role", nodeRoles),
@@ -152,7 +168,13 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     ...(listen === address ? {} : { listen }),
     data: resolve(folder, fields.text("data", /./, "a folder")),
     process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
+    ...(host === undefined ? {} : { host }),
   };
+}
+
+/** Whether a node runs on the machine where the cluster's file lies. */
+export function isHere({ here }: Pick<ClusterConfig, "here">, { host }: Pick<NodeConfig, "host">): boolean {
+  return host === undefined || host === here;
 }
 
 /** What holds between nodes: names, addresses and folders are their own, and there is a master. */
@@ -163,7 +185,7 @@ function checkNodes(config: ClusterConfig, top: Fields): void {
     for (const [index, node] of config.nodes.entries()) {
       for (const key of keys) {
         const value = node[key];
-        if (value === undefined) continue;
+        if (value === undefined || (key === "data" && !isHere(config, node))) continue;
         const other = seen.get(value);
         if (other !== undefined) throw tables[index]!.error(key, `"${value}" is taken by node ${other.name}`);
         seen.set(value, node);
@@ -173,7 +195,7 @@ function checkNodes(config: ClusterConfig, top: Fields): void {
   config.nodes.forEach((node, index) => {
     const key = node.listen === undefined ? "address" : "listen";
     const where = listensAt(node);
-    if (config.insecure || isLoopback(where)) return;
+    if (config.insecure || isLoopback(where) || !isHere(config, node)) return;
     const rule =
       "without TLS a node listens on this machine only, say 127.0.0.1, unless the file says insecure = true";
     throw tables[index]!.error(key, `"${where}" can be reached from elsewhere; ${rule}`);
@@ -202,19 +224,22 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     ...(node.listen === undefined ? {} : { listen: node.listen }),
     data: dataOf(node),
     ...(node.process === node.name ? {} : { process: node.process }),
+    ...(node.host === undefined ? {} : { host: node.host }),
   }));
   const optional = {
     ...(insecure ? { insecure } : {}),
     ...(transactionTimeoutMs === TRANSACTION_TIMEOUT_MS ? {} : { transactionTimeoutMs }),
+    ...(config.here === undefined ? {} : { here: config.here }),
   };
   const top = { cluster, clusterId, partitions, replicas, ...optional, node };
   return `# What the nodes of this cluster need at start. Made by \`neo init\`.\n${stringify(top)}`;
 }
 
-/** The processes of a cluster: masters first, because everybody else waits for them. */
+/** The processes of a cluster on this machine: masters first, because everybody else waits for them. */
 export function processesOf(config: ClusterConfig): ProcessConfig[] {
   const groups = new Map<string, NodeConfig[]>();
-  const ordered = nodeRoles.flatMap((role) => config.nodes.filter((node) => node.role === role));
+  const here = config.nodes.filter((node) => isHere(config, node));
+  const ordered = nodeRoles.flatMap((role) => here.filter((node) => node.role === role));
   for (const node of ordered) groups.set(node.process, [...(groups.get(node.process) ?? []), node]);
   return [...groups].map(([name, nodes]) => ({ name, nodes }));
 }
@@ -232,8 +257,11 @@ export function selectProcesses(config: ClusterConfig, names: readonly string[])
   const unknown = names.find((name) => known(name) === undefined);
   if (unknown !== undefined) {
     const message = `Cannot find node "${unknown}" in cluster ${config.cluster}`;
-    throw new CliError("usage", message, {
-      hint: `its nodes: ${config.nodes.map(({ name }) => name).join(", ")}`,
+    const elsewhere = config.nodes.find(({ name }) => name === unknown)?.host;
+    throw new CliError("usage", elsewhere === undefined ? message : `${message} on this machine`, {
+      hint: elsewhere === undefined
+        ? `its nodes: ${all.flatMap(({ nodes }) => nodes.map(({ name }) => name)).join(", ")}`
+        : `do this on ${elsewhere}`,
     });
   }
   const wanted = new Set(names.map((name) => known(name)));

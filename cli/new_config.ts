@@ -6,6 +6,11 @@ import type { ClusterConfig } from "./config.ts";
 import type { Plan } from "./plan.ts";
 import { HOST } from "./ports.ts";
 
+/** An id that nobody else has: of a cluster, of a disk. 32 hexadecimal digits. */
+export function newId(): string {
+  return randomBytes(16).toString("hex");
+}
+
 /** Gives a plan its place: a folder, a name, a port a node on this machine. Its id is new. */
 export function newConfig(
   { partitions, replicas, nodes }: Plan,
@@ -15,7 +20,7 @@ export function newConfig(
   return {
     folder,
     cluster,
-    clusterId: randomBytes(16).toString("hex"),
+    clusterId: newId(),
     partitions,
     replicas,
     insecure: false,

@@ -70,8 +70,12 @@ function makeDatabase(config: ClusterConfig, node: NodeConfig): void {
 }
 
 /** Adds a node behind what stands in `neo.toml`, whose words and order stay. */
-export function append({ folder }: ClusterConfig, { name, role, address, data }: NodeConfig): ClusterConfig {
-  const table = stringify({ node: [{ name, role, address, data: relative(folder, data) }] });
+export function append(
+  { folder }: ClusterConfig,
+  { name, role, address, data, host }: NodeConfig,
+): ClusterConfig {
+  const elsewhere = host === undefined ? {} : { host };
+  const table = stringify({ node: [{ name, role, address, data: relative(folder, data), ...elsewhere }] });
   return rewrite(folder, (text) => `${text.trimEnd()}\n\n${table.trim()}\n`);
 }
 

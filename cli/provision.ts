@@ -2,7 +2,6 @@
  * Makes what a new cluster consists of. `neo.toml` comes last and by rename: where it stands, everything else does; and
  * where only its forerunner stands, an `init` didn't come to its end.
  */
-import { randomBytes } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -19,9 +18,10 @@ import { dirname, join, relative } from "node:path";
 import { createDatabase } from "../adapters/sqlite.ts";
 import { createMetadata } from "../adapters/sqlite_metadata.ts";
 import { firstImage } from "../roles/master/metadata.ts";
-import { CONFIG_FILE, formatConfig, UNFINISHED_FILE } from "./config.ts";
-import type { ClusterConfig } from "./config.ts";
+import { CONFIG_FILE, formatConfig, isHere, UNFINISHED_FILE } from "./config.ts";
+import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
+import { newId } from "./new_config.ts";
 import { databaseFileOf } from "./nodes.ts";
 
 /**
@@ -63,7 +63,7 @@ export function provision(config: ClusterConfig): void {
     if (made !== undefined) flushFolder(dirname(made));
   } catch (error) {
     if (error instanceof CliError) throw error; // another's folder, of which nothing is ours
-    for (const { data } of config.nodes) rmSync(data, { recursive: true, force: true });
+    for (const node of config.nodes) rmSync(placeOf(config, node), { recursive: true, force: true });
     rmSync(unfinished, { force: true });
     if (made !== undefined) rmSync(made, { recursive: true, force: true });
     throw error;
@@ -74,21 +74,36 @@ export function provision(config: ClusterConfig): void {
 function makeDatabases(config: ClusterConfig): void {
   const { cluster, clusterId, partitions, replicas } = config;
   const nodes = config.nodes.map((node) => ({ ...node, diskId: node.role === "admin" ? "" : newId() }));
-  for (const { data } of nodes) mkdirSync(data);
-  for (const node of nodes.filter(({ role }) => role === "storage")) {
-    const { name, diskId } = node;
-    createDatabase(databaseFileOf(node), { clusterId, cluster, name, diskId, partitions });
-  }
   const members = nodes.map(({ name, role, address, diskId }) => ({ name, role, address, diskId }));
   const image = firstImage({ clusterId, cluster, partitions, replicas, nodes: members });
-  for (const node of nodes.filter(({ role }) => role === "master")) {
-    createMetadata(databaseFileOf(node), image, node.diskId);
-  }
-  for (const { data } of nodes) flushFolder(data);
+  for (const node of nodes) makeNode(config, node, { diskId: node.diskId, image });
 }
 
-function newId(): string {
-  return randomBytes(16).toString("hex");
+/**
+ * Makes the folder of a node and its database: its own, or, if another machine runs it, one that is carried there (`bundle.ts`).
+ * Masters begin with `image`; without one they wait until the primary takes them in.
+ *
+ * @returns the identity of its disk
+ */
+export function makeNode(
+  config: ClusterConfig,
+  node: NodeConfig,
+  { diskId = newId(), image = null }: { readonly diskId?: string; readonly image?: Uint8Array | null } = {},
+): string {
+  const { cluster, clusterId, partitions } = config;
+  const { name, role } = node;
+  const data = placeOf(config, node);
+  mkdirSync(data, { recursive: true });
+  const path = databaseFileOf({ role, data });
+  if (role === "storage") createDatabase(path, { clusterId, cluster, name, diskId, partitions });
+  if (role === "master") createMetadata(path, image, diskId);
+  flushFolder(data);
+  return diskId;
+}
+
+/** Where a node's folder is on this machine. */
+export function placeOf(config: ClusterConfig, node: NodeConfig): string {
+  return isHere(config, node) ? node.data : join(config.folder, "bundles", node.host!, node.name);
 }
 
 function writeDurably(path: string, text: string): void {

@@ -3,7 +3,7 @@ import { UnreachableError } from "../core/errors.ts";
 import { PROCESS_START_MS } from "../core/limits.ts";
 import { askStatus } from "./ask.ts";
 import type { ClusterStatus } from "./ask.ts";
-import { processesOf, uriOf } from "./config.ts";
+import { isHere, processesOf, uriOf } from "./config.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import type { Cli } from "./context.ts";
 import { runningPidOf, spawnProcess } from "./daemons.ts";
@@ -67,12 +67,12 @@ class Watch {
 
   /** Waits for the cluster to run with all its storages; gives the last that its primary said. */
   async untilRunning(config: ClusterConfig): Promise<ClusterStatus | undefined> {
-    const storages = config.nodes.filter(({ role }) => role === "storage").length;
+    const here = config.nodes.filter((node) => node.role === "storage" && isHere(config, node));
+    const names = new Set(here.map(({ name }) => name));
     const isWanted = ({ state, nodes }: ClusterStatus) => {
-      // one that was dropped, or that was never added, isn't waited for
-      const members = nodes.filter(({ role, index }) => role === "storage" && index > 0);
-      const running = members.filter((node) => node.state === "running").length;
-      return state === "running" && running >= Math.min(storages, members.length);
+      // one that was dropped, that was never added, or that another machine runs isn't waited for
+      const members = nodes.filter(({ index, name }) => index > 0 && names.has(name));
+      return state === "running" && members.every((node) => node.state === "running");
     };
     const target = { kind: "folder", config, uri: uriOf(config) } as const;
     for (;;) {

@@ -47,10 +47,18 @@ export class Fields {
     throw this.error(key, `expected ${rule}, found ${shown(value)}`);
   }
 
+  optionalText(key: string, pattern: RegExp, rule: string): string | undefined {
+    return this.#values[key] === undefined ? undefined : this.text(key, pattern, rule);
+  }
+
   whole(key: string, least: number, most: number, otherwise?: number): number {
     const value = this.#values[key] ?? otherwise;
     if (typeof value === "number" && Number.isInteger(value) && least <= value && value <= most) return value;
     throw this.error(key, `expected a whole number from ${least} to ${most}, found ${shown(value)}`);
+  }
+
+  optionalWhole(key: string, least: number, most: number): number | undefined {
+    return this.#values[key] === undefined ? undefined : this.whole(key, least, most);
   }
 
   flag(key: string, otherwise: boolean): boolean {

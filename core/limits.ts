@@ -323,3 +323,5 @@ export const STOP_GRACE_MS = 1_000;
 export const TERM_WAIT_MS_MIN = 2_000;
 /** Pause between two looks at a process that isn't our child. */
 export const PROCESS_LOOK_MS = 50;
+/** So often `provision` looks at a cluster and does what its plan lacks; more would mean that it undoes what it has done. */
+export const PROVISION_ROUNDS_MAX = 20;

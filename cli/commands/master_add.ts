@@ -1,11 +1,9 @@
 /** `neo master add` */
-import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
-import { masterOf } from "../new_master.ts";
+import { addMaster } from "../membership.ts";
 import { nextFreeName } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
-import { startProcesses } from "../starting.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import { monoMs } from "../wait.ts";
 
@@ -24,15 +22,10 @@ export default async function masterAdd(
   const endMs = monoMs() + flags.wait;
   const leftMs = () => Math.max(1, endMs - monoMs());
   const name = given ?? nextFreeName(target.config, "m");
-  await askPrimary("listMasters", {}, target, { withinMs: leftMs() });
-  const { config, group, node, diskId, made } = await masterOf(target.config, name);
-  if (made) output.note(`Made master ${name} in ${node.data}`);
-  await startProcesses(cli, config, [group], leftMs(), { alone: true });
-  const body = { name, address: node.address, diskId };
-  const { index } = await askPrimary("addMaster", body, target, { withinMs: leftMs() });
+  const { index, address } = await addMaster(cli, target, name, leftMs);
   const next = nextCommand("master list", flags);
   const cluster = clusterNameOf(target);
-  if (output.json) return output.printJson({ cluster, name, index, address: node.address, next });
-  output.print(`${output.style("bold", cluster)}: added master ${name} at ${node.address}; it votes`);
+  if (output.json) return output.printJson({ cluster, name, index, address, next });
+  output.print(`${output.style("bold", cluster)}: added master ${name} at ${address}; it votes`);
   output.print(`Next: ${next}`);
 }

@@ -1,12 +1,9 @@
 /** `neo master remove` */
-import { TERM_WAIT_MS_MIN } from "../../core/limits.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
-import { allGone, endProcesses, runningPidOf } from "../daemons.ts";
 import { CliError } from "../exit.ts";
-import { removeNode } from "../new_storage.ts";
+import { forgetNode } from "../membership.ts";
 import { nextCommand } from "../next.ts";
-import { clearPidFile } from "../pid_file.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
@@ -34,12 +31,7 @@ export default async function masterRemove(
     throw new CliError("usage", `Cannot remove ${name} without --yes`, { hint });
   }
   if (member) await askPrimary("removeMaster", { name }, target, { withinMs: flags.wait, once: true });
-  if (config && local) {
-    const file = local.process === name ? runningPidOf({ name, nodes: [local] }) : undefined;
-    if (file && !await allGone([file], TERM_WAIT_MS_MIN)) await endProcesses([file], TERM_WAIT_MS_MIN);
-    clearPidFile(local);
-    removeNode(config, name);
-  }
+  if (config && local) await forgetNode(config, name, true);
   const cluster = clusterNameOf(target);
   if (output.json) {
     return output.printJson({ cluster, name, removed: member !== undefined, data: local?.data });

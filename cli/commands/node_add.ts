@@ -2,9 +2,9 @@
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
-import { nextFreeName, storageOf } from "../new_storage.ts";
+import { addStorage } from "../membership.ts";
+import { nextFreeName } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
-import { startProcesses } from "../starting.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { Target } from "../target.ts";
 import { monoMs } from "../wait.ts";
@@ -27,38 +27,12 @@ export default async function nodeAdd(cli: Cli, flags: Flags, given?: string): P
     throw new CliError("usage", "Cannot add a storage of a cluster elsewhere without its name");
   }
   await checkNew(target, { name, replace: flags.replace }, leftMs());
-  if (target.kind === "folder") {
-    const { config, group, made } = await storageOf(target.config, name);
-    if (made) output.note(`Made storage ${name} in ${group.nodes[0]!.data}`);
-    await startProcesses(cli, config, [group], leftMs(), { alone: true });
-  }
-  const found = await askPrimary("listNodes", {}, target, {
-    withinMs: leftMs(),
-    isWanted: ({ nodes }) => nodes.some((node) => node.name === name && node.index === 0),
-  });
-  const address = found.nodes.find((node) => node.name === name && node.index === 0)?.address;
-  if (address === undefined) {
-    const hint = "is it started, with this cluster's configuration? Its log says what it waits for";
-    throw new CliError("waiting", `Cannot add ${name} yet: it hasn't come to the primary`, { hint });
-  }
   const { weight = 0, path = [], replace = "" } = flags;
-  const body = { name, weight, path, replaces: replace };
-  const { index } = await askPrimary("addNode", body, target, { withinMs: leftMs(), once: true });
-  const listed = await askPrimary("listNodes", {}, target, {
-    withinMs: leftMs(),
-    isWanted: ({ nodes }) => nodes.some((node) => node.index === index && node.state === "running"),
-  });
-  const node = listed.nodes.find((one) => one.index === index);
+  const added = await addStorage(cli, target, { name, weight, path, replaces: replace }, leftMs);
+  const { index, address, state } = added;
   const next = nextCommand(replace === "" ? "table tweak" : "node list", flags);
   if (output.json) {
-    return output.printJson({
-      cluster: clusterNameOf(target),
-      name,
-      index,
-      address,
-      state: node?.state,
-      next,
-    });
+    return output.printJson({ cluster: clusterNameOf(target), name, index, address, state, next });
   }
   const how = replace === "" ? "" : ` in place of ${replace}`;
   output.print(`${output.style("bold", clusterNameOf(target))}: added storage ${name} at ${address}${how}`);

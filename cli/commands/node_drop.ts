@@ -1,13 +1,9 @@
 /** `neo node drop` */
-import { TERM_WAIT_MS_MIN } from "../../core/limits.ts";
 import { askPrimary } from "../ask.ts";
-import type { ClusterConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
-import { allGone, endProcesses, runningPidOf } from "../daemons.ts";
 import { CliError } from "../exit.ts";
-import { removeNode } from "../new_storage.ts";
+import { forgetNode } from "../membership.ts";
 import { nextCommand } from "../next.ts";
-import { clearPidFile } from "../pid_file.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
@@ -27,7 +23,7 @@ export default async function nodeDrop({ output, world }: Cli, flags: Flags, nam
   }
   if (!flags.yes) throw unsure(name, member?.cells ?? 0, flags);
   if (member) await askPrimary("dropNode", { name }, target, { withinMs: flags.wait, once: true });
-  if (config && local) await forget(config, name, member !== undefined);
+  if (config && local) await forgetNode(config, name, member !== undefined);
   const cluster = clusterNameOf(target);
   if (output.json) {
     return output.printJson({ cluster, name, dropped: member !== undefined, data: local?.data });
@@ -35,18 +31,6 @@ export default async function nodeDrop({ output, world }: Cli, flags: Flags, nam
   output.print(`${output.style("bold", cluster)}: storage ${name} is a member no more`);
   if (local) output.print(`Its data stay in ${local.data}; remove the folder when nobody needs it`);
   output.print(`Next: ${nextCommand("table tweak", flags)}`);
-}
-
-/** A member ends by itself, another is ended; then nothing starts it any more. */
-async function forget(config: ClusterConfig, name: string, isMember: boolean): Promise<void> {
-  const node = config.nodes.find((one) => one.name === name)!;
-  const isAlone = node.process === name;
-  const file = isAlone ? runningPidOf({ name, nodes: [node] }) : undefined;
-  if (file && !(isMember && await allGone([file], TERM_WAIT_MS_MIN))) {
-    await endProcesses([file], TERM_WAIT_MS_MIN);
-  }
-  clearPidFile(node);
-  removeNode(config, name);
 }
 
 function unsure(name: string, cells: number, flags: CommonFlags): CliError {

@@ -1,0 +1,129 @@
+/**
+ * A plan: the cluster that there should be, as `neo provision` reads it.
+ *
+ * ```toml
+ * cluster = "shop"
+ * folder = "shop"      # where this machine's part of it lies, seen from this file
+ * partitions = 240     # fixed for ever
+ * replicas = 1
+ * here = "db1"         # optional: this machine, if nodes run on several
+ *
+ * [[node]]
+ * name = "s1"
+ * role = "storage"
+ * address = "10.0.0.1:9101"   # optional on this machine: a free port is taken
+ * data = "s1"                 # optional: a folder of its name
+ * host = "db2"                # optional: the machine that runs it
+ * weight = 2                  # optional, storages: its part of all cells
+ * path = "east/host7"         # optional, storages: where it stands
+ * ```
+ */
+import { dirname, isAbsolute, resolve } from "node:path";
+import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from "../core/limits.ts";
+import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE, nodeRoles, parseToml } from "./config.ts";
+import type { NodeRole } from "./config.ts";
+import { topologyPath } from "./parsers.ts";
+import { Fields } from "./toml_fields.ts";
+
+/** A node that there should be. */
+export interface PlannedNode {
+  readonly name: string;
+  readonly role: NodeRole;
+  /** `host:port`; undefined: a free port of this machine. */
+  readonly address: string | undefined;
+  /** Path of its data folder; seen from the cluster's folder if it isn't absolute. */
+  readonly data: string;
+  readonly host: string | undefined;
+  /** Storages: its part of all cells; 0 is 1. */
+  readonly weight: number;
+  readonly path: readonly string[];
+}
+
+/** A cluster that there should be. */
+export interface ProvisionPlan {
+  /** Absolute path of the cluster's folder. */
+  readonly folder: string;
+  readonly cluster: string;
+  readonly partitions: number;
+  readonly replicas: number;
+  readonly insecure: boolean;
+  readonly here: string | undefined;
+  readonly nodes: readonly PlannedNode[];
+}
+
+const PATH_PATTERN = new RegExp(
+  `^${NAME_PATTERN.source.slice(1, -1)}(?:/${NAME_PATTERN.source.slice(1, -1)}){0,${PATH_LENGTH_MAX - 1}}$`,
+);
+const PLAN_KEYS = ["cluster", "folder", "partitions", "replicas", "insecure", "here", "node"];
+const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path"];
+
+/**
+ * Reads the text of a plan; `file` is its path, to which the cluster's folder is relative.
+ *
+ * @throws CliError (`usage`) naming the key, what is wrong with it, line and column
+ */
+export function parsePlan(text: string, file: string): ProvisionPlan {
+  const top = new Fields(parseToml(text, file), { file, text });
+  top.refuseOthers(PLAN_KEYS);
+  const cluster = top.text("cluster", NAME_PATTERN, NAME_RULE);
+  const tables = top.tables("node");
+  const plan: ProvisionPlan = {
+    cluster,
+    folder: resolve(dirname(file), top.text("folder", /./, "a folder", cluster)),
+    partitions: top.whole("partitions", 1, PARTITIONS_MAX, PARTITIONS_DEFAULT),
+    replicas: top.whole("replicas", 0, PARTITIONS_MAX, 0),
+    insecure: top.flag("insecure", false),
+    here: top.optionalText("here", NAME_PATTERN, NAME_RULE),
+    nodes: tables.map(nodeOf),
+  };
+  checkCounts(plan, top);
+  plan.nodes.forEach((node, at) => checkNode(plan, node, tables[at]!));
+  return plan;
+}
+
+function nodeOf(fields: Fields): PlannedNode {
+  fields.refuseOthers(NODE_KEYS);
+  const name = fields.text("name", NAME_PATTERN, NAME_RULE);
+  const path = fields.optionalText("path", PATH_PATTERN, "names with / between them, such as east/host7");
+  return {
+    name,
+    role: fields.choice("role", nodeRoles),
+    address: fields.optionalText("address", ADDRESS_PATTERN, "host:port"),
+    data: fields.text("data", /./, "a folder", name),
+    host: fields.optionalText("host", NAME_PATTERN, NAME_RULE),
+    weight: fields.whole("weight", 0, WEIGHT_MAX, 0),
+    path: path === undefined ? [] : topologyPath(path),
+  };
+}
+
+function checkCounts({ nodes, replicas }: ProvisionPlan, top: Fields): void {
+  const count = (role: NodeRole): number => nodes.filter((node) => node.role === role).length;
+  if (![1, 3, 5].includes(count("master"))) {
+    throw top.error("node", `expected 1, 3 or 5 nodes with role = "master", found ${count("master")}`);
+  }
+  if (replicas >= count("storage")) {
+    const rule = `each copy needs a storage of its own, and there are ${count("storage")}`;
+    throw top.error("replicas", `${rule}: expected less than that, found ${replicas}`);
+  }
+}
+
+function checkNode({ nodes, here }: ProvisionPlan, node: PlannedNode, fields: Fields): void {
+  const { name, address, host, data, role, weight, path } = node;
+  if (nodes.find((other) => other.name === name) !== node) throw fields.error("name", `"${name}" is taken`);
+  const taken = address === undefined ? undefined : nodes.find((other) => other.address === address);
+  if (taken !== undefined && taken !== node) {
+    throw fields.error("address", `"${address}" is taken by node ${taken.name}`);
+  }
+  if (host !== undefined && here === undefined) {
+    throw fields.error("host", "the plan must say which machine this one is: here = ...");
+  }
+  if (host !== undefined && host !== here && address === undefined) {
+    throw fields.error("address", `expected host:port, because ${host} is another machine, found nothing`);
+  }
+  if (host !== undefined && host !== here && isAbsolute(data)) {
+    throw fields.error("data", "expected a folder seen from the cluster's folder on its machine");
+  }
+  if (role !== "storage" && (weight > 0 || path.length > 0)) {
+    throw fields.error(weight > 0 ? "weight" : "path", "only storages have one");
+  }
+}
