@@ -23,13 +23,24 @@ export function inspect(
   partAt: (seq: number) => StoredData | null,
   digest: Digest,
 ): Finding {
+  const looking = inspection(stored, digest);
+  let next = looking.next();
+  while (!next.done) next = looking.next(partAt(next.value));
+  return next.value;
+}
+
+/** The same, asking for the parts one by one: for databases that answer later. */
+export function* inspection(
+  stored: StoredData,
+  digest: Digest,
+): Generator<number, Finding, StoredData | null> {
   let bytes = stored.data.length;
   if (!sameBytes(digest(stored.data), stored.checksum)) return { whole: false, bytes };
   if (stored.compression !== COMPRESSION_PARTS) return { whole: true, bytes };
   const manifest = manifestOf(stored.data);
   if (manifest === undefined) return { whole: false, bytes };
   for (const [seq, checksum] of manifest.checksums.entries()) {
-    const part = partAt(seq);
+    const part = yield seq;
     bytes += part?.data.length ?? 0;
     const whole = part !== null && sameBytes(part.checksum, checksum)
       && sameBytes(digest(part.data), checksum);
@@ -61,15 +72,24 @@ export class ScrubPage {
   }
 
   /** The next revision; it is looked at unless the page is full. False: it was. */
-  look({ oid, tid }: RevisionKey, look: () => Finding): boolean {
+  look(key: RevisionKey, look: () => Finding): boolean {
+    if (!this.takes()) return false;
+    this.looked(key, look());
+    return true;
+  }
+
+  /** Whether one more revision is looked at. */
+  takes(): boolean {
     this.#full = this.#last !== null && this.#cost >= this.#bytesMax;
-    if (this.#full) return false;
-    const { whole, bytes } = look();
+    return !this.#full;
+  }
+
+  /** What a look at the next revision has found. */
+  looked({ oid, tid }: RevisionKey, { whole, bytes }: Finding): void {
     if (!whole) this.#broken.push({ oid, tid });
     this.#bytes += bytes;
     this.#cost += bytes + SCRUB_ROW_BYTES;
     this.#last = { tid, oid };
-    return true;
   }
 
   end(): DatabaseAnswers["scrub"] {

@@ -80,30 +80,51 @@ interface Lookups {
   readonly revision: (key: RevisionKey) => CopiedRevision | undefined;
 }
 
+/** Gathers the rows that were picked until there are enough bytes. */
+export class PickPage {
+  readonly #transactions: TransactionInfo[] = [];
+  readonly #revisions: CopiedRevision[] = [];
+  readonly #bytesMax: number;
+  #bytes = 0;
+  #seen = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** The next transaction, if it is here. False: it doesn't fit, nothing more is taken. */
+  transaction(info: TransactionInfo | undefined): boolean {
+    if (info !== undefined && !this.#fits(infoBytes(info))) return false;
+    if (info !== undefined) this.#transactions.push(info);
+    this.#seen++;
+    return true;
+  }
+
+  /** The next revision, if it is here. */
+  revision(row: CopiedRevision | undefined): boolean {
+    if (row !== undefined && !this.#fits(row.stored?.data.length ?? 0)) return false;
+    if (row !== undefined) this.#revisions.push(row);
+    this.#seen++;
+    return true;
+  }
+
+  end(): DatabaseAnswers["pick"] {
+    return { read: "pick", transactions: this.#transactions, revisions: this.#revisions, seen: this.#seen };
+  }
+
+  #fits(more: number): boolean {
+    this.#bytes += more;
+    return this.#bytes <= this.#bytesMax || this.#transactions.length + this.#revisions.length === 0;
+  }
+}
+
 /** Looks up rows one by one until there are enough bytes. */
 export function pickRows(
   query: Extract<DatabaseQuery, { read: "pick" }>,
   at: Lookups,
 ): DatabaseAnswers["pick"] {
-  const transactions: TransactionInfo[] = [];
-  const revisions: CopiedRevision[] = [];
-  let [bytes, seen] = [0, 0];
-  const fits = (more: number): boolean => {
-    bytes += more;
-    return bytes <= query.bytesMax || transactions.length + revisions.length === 0;
-  };
-  const end = () => ({ read: "pick", transactions, revisions, seen }) as const;
-  for (const tid of query.transactions) {
-    const info = at.transaction(tid);
-    if (info !== undefined && !fits(infoBytes(info))) return end();
-    if (info !== undefined) transactions.push(info);
-    seen++;
-  }
-  for (const key of query.revisions) {
-    const row = at.revision(key);
-    if (row !== undefined && !fits(row.stored?.data.length ?? 0)) return end();
-    if (row !== undefined) revisions.push(row);
-    seen++;
-  }
-  return end();
+  const page = new PickPage(query.bytesMax);
+  const isOver = query.transactions.some((tid) => !page.transaction(at.transaction(tid)));
+  if (!isOver) query.revisions.every((key) => page.revision(at.revision(key)));
+  return page.end();
 }

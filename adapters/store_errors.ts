@@ -2,7 +2,15 @@
 import { DatabaseError } from "../core/errors.ts";
 
 /** Why a file can't be opened or made. */
-export type StoreOpenReason = "missing" | "exists" | "foreign" | "inUse" | "newer" | "older" | "unreadable";
+export type StoreOpenReason =
+  | "missing"
+  | "exists"
+  | "foreign"
+  | "inUse"
+  | "newer"
+  | "older"
+  | "unreadable"
+  | "unreachable";
 
 const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo: string] } = {
   missing: ["there is no such file", "check the path, or make it with `neo init`"],
@@ -11,6 +19,10 @@ const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo:
   inUse: ["another process has it open", "stop that process first"],
   newer: ["a newer neo wrote it", "open it with that version: going back isn't possible"],
   older: ["an older neo wrote it, and this one can't upgrade it", "open it with the version between"],
+  unreachable: [
+    "the PostgreSQL server can't be reached, or refuses",
+    "look at the server and the error below",
+  ],
   unreadable: ["the system refuses to read or write it", "look at its owner, its disk and the error below"],
 };
 
@@ -45,13 +57,14 @@ export class StoreFailedError extends DatabaseError {
   }) {
     const { full, errcode, cause } = failure;
     const detail = cause instanceof Error ? cause.message : String(cause);
-    const what = full ? "the disk is full" : "the disk or the file failed";
-    const todo = full ? "free space on it, then start the node" : "look at the disk and the system's log";
+    const isServer = /^postgres(ql)?:/.test(path);
+    const what = full ? "the disk is full" : isServer ? "the server failed" : "the disk or the file failed";
+    const from = isServer ? "PostgreSQL" : `SQLite ${errcode ?? "without code"}`;
+    const where = isServer ? "the server and its log" : "the disk and the system's log";
+    const todo = full ? "free space on it, then start the node" : `look at ${where}`;
     super(
       full ? "noSpace" : "ioError",
-      `Cannot ${action} ${JSON.stringify(path)}: ${what} (SQLite ${
-        errcode ?? "without code"
-      }: ${detail}); ${todo}`,
+      `Cannot ${action} ${JSON.stringify(path)}: ${what} (${from}: ${detail}); ${todo}`,
       { cause },
     );
     this.path = path;

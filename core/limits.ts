@@ -325,3 +325,14 @@ export const TERM_WAIT_MS_MIN = 2_000;
 export const PROCESS_LOOK_MS = 50;
 /** So often `provision` looks at a cluster and does what its plan lacks; more would mean that it undoes what it has done. */
 export const PROVISION_ROUNDS_MAX = 20;
+
+// PostgreSQL
+/** Connections of a storage that only read. */
+export const POSTGRES_READERS = 4;
+/** A statement that takes longer fails, and with it the node that asked. */
+export const POSTGRES_STATEMENT_TIMEOUT_MS = 60_000;
+export const POSTGRES_CONNECT_TIMEOUT_MS = 10_000;
+/** Rows that are looked at with one statement where there may be many. */
+export const POSTGRES_PAGE_ROWS = 1_000;
+/** Rows with their data that are fetched at once. */
+export const POSTGRES_DATA_ROWS = 32;

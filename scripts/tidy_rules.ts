@@ -24,6 +24,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   cborg: ["core", "objects"],
   "@logtape/logtape": ["adapters", "cli"],
   "@stricli/core": ["cli"],
+  postgres: ["adapters"],
   "smol-toml": ["adapters", "cli"],
 };
 
