@@ -46,7 +46,7 @@ export async function createPostgres(
  * @throws StoreOpenError with the reason: there is none, it isn't a storage's, a newer neo wrote it, another has it open, the
  * server can't be reached
  */
-export async function openPostgres(uri: string, options: PostgresOptions = {}): Promise<Database> {
+export async function openPostgres(uri: string, options: PostgresOptions = {}): Promise<PostgresDatabase> {
   const store = await PostgresStore.open(postgresPlace(uri), options);
   try {
     return await PostgresDatabase.begin(store);
@@ -56,7 +56,17 @@ export async function openPostgres(uri: string, options: PostgresOptions = {}): 
   }
 }
 
-class PostgresDatabase implements Database {
+/**
+ * Takes a storage's database away, with all that is in it.
+ *
+ * @throws StoreOpenError when the server can't be reached or refuses
+ */
+export async function dropPostgres(uri: string, options: PostgresOptions = {}): Promise<void> {
+  await PostgresStore.drop(postgresPlace(uri), options);
+}
+
+/** A storage's database on a server. */
+export class PostgresDatabase implements Database {
   readonly state: DatabaseState;
   readonly #store: PostgresStore;
   readonly #writer: PostgresWriter;
@@ -104,6 +114,11 @@ class PostgresDatabase implements Database {
       truncations: Number(text("truncations")),
     };
     return new PostgresDatabase({ store, writer, reader, state });
+  }
+
+  /** Whether its use has ended because the server failed or went: opened again, it has what was committed. */
+  get lost(): boolean {
+    return this.#store.lost;
   }
 
   apply(writes: readonly DatabaseWrite[], { durable }: { readonly durable: boolean }): Promise<void> {

@@ -110,6 +110,23 @@ export class PostgresStore {
     }
   }
 
+  /** Takes a schema away with all that is in it; throws as `create`. */
+  static async drop(place: PostgresPlace, options: PostgresOptions = {}): Promise<void> {
+    const client = clientOf(place, options, { max: 1 }, {});
+    try {
+      await client.unsafe(`DROP SCHEMA IF EXISTS ${place.schema} CASCADE`);
+    } catch (error) {
+      throw postgresOpenFailure("open", place.shown, error);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Whether the server failed or went, so that this store takes no more calls. */
+  get lost(): boolean {
+    return this.#failure?.error instanceof StoreFailedError;
+  }
+
   /**
    * Opens a schema and keeps every other process out until `close()`.
    *
@@ -225,7 +242,9 @@ export class PostgresStore {
     try {
       return await read();
     } catch (error) {
-      throw postgresFailure("read", this.place.shown, error);
+      const failure = postgresFailure("read", this.place.shown, error);
+      if (failure instanceof StoreFailedError) this.#failure ??= { error: failure };
+      throw failure;
     }
   }
 

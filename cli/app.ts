@@ -9,6 +9,7 @@ import {
   aliases,
   command,
   common,
+  databaseFlags,
   json,
   nodes,
   NODES_USAGE,
@@ -57,6 +58,7 @@ const init = command({
         PARTITIONS_MAX * 10,
       ),
       basePort: optionalNumber("First port; free ones are found if none is given", 0, 10 ** 9),
+      ...databaseFlags,
       single: {
         kind: "boolean",
         brief: "All nodes in one process, by default master, storage and admin",

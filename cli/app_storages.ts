@@ -2,7 +2,7 @@
 import { buildRouteMap } from "@stricli/core";
 import { PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
-import { aliases, command, common, one, optionalNumber, wait } from "./command_spec.ts";
+import { aliases, command, common, databaseFlags, one, optionalNumber, wait } from "./command_spec.ts";
 import { nodeName, topologyPath, whole } from "./parsers.ts";
 
 const storage = one("NAME", nodeName, "A storage");
@@ -40,6 +40,7 @@ const nodeAdd = command({
         placeholder: "PLACE/...",
         brief: "Where it stands, such as east/host7; copies are spread over places. Its host, if not given",
       },
+      ...databaseFlags,
       replace: {
         kind: "parsed",
         parse: nodeName,

@@ -58,6 +58,24 @@ export const wait = {
   brief: "How long to wait",
 } as const;
 
+/** Where storages keep their data, if not in files of their own. */
+export const databaseFlags = {
+  database: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "URI",
+    brief: "A PostgreSQL server instead of SQLite: postgres://user@host:port/database",
+  },
+  passwordFile: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    placeholder: "FILE",
+    brief: "File with that server's password; else PGPASSWORD",
+  },
+} as const;
+
 /** A whole number within bounds. */
 export function optionalNumber(brief: string, least: number, most: number) {
   return { kind: "parsed", parse: whole(least, most), optional: true, placeholder: "N", brief } as const;

@@ -16,12 +16,15 @@
  * listen = "127.0.0.1:9301"   # optional: where it listens, if others reach it at `address` through something else
  * data = "s1"          # a folder, seen from this file
  * process = "single"   # optional: nodes of one process
+ * database = "postgres://neo@db1:5432/shop?schema=s1"   # optional, storages: instead of a SQLite file in the data folder
+ * passwordFile = "s1.password"   # optional: with the password of that server
  * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
+import { postgresPlace } from "../adapters/postgres_uri.ts";
 import {
   CALL_TIMEOUT_MS_MAX,
   PARTITIONS_MAX,
@@ -53,6 +56,10 @@ export interface NodeConfig {
   readonly data: string;
   /** Nodes with the same value run in one process; without the key it is the node's name. */
   readonly process: string;
+  /** Storages: a PostgreSQL server and a schema of it, instead of a SQLite file. */
+  readonly database?: string;
+  /** Absolute path of the file with that server's password. */
+  readonly passwordFile?: string;
   /** The machine that runs it, if others have nodes of this cluster too. */
   readonly host?: string;
 }
@@ -96,7 +103,17 @@ const CLUSTER_KEYS = [
   "here",
   "node",
 ];
-const NODE_KEYS = ["name", "role", "address", "listen", "data", "process", "host"];
+const NODE_KEYS = [
+  "name",
+  "role",
+  "address",
+  "listen",
+  "data",
+  "process",
+  "host",
+  "database",
+  "passwordFile",
+];
 /** `host:port`, as far as a pattern can tell. */
 export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
@@ -169,7 +186,32 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     data: resolve(folder, fields.text("data", /./, "a folder")),
     process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
     ...(host === undefined ? {} : { host }),
+    ...databaseOf(fields, folder),
   };
+}
+
+/** Where a storage's database is, if it isn't a file in its folder. Secrets don't stand in this file. */
+function databaseOf(fields: Fields, folder: string): Pick<NodeConfig, "database" | "passwordFile"> {
+  const database = fields.optionalText("database", /./, "postgres://user@host:port/database?schema=NAME");
+  const passwordFile = fields.optionalText("passwordFile", /./, "a file");
+  if (database === undefined) {
+    if (passwordFile !== undefined) {
+      throw fields.error("passwordFile", "there is no database that it could be for");
+    }
+    return {};
+  }
+  if (fields.choice("role", nodeRoles) !== "storage") {
+    throw fields.error("database", "only storages have one");
+  }
+  try {
+    postgresPlace(database);
+  } catch (error) {
+    throw fields.error("database", error instanceof Error ? error.message : String(error));
+  }
+  if (new URL(database).password !== "") {
+    throw fields.error("database", "a password doesn't belong here: use passwordFile, or PGPASSWORD");
+  }
+  return { database, ...(passwordFile === undefined ? {} : { passwordFile: resolve(folder, passwordFile) }) };
 }
 
 /** Whether a node runs on the machine where the cluster's file lies. */
@@ -225,6 +267,8 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     data: dataOf(node),
     ...(node.process === node.name ? {} : { process: node.process }),
     ...(node.host === undefined ? {} : { host: node.host }),
+    ...(node.database === undefined ? {} : { database: node.database }),
+    ...(node.passwordFile === undefined ? {} : { passwordFile: node.passwordFile }),
   }));
   const optional = {
     ...(insecure ? { insecure } : {}),

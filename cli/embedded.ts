@@ -39,7 +39,7 @@ export class EmbeddedCluster {
     const nodes: RunningNode[] = [];
     try {
       const config = await configOf(name, plan, join(parent, name));
-      provision(config);
+      await provision(config);
       for (const node of processesOf(config).flatMap(({ nodes }) => nodes)) {
         nodes.push(await openNode(node, config, { log }));
       }

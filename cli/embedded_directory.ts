@@ -39,7 +39,7 @@ export async function openDirectory(options: DirectoryOptions): Promise<Embedded
   const { directory, log } = options;
   const folder = resolve(directory instanceof URL ? fileURLToPath(directory) : directory);
   try {
-    const config = configOf(folder, options);
+    const config = await configOf(folder, options);
     const masters = nodesOf(config, "master");
     const nodes = new EmbeddedNodes(config.cluster, masters.map(({ address }) => address));
     try {
@@ -62,8 +62,8 @@ function nodesOf(config: ClusterConfig, role: NodeConfig["role"]): NodeConfig[] 
   return config.nodes.filter((node) => node.role === role);
 }
 
-function configOf(folder: string, { partitions }: DirectoryOptions): ClusterConfig {
-  if (!existsSync(join(folder, CONFIG_FILE))) return make(folder, partitions);
+async function configOf(folder: string, { partitions }: DirectoryOptions): Promise<ClusterConfig> {
+  if (!existsSync(join(folder, CONFIG_FILE))) return await make(folder, partitions);
   const config = readConfig(folder);
   if (partitions === undefined || partitions === config.partitions) return config;
   const message =
@@ -72,14 +72,14 @@ function configOf(folder: string, { partitions }: DirectoryOptions): ClusterConf
 }
 
 /** Its nodes get ports for the day on which they listen; nobody looks now whether these are free. */
-function make(folder: string, partitions: number | undefined): ClusterConfig {
+async function make(folder: string, partitions: number | undefined): Promise<ClusterConfig> {
   checkFolder(folder);
   const random = systemRandom();
   const nothing = { name: undefined, masters: undefined, storages: undefined, replicas: undefined };
   const plan = planCluster({ ...nothing, partitions, single: true });
   const ports = drawPorts(plan.nodes.length, random);
   const config = newConfig(plan, { folder, cluster: generateName(random), ports });
-  provision(config);
+  await provision(config);
   return config;
 }
 

@@ -192,7 +192,7 @@ test("a client in whose folder a node fails says why, in what is under way and i
   }));
 
 test("provision() of two in one folder refuses the later one, and takes nothing away from the other", () =>
-  inFolder((path) => {
+  inFolder(async (path) => {
     const folder = join(path, "notes");
     const nothing = { name: undefined, masters: undefined, storages: undefined, replicas: undefined };
     const plan = planCluster({ ...nothing, partitions: 3, single: true });
@@ -202,7 +202,7 @@ test("provision() of two in one folder refuses the later one, and takes nothing 
     mkdirSync(join(folder, "m1"), { recursive: true });
     writeFileSync(join(folder, UNFINISHED_FILE), ""); // the other has begun
     const begun = filesOf();
-    assert.throws(() => provision(config()), {
+    await assert.rejects(provision(config()), {
       name: "CliError",
       message: /another process does so at this moment/,
     });
@@ -210,7 +210,9 @@ test("provision() of two in one folder refuses the later one, and takes nothing 
 
     rmSync(join(folder, UNFINISHED_FILE));
     writeFileSync(join(folder, CONFIG_FILE), ""); // the other has ended between our look and our begin
-    assert.throws(() => provision(config()), { name: "CliError", message: /a cluster stands there already/ });
+    await assert.rejects(provision(config()), {
+      name: "CliError",
+      message: /a cluster stands there already/,
+    });
     assert.deepEqual(filesOf(), ["m1", CONFIG_FILE]);
-    return Promise.resolve();
   }));

@@ -20,6 +20,9 @@ export interface NewStorage {
   readonly path: readonly string[];
   /** The storage whose place it takes; empty: none. */
   readonly replaces: string;
+  /** Where it keeps its data, if it is made now and not in a file of its own. */
+  readonly database?: string;
+  readonly passwordFile?: string;
 }
 
 /** A node that was taken in. */
@@ -38,11 +41,11 @@ export interface Member {
 export async function addStorage(
   cli: Cli,
   target: Target,
-  { name, ...wishes }: NewStorage,
+  { name, weight, path, replaces, ...place }: NewStorage,
   leftMs: () => number,
 ): Promise<Member> {
   if (target.kind === "folder" && !isElsewhere(target.config, name)) {
-    const { config, group, made } = await storageOf(target.config, name);
+    const { config, group, made } = await storageOf(target.config, name, place);
     if (made) cli.output.note(`Made storage ${name} in ${group.nodes[0]!.data}`);
     await startProcesses(cli, config, [group], leftMs(), { alone: true });
   }
@@ -55,7 +58,7 @@ export async function addStorage(
     const hint = "is it started, with this cluster's configuration? Its log says what it waits for";
     throw new CliError("waiting", `Cannot add ${name} yet: it hasn't come to the primary`, { hint });
   }
-  const { index } = await askPrimary("addNode", { name, ...wishes }, target, {
+  const { index } = await askPrimary("addNode", { name, weight, path, replaces }, target, {
     withinMs: leftMs(),
     once: true,
   });

@@ -5,6 +5,7 @@ import { TRANSACTION_TIMEOUT_MS } from "../core/limits.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { Plan } from "./plan.ts";
 import { HOST } from "./ports.ts";
+import { databaseUriOf } from "./stores.ts";
 
 /** An id that nobody else has: of a cluster, of a disk. 32 hexadecimal digits. */
 export function newId(): string {
@@ -14,9 +15,16 @@ export function newId(): string {
 /** Gives a plan its place: a folder, a name, a port a node on this machine. Its id is new. */
 export function newConfig(
   { partitions, replicas, nodes }: Plan,
-  place: { readonly folder: string; readonly cluster: string; readonly ports: readonly number[] },
+  place: {
+    readonly folder: string;
+    readonly cluster: string;
+    readonly ports: readonly number[];
+    /** A PostgreSQL server for the storages. */
+    readonly database?: string;
+    readonly passwordFile?: string;
+  },
 ): ClusterConfig {
-  const { folder, cluster, ports } = place;
+  const { folder, cluster, ports, database, passwordFile } = place;
   return {
     folder,
     cluster,
@@ -29,6 +37,10 @@ export function newConfig(
       ...node,
       address: `${HOST}:${ports[index]}`,
       data: join(folder, node.name),
+      ...(database === undefined || node.role !== "storage"
+        ? {}
+        : { database: databaseUriOf(database, cluster, node.name) }),
+      ...(passwordFile === undefined || node.role !== "storage" ? {} : { passwordFile }),
     })),
   };
 }

@@ -7,7 +7,7 @@ import type { ClusterConfig, NodeConfig, ProcessConfig } from "./config.ts";
 import { runningPidOf } from "./daemons.ts";
 import { CliError } from "./exit.ts";
 import { append, newNode } from "./new_storage.ts";
-import { databaseFileOf } from "./nodes.ts";
+import { databaseFileOf } from "./stores.ts";
 
 /** A master of this machine, and the configuration that names it. */
 export interface LocalMaster {

@@ -1,16 +1,15 @@
 /** Storages that join a cluster of this machine later: their databases, and their place in `neo.toml`. */
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { parse, stringify } from "smol-toml";
-import { createDatabase } from "../adapters/sqlite.ts";
 import { systemRandom } from "../adapters/system.ts";
 import { CONFIG_FILE, parseConfig, processesOf, readConfig } from "./config.ts";
 import type { ClusterConfig, NodeConfig, NodeRole, ProcessConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
-import { databaseFileOf } from "./nodes.ts";
+import { newId } from "./new_config.ts";
 import { findPorts, HOST } from "./ports.ts";
+import { provideStore } from "./stores.ts";
 
 /** A storage of this machine, and the configuration that names it. */
 export interface LocalStorage {
@@ -34,14 +33,17 @@ export function nextFreeName({ nodes }: ClusterConfig, letter: string = "s"): st
  *
  * @throws CliError (`refused`) when a node of another role has the name
  */
-export async function storageOf(config: ClusterConfig, name: string): Promise<LocalStorage> {
+export async function storageOf(
+  config: ClusterConfig,
+  name: string,
+  place: Pick<NodeConfig, "database" | "passwordFile"> = {},
+): Promise<LocalStorage> {
   const known = config.nodes.find((node) => node.name === name);
   if (known !== undefined && known.role !== "storage") {
     throw new CliError("refused", `Cannot add ${name}: it is a node of this cluster, of role ${known.role}`);
   }
-  const node = known ?? await newNode(config, name);
-  const made = !existsSync(databaseFileOf(node));
-  if (made) makeDatabase(config, node);
+  const node = known ?? { ...await newNode(config, name), ...place };
+  const made = await makeDatabase(config, node);
   const after = known === undefined ? append(config, node) : config;
   const group = processesOf(after).find(({ nodes }) => nodes.some((one) => one.name === name))!;
   return { config: after, group, made };
@@ -62,20 +64,18 @@ export async function newNode(
   return { name, role, address: `${HOST}:${port}`, data, process: name };
 }
 
-function makeDatabase(config: ClusterConfig, node: NodeConfig): void {
+/** Makes a storage's database unless there is one; gives whether it was made. */
+async function makeDatabase(config: ClusterConfig, node: NodeConfig): Promise<boolean> {
   const { clusterId, cluster, partitions } = config;
-  mkdirSync(node.data, { recursive: true });
-  const diskId = randomBytes(16).toString("hex");
-  createDatabase(databaseFileOf(node), { clusterId, cluster, name: node.name, diskId, partitions });
+  return await provideStore(node, { clusterId, cluster, name: node.name, diskId: newId(), partitions });
 }
 
 /** Adds a node behind what stands in `neo.toml`, whose words and order stay. */
 export function append(
   { folder }: ClusterConfig,
-  { name, role, address, data, host }: NodeConfig,
+  { process: _, data, ...rest }: NodeConfig,
 ): ClusterConfig {
-  const elsewhere = host === undefined ? {} : { host };
-  const table = stringify({ node: [{ name, role, address, data: relative(folder, data), ...elsewhere }] });
+  const table = stringify({ node: [{ ...rest, data: relative(folder, data) }] });
   return rewrite(folder, (text) => `${text.trimEnd()}\n\n${table.trim()}\n`);
 }
 

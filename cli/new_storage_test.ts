@@ -7,7 +7,7 @@ import { neo, temporaryFolder } from "../tests/cli_world.ts";
 import { CONFIG_FILE, readConfig } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
 import { nextFreeName, removeNode, storageOf } from "./new_storage.ts";
-import { databaseFileOf } from "./nodes.ts";
+import { databaseFileOf } from "./stores.ts";
 
 async function inCluster(work: (config: ClusterConfig, folder: string) => Promise<void>): Promise<void> {
   const { path, env, remove } = temporaryFolder();

@@ -1,7 +1,5 @@
 /** Opens the nodes of a cluster: gives each role its adapters, and a host that runs it. */
-import { join } from "node:path";
 import type { LogLine } from "../adapters/log.ts";
-import { openDatabase } from "../adapters/sqlite.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
 import { later, sha256, systemRandom } from "../adapters/system.ts";
 import { TcpTransport } from "../adapters/tcp.ts";
@@ -15,17 +13,14 @@ import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { hosted } from "./hosting.ts";
 import type { Listening, RunningNode } from "./hosting.ts";
+import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
+import type { StorageStore } from "./stores.ts";
 
 /** What a node needs besides its configuration. */
 export interface OpenOptions {
   readonly log: LogLine;
   /** What it listens on and connects by: TCP, unless told. */
   readonly transport?: Transport;
-}
-
-/** Where a master or a storage keeps what it must not lose. */
-export function databaseFileOf(node: Pick<NodeConfig, "data" | "role">): string {
-  return join(node.data, `${node.role}.sqlite`);
 }
 
 /**
@@ -45,7 +40,12 @@ export async function openNode(
     case "master":
       return await openMaster(opening);
     case "storage":
-      return await openStorage(opening);
+      return node.database === undefined || options.transport !== undefined
+        ? (await openStorage(opening)).node
+        : await reopening(
+          () => openStorage({ ...opening, transport: new TcpTransport() }),
+          (text, facts) => log("warning", text, facts),
+        );
     case "admin":
       return await openAdmin(opening);
   }
@@ -77,11 +77,11 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
   });
 }
 
-async function openStorage(opening: Opening): Promise<RunningNode> {
+async function openStorage(opening: Opening): Promise<{ node: RunningNode; store: StorageStore }> {
   const { node, cluster } = opening;
-  const path = databaseFileOf(node);
-  const store = openDatabase(path, { later });
-  return await hosted(opening, store, (address) => {
+  const path = storeNameOf(node);
+  const store = await openStore(node);
+  const running = await hosted(opening, store, (address) => {
     const { identity } = store.state;
     checkCluster(path, identity.clusterId, cluster);
     if (identity.name !== node.name) {
@@ -99,6 +99,7 @@ async function openStorage(opening: Opening): Promise<RunningNode> {
     });
     return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
   });
+  return { node: running, store };
 }
 
 async function openAdmin(opening: Opening): Promise<RunningNode> {

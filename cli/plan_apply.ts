@@ -78,7 +78,7 @@ async function add(
   }
   if (!config.nodes.some((one) => one.name === name)) {
     const placed = await place(plan, [node]);
-    makeNode(config, placed[0]!);
+    await makeNode(config, placed[0]!);
     config = append(config, placed[0]!);
   }
   const target = targetOf(config);
@@ -91,7 +91,7 @@ async function add(
 async function make(cli: Cli, plan: ProvisionPlan): Promise<void> {
   const { folder, cluster, partitions, replicas, insecure, here } = plan;
   const nodes = await place(plan, plan.nodes);
-  provision({
+  await provision({
     folder,
     cluster,
     clusterId: newId(),
@@ -110,16 +110,20 @@ async function make(cli: Cli, plan: ProvisionPlan): Promise<void> {
 async function place({ folder }: ProvisionPlan, nodes: readonly PlannedNode[]): Promise<NodeConfig[]> {
   const portless = nodes.filter(({ address }) => address === undefined).length;
   const ports = portless === 0 ? [] : await findPorts(portless, undefined, systemRandom());
-  return nodes.map(({ name, role, data, host, address = `${HOST}:${ports.pop()}` }) => {
-    return {
-      name,
-      role,
-      address,
-      data: resolve(folder, data),
-      process: name,
-      ...(host === undefined ? {} : { host }),
-    };
-  });
+  return nodes.map(
+    ({ name, role, data, host, database, passwordFile, address = `${HOST}:${ports.pop()}` }) => {
+      return {
+        name,
+        role,
+        address,
+        data: resolve(folder, data),
+        process: name,
+        ...(host === undefined ? {} : { host }),
+        ...(database === undefined ? {} : { database }),
+        ...(passwordFile === undefined ? {} : { passwordFile }),
+      };
+    },
+  );
 }
 
 /** Waits until each partition has all its copies, and drained storages none. */

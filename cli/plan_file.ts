@@ -14,6 +14,7 @@
  * address = "10.0.0.1:9101"   # optional on this machine: a free port is taken
  * data = "s1"                 # optional: a folder of its name
  * host = "db2"                # optional: the machine that runs it
+ * database = "postgres://neo@db1/shop"   # optional, storages: a PostgreSQL server instead of a SQLite file
  * weight = 2                  # optional, storages: its part of all cells
  * path = "east/host7"         # optional, storages: where it stands
  * ```
@@ -23,6 +24,7 @@ import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from 
 import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE, nodeRoles, parseToml } from "./config.ts";
 import type { NodeRole } from "./config.ts";
 import { topologyPath } from "./parsers.ts";
+import { databaseUriOf } from "./stores.ts";
 import { Fields } from "./toml_fields.ts";
 
 /** A node that there should be. */
@@ -34,6 +36,9 @@ export interface PlannedNode {
   /** Path of its data folder; seen from the cluster's folder if it isn't absolute. */
   readonly data: string;
   readonly host: string | undefined;
+  /** Storages: a PostgreSQL server, instead of a SQLite file. */
+  readonly database?: string;
+  readonly passwordFile?: string;
   /** Storages: its part of all cells; 0 is 1. */
   readonly weight: number;
   readonly path: readonly string[];
@@ -55,7 +60,7 @@ const PATH_PATTERN = new RegExp(
   `^${NAME_PATTERN.source.slice(1, -1)}(?:/${NAME_PATTERN.source.slice(1, -1)}){0,${PATH_LENGTH_MAX - 1}}$`,
 );
 const PLAN_KEYS = ["cluster", "folder", "partitions", "replicas", "insecure", "here", "node"];
-const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path"];
+const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path", "database", "passwordFile"];
 
 /**
  * Reads the text of a plan; `file` is its path, to which the cluster's folder is relative.
@@ -74,14 +79,14 @@ export function parsePlan(text: string, file: string): ProvisionPlan {
     replicas: top.whole("replicas", 0, PARTITIONS_MAX, 0),
     insecure: top.flag("insecure", false),
     here: top.optionalText("here", NAME_PATTERN, NAME_RULE),
-    nodes: tables.map(nodeOf),
+    nodes: tables.map((fields) => nodeOf(fields, cluster, dirname(file))),
   };
   checkCounts(plan, top);
   plan.nodes.forEach((node, at) => checkNode(plan, node, tables[at]!));
   return plan;
 }
 
-function nodeOf(fields: Fields): PlannedNode {
+function nodeOf(fields: Fields, cluster: string, folder: string): PlannedNode {
   fields.refuseOthers(NODE_KEYS);
   const name = fields.text("name", NAME_PATTERN, NAME_RULE);
   const path = fields.optionalText("path", PATH_PATTERN, "names with / between them, such as east/host7");
@@ -93,7 +98,26 @@ function nodeOf(fields: Fields): PlannedNode {
     host: fields.optionalText("host", NAME_PATTERN, NAME_RULE),
     weight: fields.whole("weight", 0, WEIGHT_MAX, 0),
     path: path === undefined ? [] : topologyPath(path),
+    ...databaseOf(fields, cluster, { name, folder }),
   };
+}
+
+function databaseOf(
+  fields: Fields,
+  cluster: string,
+  { name, folder }: { readonly name: string; readonly folder: string },
+): Pick<PlannedNode, "database" | "passwordFile"> {
+  const database = fields.optionalText("database", /./, "postgres://user@host:port/database");
+  const passwordFile = fields.optionalText("passwordFile", /./, "a file");
+  if (database === undefined) return {};
+  try {
+    return {
+      database: databaseUriOf(database, cluster, name),
+      ...(passwordFile === undefined ? {} : { passwordFile: resolve(folder, passwordFile) }),
+    };
+  } catch (error) {
+    throw fields.error("database", error instanceof Error ? error.message : String(error));
+  }
 }
 
 function checkCounts({ nodes, replicas }: ProvisionPlan, top: Fields): void {
@@ -122,6 +146,9 @@ function checkNode({ nodes, here }: ProvisionPlan, node: PlannedNode, fields: Fi
   }
   if (host !== undefined && host !== here && isAbsolute(data)) {
     throw fields.error("data", "expected a folder seen from the cluster's folder on its machine");
+  }
+  if (role !== "storage" && node.database !== undefined) {
+    throw fields.error("database", "only storages have one");
   }
   if (role !== "storage" && (weight > 0 || path.length > 0)) {
     throw fields.error(weight > 0 ? "weight" : "path", "only storages have one");

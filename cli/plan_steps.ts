@@ -139,6 +139,10 @@ function differenceOf(node: PlannedNode, there: NodeConfig, folder: string): str
   if (resolve(folder, node.data) !== there.data) {
     return `its data in ${there.data}, the plan wants them in ${resolve(folder, node.data)}`;
   }
+  if (node.database !== there.database) {
+    const shown = (database: string | undefined): string => database ?? "a file of its own";
+    return `its data in ${shown(there.database)}, the plan wants them in ${shown(node.database)}`;
+  }
   if (node.host !== there.host) return `host ${there.host ?? "none"}, the plan wants ${node.host ?? "none"}`;
   return undefined;
 }

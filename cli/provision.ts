@@ -15,14 +15,13 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { createDatabase } from "../adapters/sqlite.ts";
 import { createMetadata } from "../adapters/sqlite_metadata.ts";
 import { firstImage } from "../roles/master/metadata.ts";
 import { CONFIG_FILE, formatConfig, isHere, UNFINISHED_FILE } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
 import { newId } from "./new_config.ts";
-import { databaseFileOf } from "./nodes.ts";
+import { createStore, databaseFileOf, dropStore } from "./stores.ts";
 
 /**
  * Checks that a new cluster may be made in a folder.
@@ -50,14 +49,14 @@ export function checkFolder(folder: string): void {
 }
 
 /** Makes the folder with all databases. After an error nothing of it is left; after a crash, a clear sign. */
-export function provision(config: ClusterConfig): void {
+export async function provision(config: ClusterConfig): Promise<void> {
   const { folder } = config;
   const made = mkdirSync(folder, { recursive: true });
   const unfinished = join(folder, UNFINISHED_FILE);
   try {
     writeDurably(unfinished, formatConfig(config, ({ data }) => relative(folder, data)));
     checkStillFree(folder);
-    makeDatabases(config);
+    await makeDatabases(config);
     renameSync(unfinished, join(folder, CONFIG_FILE));
     flushFolder(folder);
     if (made !== undefined) flushFolder(dirname(made));
@@ -71,12 +70,21 @@ export function provision(config: ClusterConfig): void {
 }
 
 /** Each master and each storage gets a random disk id: that is its identity, whatever its name and address will be. */
-function makeDatabases(config: ClusterConfig): void {
+async function makeDatabases(config: ClusterConfig): Promise<void> {
   const { cluster, clusterId, partitions, replicas } = config;
   const nodes = config.nodes.map((node) => ({ ...node, diskId: node.role === "admin" ? "" : newId() }));
   const members = nodes.map(({ name, role, address, diskId }) => ({ name, role, address, diskId }));
   const image = firstImage({ clusterId, cluster, partitions, replicas, nodes: members });
-  for (const node of nodes) makeNode(config, node, { diskId: node.diskId, image });
+  const made: NodeConfig[] = [];
+  try {
+    for (const node of nodes) {
+      await makeNode(config, node, { diskId: node.diskId, image });
+      made.push(node);
+    }
+  } catch (error) {
+    for (const node of made) await dropStore(node);
+    throw error;
+  }
 }
 
 /**
@@ -85,18 +93,19 @@ function makeDatabases(config: ClusterConfig): void {
  *
  * @returns the identity of its disk
  */
-export function makeNode(
+export async function makeNode(
   config: ClusterConfig,
   node: NodeConfig,
   { diskId = newId(), image = null }: { readonly diskId?: string; readonly image?: Uint8Array | null } = {},
-): string {
+): Promise<string> {
   const { cluster, clusterId, partitions } = config;
   const { name, role } = node;
   const data = placeOf(config, node);
   mkdirSync(data, { recursive: true });
-  const path = databaseFileOf({ role, data });
-  if (role === "storage") createDatabase(path, { clusterId, cluster, name, diskId, partitions });
-  if (role === "master") createMetadata(path, image, diskId);
+  if (role === "storage") {
+    await createStore({ ...node, data }, { clusterId, cluster, name, diskId, partitions });
+  }
+  if (role === "master") createMetadata(databaseFileOf({ role, data }), image, diskId);
   flushFolder(data);
   return diskId;
 }

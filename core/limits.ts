@@ -332,6 +332,9 @@ export const POSTGRES_READERS = 4;
 /** A statement that takes longer fails, and with it the node that asked. */
 export const POSTGRES_STATEMENT_TIMEOUT_MS = 60_000;
 export const POSTGRES_CONNECT_TIMEOUT_MS = 10_000;
+/** A node whose server is gone waits for it so long, and tries again so often. */
+export const POSTGRES_RECONNECT_MS = 60_000;
+export const POSTGRES_RETRY_MS = 250;
 /** Rows that are looked at with one statement where there may be many. */
 export const POSTGRES_PAGE_ROWS = 1_000;
 /** Rows with their data that are fetched at once. */

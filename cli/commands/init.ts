@@ -15,7 +15,12 @@ import { findPorts } from "../ports.ts";
 import { checkFolder, provision } from "../provision.ts";
 import { rememberCluster } from "../target.ts";
 
-type Flags = Wishes & { readonly basePort: number | undefined; readonly json: boolean };
+type Flags = Wishes & {
+  readonly basePort: number | undefined;
+  readonly database: string | undefined;
+  readonly passwordFile: string | undefined;
+  readonly json: boolean;
+};
 
 /** Makes a cluster: its folder, its databases, its place in the list of names. */
 export default async function init({ output, world }: Cli, flags: Flags, dir: string): Promise<void> {
@@ -33,8 +38,15 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
   const random = systemRandom();
   const ports = await findPorts(plan.nodes.length, flags.basePort, random);
   const cluster = flags.name ?? generateName(random);
-  const config = newConfig(plan, { folder, cluster, ports });
-  provision(config);
+  const { database, passwordFile } = flags;
+  const config = newConfig(plan, {
+    folder,
+    cluster,
+    ports,
+    ...(database === undefined ? {} : { database }),
+    ...(passwordFile === undefined ? {} : { passwordFile: resolve(world.cwd, passwordFile) }),
+  });
+  await provision(config);
   remember(config, output, world.env);
   const next = `neo start -C ${quoted(relative(world.cwd, folder) || ".")}`;
   if (output.json) output.printJson({ ...viewOf(config), next });
@@ -75,7 +87,12 @@ function show(config: ClusterConfig, output: Output, next: string): void {
   });
   output.print(`Made cluster ${output.style("bold", cluster)} in ${folder}`);
   output.print(`  ${counts.join(", ")}; ${plural(partitions, "partition")} in ${copies(replicas + 1)}`);
-  const rows = nodes.map(({ name, role, address, data }) => [`  ${name}`, role, address, data]);
+  const rows = nodes.map(({ name, role, address, data, database }) => [
+    `  ${name}`,
+    role,
+    address,
+    database ?? data,
+  ]);
   for (const line of table(rows, (style, text) => output.style(style, text))) output.print(line);
   const deals = inWords(evenDeals(partitions, replicas));
   output.print(

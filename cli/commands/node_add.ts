@@ -1,10 +1,13 @@
 /** `neo node add` */
+import { resolve } from "node:path";
 import { askPrimary } from "../ask.ts";
+import type { NodeConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { addStorage } from "../membership.ts";
 import { nextFreeName } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
+import { databaseUriOf } from "../stores.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { Target } from "../target.ts";
 import { monoMs } from "../wait.ts";
@@ -14,6 +17,8 @@ type Flags = CommonFlags & {
   readonly weight: number | undefined;
   readonly path: readonly string[] | undefined;
   readonly replace: string | undefined;
+  readonly database: string | undefined;
+  readonly passwordFile: string | undefined;
 };
 
 /** Makes and starts the storage if it is to be one of this machine, waits until the primary has seen it, takes it in. */
@@ -28,7 +33,8 @@ export default async function nodeAdd(cli: Cli, flags: Flags, given?: string): P
   }
   await checkNew(target, { name, replace: flags.replace }, leftMs());
   const { weight = 0, path = [], replace = "" } = flags;
-  const added = await addStorage(cli, target, { name, weight, path, replaces: replace }, leftMs);
+  const place = storePlaceOf(target, name, flags, world.cwd);
+  const added = await addStorage(cli, target, { name, weight, path, replaces: replace, ...place }, leftMs);
   const { index, address, state } = added;
   const next = nextCommand(replace === "" ? "table tweak" : "node list", flags);
   if (output.json) {
@@ -38,6 +44,24 @@ export default async function nodeAdd(cli: Cli, flags: Flags, given?: string): P
   output.print(`${output.style("bold", clusterNameOf(target))}: added storage ${name} at ${address}${how}`);
   if (replace === "") output.print("It has no cells yet");
   output.print(`Next: ${next}`);
+}
+
+/** Where a storage that is made now keeps its data, if not in a file. */
+function storePlaceOf(
+  target: Target,
+  name: string,
+  { database, passwordFile }: Pick<Flags, "database" | "passwordFile">,
+  cwd: string,
+): Pick<NodeConfig, "database" | "passwordFile"> {
+  if (database === undefined) return {};
+  if (target.kind !== "folder" || target.config.nodes.some((node) => node.name === name)) {
+    const hint = "its own neo.toml says where its data are";
+    throw new CliError("usage", `Cannot choose a database for ${name}: it is there already`, { hint });
+  }
+  return {
+    database: databaseUriOf(database, target.config.cluster, name),
+    ...(passwordFile === undefined ? {} : { passwordFile: resolve(cwd, passwordFile) }),
+  };
 }
 
 /** Before anything is made: is there a cluster, and room for this name? */

@@ -16,8 +16,8 @@ import { CliError, exitCodes } from "../exit.ts";
 import { logFileOf } from "../log_tail.ts";
 import { storageOf } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
-import { databaseFileOf } from "../nodes.ts";
 import { startProcesses } from "../starting.ts";
+import { databaseFileOf } from "../stores.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { Target } from "../target.ts";
 import { monoMs, until } from "../wait.ts";
@@ -72,6 +72,10 @@ function stoppedStorage(config: ClusterConfig, name: string, flags: CommonFlags)
   const node = config.nodes.find((one) => one.name === name && one.role === "storage");
   if (node === undefined) {
     throw new CliError("notFound", `Cannot clone ${name}: no storage of this machine has this name`);
+  }
+  if (node.database !== undefined) {
+    const hint = `add an empty one, and let it copy: ${nextCommand("node add", flags)}`;
+    throw new CliError("refused", `Cannot clone ${name}: its data are on a PostgreSQL server`, { hint });
   }
   const group = processesOf(config).find(({ nodes }) => nodes.includes(node))!;
   if (runningPidOf(group) === undefined) return node;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { askPrimary } from "../../cli/ask.ts";
-import { databaseFileOf } from "../../cli/nodes.ts";
+import { databaseFileOf } from "../../cli/stores.ts";
 import type { Oid } from "../../mod.ts";
 import { CliCluster, WITHIN_MS } from "./kit.ts";
 

@@ -27,13 +27,17 @@ export interface Shape {
   readonly partitions?: number;
   /** All nodes in one process. */
   readonly single?: boolean;
+  /** The storages' PostgreSQL server. */
+  readonly database?: string;
   /** What the nodes' processes see besides the least that they need. */
   readonly env?: { readonly [name: string]: string };
 }
 
 /** Arguments of `neo init`. */
-export function initArguments({ masters, storages, replicas, partitions, single }: Shape): string[] {
-  const numbers = { masters, storages, replicas, partitions };
+export function initArguments(
+  { masters, storages, replicas, partitions, database, single }: Shape,
+): string[] {
+  const numbers = { masters, storages, replicas, partitions, database };
   const named = Object.entries(numbers).filter(([, value]) => value !== undefined);
   return [...named.flatMap(([name, value]) => [`--${name}`, `${value}`]), ...(single ? ["--single"] : [])];
 }
