@@ -22,12 +22,12 @@ import { ClientMachine } from "../roles/client/client.ts";
 import type { ClientStart } from "../roles/client/client.ts";
 import { helloOf } from "../roles/hello.ts";
 import type { HostedMachine } from "../roles/host.ts";
-import { SoloConsensus } from "../roles/master/consensus.ts";
 import { MasterMachine } from "../roles/master/master.ts";
 import { firstImage } from "../roles/master/metadata.ts";
 import type { Grace } from "../roles/master/recovery.ts";
 import { PRIMARY } from "../roles/seeker.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
+import { SoloConsensus } from "./solo_consensus.ts";
 
 /** An event of any machine. */
 export type BenchEvent<C, R, A, E> = PeerEvent<C> | HostEvent<R, A> | E;

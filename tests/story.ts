@@ -13,12 +13,12 @@ import type { Effect } from "../core/machine.ts";
 import type { Hello, WireError } from "../core/messages.ts";
 import { PartitionTable } from "../core/partition_table.ts";
 import { ClientMachine } from "../roles/client/client.ts";
-import { SoloConsensus } from "../roles/master/consensus.ts";
 import { MasterMachine } from "../roles/master/master.ts";
 import { decodeEntry } from "../roles/master/metadata.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import { Bench, LOST, masterDisk, storageDisk } from "./machines.ts";
 import type { BenchShape } from "./machines.ts";
+import { SoloConsensus } from "./solo_consensus.ts";
 
 /** Fields that every story would repeat. */
 const SILENT: readonly string[] = [

@@ -10,10 +10,10 @@ import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-/** What is loaded, by the name under which it is given. */
+/** What is loaded, by the name under which it is given: roles and what they need; the agreement of one is a test's. */
 const ENTRIES = {
   master: "roles/master/master.ts",
-  consensus: "roles/master/consensus.ts",
+  consensus: "tests/solo_consensus.ts",
   metadata: "roles/master/metadata.ts",
   storage: "roles/storage/storage.ts",
   client: "roles/client/client.ts",
@@ -25,7 +25,7 @@ const ENTRIES = {
 /** The modules of the roles, of their memory disks, and what these need. */
 export interface Roles {
   readonly master: typeof import("../../roles/master/master.ts");
-  readonly consensus: typeof import("../../roles/master/consensus.ts");
+  readonly consensus: typeof import("../solo_consensus.ts");
   readonly metadata: typeof import("../../roles/master/metadata.ts");
   readonly storage: typeof import("../../roles/storage/storage.ts");
   readonly client: typeof import("../../roles/client/client.ts");

@@ -1,8 +1,9 @@
 /** A store and an agreement of masters that answer when the test lets them. */
 import type { Now } from "../../core/machine.ts";
 import type { MetadataWrite, Store } from "../../core/ports.ts";
-import type { Consensus, MasterCircle, SoloConsensus } from "../../roles/master/consensus.ts";
+import type { Consensus, MasterCircle } from "../../roles/master/consensus.ts";
 import type { Entry, Metadata } from "../../roles/master/metadata.ts";
+import type { SoloConsensus } from "../solo_consensus.ts";
 
 /** A store whose answers the test can hold back. */
 export class HandStore<W, Q, A> implements Store<W, Q, A> {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LOG_ENTRIES_MAX } from "../../core/limits.ts";
-import type { MetadataState } from "../../core/ports.ts";
-import { masterDisk } from "../../tests/machines.ts";
-import { SoloConsensus } from "./consensus.ts";
-import { encodeEntry } from "./metadata.ts";
+import { LOG_ENTRIES_MAX } from "../core/limits.ts";
+import type { MetadataState } from "../core/ports.ts";
+import { encodeEntry } from "../roles/master/metadata.ts";
+import { masterDisk } from "./machines.ts";
+import { SoloConsensus } from "./solo_consensus.ts";
 
 /** A consensus on its disk, and what its host does for it. */
 class Member {
