@@ -15,8 +15,6 @@ export interface MutantCase {
   readonly noticed: RegExp;
   /** Seen only where storages come and go. */
   readonly isFlapping?: boolean;
-  /** Few seeds notice: `deno task sim --mutants` looks for them, a test run doesn't. */
-  readonly isRare?: boolean;
   /** A seed that is known to notice it. */
   readonly seed: number;
 }
