@@ -5,9 +5,12 @@ import { POINT_NAMES } from "./sometimes/points.ts";
 /** Numbers by name. */
 export type Counts = Record<string, number>;
 
-/** From so many seeds on, each point must have been reached in some of them. */
+/** From so many seeds on, each point must have been reached in some of them, and enough must have been committed. */
 export const SEEDS_FOR_POINTS = 2_000;
 export const REACHED_MIN = 10;
+export const ACKNOWLEDGED_MIN = 200_000;
+/** Kinds of faults that hit work in flight in each seed. */
+const KINDS_MIN = 3;
 
 /** What many seeds gave. */
 export interface Summary {
@@ -92,6 +95,22 @@ export function missedPoints({ seeds, points }: Summary): string[] {
   return POINT_NAMES.filter((name) => (points[name] ?? 0) < REACHED_MIN);
 }
 
+/** What keeps seeds that passed from showing what they should: too few commits, faults, or points. */
+export function shortfallsOf(summary: Summary): string[] {
+  const { seeds, commits, kindsMin } = summary;
+  const { acknowledged = 0 } = commits;
+  const all = missedPoints(summary).map((name) =>
+    `reached in fewer than ${REACHED_MIN} of ${seeds} seeds: ${name}`
+  );
+  if (seeds >= SEEDS_FOR_POINTS && acknowledged < ACKNOWLEDGED_MIN) {
+    all.push(`only ${acknowledged} transactions were acknowledged: ${ACKNOWLEDGED_MIN} are wanted`);
+  }
+  if (seeds > 0 && kindsMin < KINDS_MIN) {
+    all.push(`a seed had faults of only ${kindsMin} kinds that hit work in flight: ${KINDS_MIN} are wanted`);
+  }
+  return all;
+}
+
 /** Lines for a person. */
 export function linesOf(summary: Summary): string[] {
   const { seeds, failed, kindsMin, hits, commits, reads, changes, imported, simulatedMs, wallMs } = summary;
@@ -114,6 +133,6 @@ export function linesOf(summary: Summary): string[] {
       points.filter(({ count }) => count > 0).length
     } of ${points.length} points were reached, in so many seeds:`,
     ...points.map(({ name, count }) => `${String(count).padStart(8)}  ${name}`),
-    ...missedPoints(summary).map((name) => `reached in fewer than ${REACHED_MIN} of ${seeds} seeds: ${name}`),
+    ...shortfallsOf(summary),
   ];
 }
