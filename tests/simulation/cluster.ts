@@ -19,6 +19,7 @@ import type { Operations } from "./operations.ts";
 import { OperatorMachine } from "./operator.ts";
 import type { CommandEnd } from "./operator.ts";
 import type { SimRandom } from "./random.ts";
+import { ROT_PACE } from "./rot.ts";
 import { Session } from "./sessions.ts";
 import { Trace } from "./trace.ts";
 import { World } from "./world.ts";
@@ -41,6 +42,8 @@ export interface Shape {
   readonly late: boolean;
   /** So does the metadata store of the master. */
   readonly lateMaster: boolean;
+  /** Bits turn on disks. */
+  readonly rots?: boolean;
 }
 
 /** Draws a shape. */
@@ -112,9 +115,7 @@ export class Cluster {
     this.addresses = masters.map((name) => `${name}:1`);
     this.masters = masters.map((name) => makeMaster(around, image, name));
     const spares = Array.from({ length: shape.spares }, (_, i) => `s${shape.storages + i + 1}`);
-    this.storages = [...names, ...spares].map((name) =>
-      makeStorage(around, name, shape.partitions, this.addresses)
-    );
+    this.storages = [...names, ...spares].map((name) => makeStorage(around, name, shape, this.addresses));
     for (const storage of this.storages) storage.plan.disk!.mood.late = shape.late;
     for (const master of this.masters) master.plan.disk!.mood.late = shape.lateMaster;
     this.clients = Array.from(
@@ -259,7 +260,7 @@ function makeMaster(around: Surroundings, image: Uint8Array, name: string) {
 function makeStorage(
   around: Surroundings,
   name: string,
-  partitions: number,
+  { partitions, rots = false }: Shape,
   masters: readonly string[],
 ) {
   const identity = { clusterId: CLUSTER_ID, cluster: CLUSTER, name, diskId: `disk ${name}`, partitions };
@@ -277,7 +278,13 @@ function makeStorage(
     skewMs: around.random.fork(name).int(-5_000, 5_000),
     output: () => {},
     build: (state) => {
-      const machine = new StorageMachine({ state: state!, masters, address, digest: simDigest });
+      const machine = new StorageMachine({
+        state: state!,
+        masters,
+        address,
+        digest: simDigest,
+        ...(rots ? { scrub: ROT_PACE } : {}),
+      });
       return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
     },
   }, around);

@@ -28,6 +28,8 @@ export interface SeedReport {
   /** What a change feed gave. */
   readonly changes: number;
   readonly imported: number;
+  /** Bits that turned on disks. */
+  readonly rotten: number;
   /** Commands of an operator that were done, by name. */
   readonly operations: { readonly [name: string]: number };
   /** Situations that were met. */
@@ -53,6 +55,8 @@ export interface RunOptions {
   readonly disturbedMs?: number;
   /** Storages come and go, and each partition has several. */
   readonly isFlapping?: boolean;
+  /** Bits turn on disks. */
+  readonly isRotting?: boolean;
   /** Not more clients, nor programs of each, than these. */
   readonly clientsMax?: number;
   readonly workersMax?: number;

@@ -3,7 +3,7 @@ import { ZERO_TID } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { breachesOf } from "./checkers.ts";
 import { Cluster, drawShape } from "./cluster.ts";
-import type { SimClient } from "./cluster.ts";
+import type { Shape, SimClient } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { FeedReader } from "./feeds.ts";
 import { drawImport, importAll } from "./imports.ts";
@@ -13,6 +13,7 @@ import { Operations } from "./operations.ts";
 import { compareCopies, copiesOf, readAll, writeAll } from "./probes.ts";
 import { SimRandom } from "./random.ts";
 import type { RunOptions, SeedReport, SeedRun } from "./report.ts";
+import { Rot } from "./rot.ts";
 import type { Session, Worker } from "./sessions.ts";
 import { Points } from "./sometimes/points.ts";
 import { storedIn } from "./stored.ts";
@@ -37,6 +38,8 @@ const FEED_SHARE = 0.3;
 const IMPORT_SHARE = 0.15;
 /** How many have an operator who does more than to stop the cluster, even without storages to add. */
 const OPERATED_SHARE = 0.2;
+/** Seeds in which bits turn on disks: nobody has copies deleted there. */
+const ROT_SHARE = 0.4;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
 /** A seed that hasn't been hit often enough goes on until then. */
@@ -60,6 +63,7 @@ class Run {
   readonly #options: RunOptions;
   readonly #points = new Points();
   readonly #hasFeeds: boolean;
+  readonly #rot: Rot | undefined;
   #isEnding = false;
   #disturbedMs = 0;
   #imported = 0;
@@ -77,11 +81,15 @@ class Run {
     const copies = isFlapping
       ? { storages: Math.max(2, drawn.storages), replicas: Math.max(1, drawn.replicas) }
       : {};
-    const shape = { ...drawn, ...copies, masters, clients };
+    const bare = { ...drawn, ...copies, masters, clients };
+    const isDrawn = !options.mutant && this.#random.fork("rot").chance(ROT_SHARE);
+    const rots = (options.isRotting || isDrawn) && !this.#isOperated(bare);
+    const shape = { ...bare, rots };
     const linesMax = options.linesMax ?? LINES_DEFAULT;
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
     this.cluster.operations = this.#operations();
+    this.#rot = rots ? new Rot(this.cluster, this.#random.fork("turns")) : undefined;
     this.#work = drawWork(this.#random.fork("work"));
     this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
@@ -140,6 +148,7 @@ class Run {
       disturbedMs: this.#disturbedMs || world.nowMs,
       changes: history.changes.reduce((sum, { entries }) => sum + entries.length, 0),
       imported: this.#imported,
+      rotten: this.#rot?.count ?? 0,
       operations: Object.fromEntries(this.cluster.operations?.done ?? []),
       points: this.#points.reached,
     };
@@ -223,6 +232,7 @@ class Run {
     }
     if (!this.#faults.isOn) this.#faults.begin();
     this.cluster.operations?.begin();
+    this.#rot?.begin();
     const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(17, 42)];
     const { disturbedMs } = this.#options;
     const isEnough = () => {
@@ -238,10 +248,15 @@ class Run {
     this.#disturbedMs = world.nowMs;
   }
 
+  #isOperated({ spares }: Pick<Shape, "spares">): boolean {
+    return spares > 0 || this.#random.fork("operations").chance(OPERATED_SHARE);
+  }
+
   #operations(): Operations | undefined {
     const { world, storages, shape, operator } = this.cluster;
+    if (!this.#isOperated(shape)) return undefined;
     const random = this.#random.fork("operations");
-    if (shape.spares === 0 && !random.chance(OPERATED_SHARE)) return undefined;
+    if (shape.spares === 0) random.chance(OPERATED_SHARE); // that was drawn
     return new Operations({
       world,
       random,
@@ -271,6 +286,7 @@ class Run {
     const { clients, network, nodes, world } = this.cluster;
     this.#faults.end();
     this.cluster.operations?.end();
+    this.#rot?.end();
     network.heal();
     this.#isEnding = true;
     for (const client of clients) client.begin = (session) => client.feed?.follow(session);
@@ -311,9 +327,9 @@ class Run {
     const remains = () => remainsOf(this.cluster);
     const pausedMs = Math.max(0, ...this.cluster.nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
     await this.#until(
-      () => remains().length === 0,
+      () => remains().length === 0 && (this.#rot?.remains() ?? []).length === 0,
       pausedMs + QUIET_MS_MAX,
-      () => `not all is over: ${remains().join("; ")}`,
+      () => `not all is over: ${[...remains(), ...(this.#rot?.remains() ?? [])].join("; ")}`,
     );
   }
 

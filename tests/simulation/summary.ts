@@ -27,6 +27,7 @@ export interface Summary {
   reads: number;
   changes: number;
   imported: number;
+  rotten: number;
   simulatedMs: number;
   wallMs: number;
 }
@@ -44,6 +45,7 @@ export function emptySummary(): Summary {
     reads: 0,
     changes: 0,
     imported: 0,
+    rotten: 0,
     simulatedMs: 0,
     wallMs: 0,
   };
@@ -55,8 +57,20 @@ function addCounts(to: Counts, from: { readonly [name: string]: number | undefin
 
 /** Takes in what a seed gave. */
 export function addReport(to: Summary, report: SeedReport): void {
-  const { seed, breaches, hits, faults, commits, operations, points, reads, changes, imported, simulatedMs } =
-    report;
+  const {
+    seed,
+    breaches,
+    hits,
+    faults,
+    commits,
+    operations,
+    points,
+    reads,
+    changes,
+    imported,
+    rotten,
+    simulatedMs,
+  } = report;
   merge(to, {
     seeds: 1,
     failed: breaches.length > 0 ? [{ seed, breaches }] : [],
@@ -69,6 +83,7 @@ export function addReport(to: Summary, report: SeedReport): void {
     reads,
     changes,
     imported,
+    rotten,
     simulatedMs,
     wallMs: 0,
   });
@@ -85,6 +100,7 @@ export function merge(to: Summary, from: Summary): void {
   to.reads += from.reads;
   to.changes += from.changes;
   to.imported += from.imported;
+  to.rotten += from.rotten;
   to.simulatedMs += from.simulatedMs;
   to.wallMs = Math.max(to.wallMs, from.wallMs);
 }
@@ -113,7 +129,8 @@ export function shortfallsOf(summary: Summary): string[] {
 
 /** Lines for a person. */
 export function linesOf(summary: Summary): string[] {
-  const { seeds, failed, kindsMin, hits, commits, reads, changes, imported, simulatedMs, wallMs } = summary;
+  const { seeds, failed, kindsMin, hits, commits, reads, changes, imported, rotten, simulatedMs, wallMs } =
+    summary;
   const list = (counts: Counts) =>
     Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ");
   const failures = failed.map(({ seed, breaches }) => {
@@ -126,7 +143,7 @@ export function linesOf(summary: Summary): string[] {
     ...failures,
     `${seeds - failed.length} seeds passed, ${failed.length} failed, in ${(wallMs / 1_000).toFixed(1)} s`,
     `  ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours; commits: ${list(commits)}`,
-    `  ${reads} reads, ${changes} changes followed, ${imported} transactions imported`,
+    `  ${reads} reads, ${changes} changes followed, ${imported} transactions imported, ${rotten} bits turned on disks`,
     `  commands of operators: ${list(summary.operations)}`,
     `  faults that hit work in flight, at least ${kindsMin} kinds in each seed: ${list(hits)}`,
     `  ${

@@ -4,7 +4,7 @@ import type { Round } from "../disk.ts";
 import { logs } from "../sometimes/point.ts";
 import { labelOf } from "../trace.ts";
 import type { AnyEffect, AnyMachine, MutantCase, Viewed } from "./kit.ts";
-import { answering, bendAll, lazily, lie, LOSS, wrapAll } from "./kit.ts";
+import { answering, bendAll, lazily, lie, LOSS, without, wrapAll } from "./kit.ts";
 
 /** Saves that are said to be done and aren't. */
 export const durabilityMutants: readonly MutantCase[] = [
@@ -118,6 +118,24 @@ export const durabilityMutants: readonly MutantCase[] = [
     isFlapping: true,
     noticed: LOSS,
     seed: 50,
+  },
+  {
+    breaks: "a storage tells nobody of broken rows (X5)",
+    mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = without("tell damaged", 1))),
+    isRotting: true,
+    noticed: /isn't whole/,
+    seed: 4,
+  },
+  {
+    breaks: "a copy keeps its broken rows when it is made anew (N8)",
+    mutate: ({ master }) =>
+      bendAll([master], (effect) =>
+        effect.do === "tell" && effect.message.name === "mend"
+          ? { ...effect, message: { name: "mend", body: { ...effect.message.body, rows: [] } } }
+          : effect),
+    isRotting: true,
+    noticed: /isn't whole/,
+    seed: 4,
   },
   {
     breaks: "a storage doesn't report its votes at a fence (B2)",

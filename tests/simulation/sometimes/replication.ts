@@ -17,6 +17,21 @@ import type { Point } from "./point.ts";
 /** What happens to copies that have missed something. */
 export const replicationPoints: readonly Point[] = [
   {
+    name: "broken rows are found on a disk",
+    of: "A6 scrub; N8; X5",
+    ...tells("storage", "damaged"),
+  },
+  {
+    name: "another copy vouches for broken rows",
+    of: "A6 scrub; X5",
+    ...answers("storage", "vouch", ({ whole }) => whole.some((is) => is)),
+  },
+  {
+    name: "a copy drops its broken rows, and copies them anew",
+    of: "A6 scrub; N8",
+    ...tells("master", "mend"),
+  },
+  {
     name: "a client writes to a copy that is out of date",
     of: "A6 writes; trap 1",
     ...answers("storage", "store", ({ lockless }) => lockless),

@@ -1,0 +1,97 @@
+/**
+ * Bits that turn on a disk (N8, X5). Only rows turn of which another storage has a whole copy, and each object's once: so it
+ * must be possible to make all of them anew. Storages of such a cluster look for broken rows all the time.
+ */
+import type { Oid, Tid } from "../../core/ids.ts";
+import type { StoredData } from "../../core/ports.ts";
+import type { Cluster } from "./cluster.ts";
+import { simDigest } from "./digest.ts";
+import type { SimRandom } from "./random.ts";
+
+/** Pauses between two bits. */
+const PAUSE_MS_MIN = 200;
+const PAUSE_MS_MAX = 4_000;
+
+/** How often storages of such a cluster look at all their rows. */
+export const ROT_PACE = { delayMs: 300, passMs: 3_000 } as const;
+
+type Storage = Cluster["storages"][number];
+/** A row that has turned. */
+interface Rotten {
+  readonly storage: Storage;
+  readonly oid: Oid;
+  readonly tid: Tid;
+}
+
+/** Lets bits turn until told to stop. */
+export class Rot {
+  readonly #cluster: Cluster;
+  readonly #random: SimRandom;
+  readonly #rows: Rotten[] = [];
+  #isOn = false;
+
+  constructor(cluster: Cluster, random: SimRandom) {
+    this.#cluster = cluster;
+    this.#random = random;
+  }
+
+  /** Bits that have turned. */
+  get count(): number {
+    return this.#rows.length;
+  }
+
+  begin(): void {
+    this.#isOn = true;
+    this.#next();
+  }
+
+  end(): void {
+    this.#isOn = false;
+  }
+
+  /** Rows that are still broken, or gone. */
+  remains(): string[] {
+    return this.#rows
+      .filter(({ storage, oid, tid }) => !isWhole(rowOf(storage, oid, tid)))
+      .map(({ storage, oid, tid }) => `${storage.name}: revision ${tid} of object ${oid} isn't whole`);
+  }
+
+  #next(): void {
+    this.#cluster.world.after(this.#random.between(PAUSE_MS_MIN, PAUSE_MS_MAX), () => {
+      if (!this.#isOn) return;
+      this.#turn();
+      this.#next();
+    });
+  }
+
+  /** Turns a bit of a row that was acknowledged. */
+  #turn(): void {
+    const { history, storages, trace } = this.#cluster;
+    const random = this.#random;
+    if (history.acknowledged.length === 0) return;
+    const { tid, writes } = random.pick(history.acknowledged);
+    const [write] = writes.length === 0 ? [] : [random.pick(writes)];
+    if (write === undefined || this.#rows.some(({ oid }) => oid === write.oid)) return;
+    const whole = storages.filter((one) => one.isUp && isWhole(rowOf(one, write.oid, tid!)));
+    if (whole.length < 2) return;
+    const storage = random.pick(whole);
+    const { data } = rowOf(storage, write.oid, tid!)!;
+    if (data.length === 0) return;
+    data[random.int(0, data.length - 1)]! ^= 1 << random.int(0, 7);
+    if (whole.some((one) => one !== storage && !isWhole(rowOf(one, write.oid, tid!)))) {
+      throw new Error("the disks of two storages share memory");
+    }
+    trace.line("sim", `${storage.name} has a bit turned in revision ${tid} of object ${write.oid}`);
+    this.#rows.push({ storage, oid: write.oid, tid: tid! });
+  }
+}
+
+/** The data of a row as it stands on the disk of a storage that is up. */
+function rowOf({ plan: { disk } }: Storage, oid: Oid, tid: Tid): StoredData | undefined {
+  const answer = disk?.store?.read({ read: "loadExact", oid, tid });
+  return answer?.read === "loadExact" ? answer.revision?.stored ?? undefined : undefined;
+}
+
+function isWhole(stored: StoredData | undefined): boolean {
+  return stored !== undefined && simDigest(stored.data).join() === stored.checksum.join();
+}
