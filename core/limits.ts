@@ -65,6 +65,26 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 /** A cause for which peers are refused is logged once in this time. */
 export const NOTICE_MS = 10_000;
 
+// Multicast
+/** A datagram: what networks carry in one piece. A longer notice goes by TCP. */
+export const DATAGRAM_BYTES_MAX = 1_400;
+/** So many must hear a notice for it to be worth a datagram. */
+export const NOTICE_RECEIVERS_MIN = 2;
+/** Notices that are kept for those who missed them; who asks for an older one loses its connection, and comes anew. */
+export const NOTICES_KEPT_MAX = 4_096;
+/** Notices that a receiver keeps before their turn; others are asked for when it comes. */
+export const NOTICES_EARLY_MAX = 1_024;
+/** What waits behind a notice that isn't there: beyond it the connection is ended. */
+export const NOTICE_HELD_MAX = 65_536;
+/** Notices that are asked for at once. */
+export const NOTICES_ASKED_MAX = 64;
+/** Time for a datagram that its connection has overtaken, before it is asked for. */
+export const NOTICE_GRACE_MS = 20;
+/** Notices in a row that had to be asked for until a receiver says that datagrams don't reach it. */
+export const NOTICES_MISSED_MAX = 16;
+/** Pause before a receiver that has heard no datagram yet says again that it listens. */
+export const LISTENING_MS = 10_000;
+
 // Rounds
 /** Events that one round steps. */
 export const ROUND_EVENTS_MAX = 4_096;

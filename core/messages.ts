@@ -340,6 +340,15 @@ export const messages = {
   }),
   /** The primary wants this master to be elected in its place, at once. */
   stand: tell(0x75, "M>M", "liveness", { term: integer }),
+
+  /** Notices to many go to this group from now on, for those who hear them there. With the stream's name and its secret key. */
+  multicast: tell(0x94, "M>*", "commit", { group: text, stream: bytes, key: bytes }),
+  /** The receiver listens to the group, and whether datagrams come through; when they don't, all is told here. */
+  listening: tell(0x95, "*>M", "commit", { heard: flag }),
+  /** Here is the place of a notice that went by multicast: nothing behind it in its lane is taken before it is there. */
+  notice: tell(0x96, "M>*", "commit", { number: integer }),
+  /** Notices that were lost on their way. Above commits: these wait for it. */
+  missed: ask(0x97, "*>M", "liveness", { numbers: list(integer) }, { messages: list(bytes) }),
 } as const;
 
 /** The name of a message. */

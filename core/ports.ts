@@ -56,6 +56,24 @@ export interface Transport {
   shutdown(): Promise<void>;
 }
 
+/** What multicast reports. */
+export type MulticastEvent =
+  /** Datagrams of this group come from now on. */
+  | { readonly type: "joined"; readonly group: string }
+  | { readonly type: "datagram"; readonly bytes: Uint8Array };
+
+/** Datagrams to all who listen to a group: any may get lost, come twice, late, in another order, or from somebody else. */
+export interface Multicast {
+  /** Where events go; called once before anything else. Events never arrive within another call. */
+  onEvent(sink: (event: MulticastEvent) => void): void;
+  /** Listens to `address:port`; `joined` follows, or nothing if the network doesn't let it. */
+  join(group: string): void;
+  /** Sends to `address:port`, as well as it can. */
+  send(group: string, bytes: Uint8Array): void;
+  /** Ends everything. */
+  close(): void;
+}
+
 /** A store of one node, as its host sees it: rounds of writes, and reads between them. */
 export interface Store<W, Q, A> {
   /**

@@ -20,7 +20,7 @@ import {
 } from "../core/limits.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
-import type { Clock, Store, Transport, TransportEvent } from "../core/ports.ts";
+import type { Clock, Multicast, MulticastEvent, Store, Transport, TransportEvent } from "../core/ports.ts";
 import { Peers } from "./peer.ts";
 import type { PeerEffect, PeersOptions } from "./peer.ts";
 
@@ -48,6 +48,7 @@ export type HostedMachine<C, W, Q, R, A, E, O> = Machine<
 
 type Input<C, R, A, E> =
   | { readonly from: "transport"; readonly event: TransportEvent }
+  | { readonly from: "multicast"; readonly event: MulticastEvent }
   | { readonly from: "host"; readonly event: PeerEvent<C> | HostEvent<R, A> | E };
 
 /** Runs one machine. */
@@ -55,6 +56,7 @@ export class Host<C, W, Q, R, A, E, O> {
   #machine: HostedMachine<C, W, Q, R, A, E, O>;
   #ports: HostPorts<W, Q, A, O>;
   #peers: Peers<C>;
+  #multicast: Multicast | undefined;
   #mailbox: Input<C, R, A, E>[] = [];
   #effects: Effect<C, W, Q, R, O>[] = [];
   #received = new Map<Conn, number>(); // bytes in the mailbox
@@ -79,6 +81,8 @@ export class Host<C, W, Q, R, A, E, O> {
       ports.log("warning", text, facts);
     this.#peers = new Peers<C>(ports.transport, { log, ...options });
     ports.transport.onEvent((event) => this.#arrived(event));
+    this.#multicast = options.multicast?.port;
+    this.#multicast?.onEvent((event) => this.#overheard(event));
     this.#post({ type: "opened" });
   }
 
@@ -100,6 +104,7 @@ export class Host<C, W, Q, R, A, E, O> {
   /** Ends without a word, as a crash does: nothing is flushed, said or reported. */
   kill(): void {
     this.#ended = true;
+    this.#multicast?.close();
     this.#ports.clock.wakeAt(undefined, () => this.#wake());
   }
 
@@ -119,6 +124,13 @@ export class Host<C, W, Q, R, A, E, O> {
       }
     }
     this.#mailbox.push({ from: "transport", event });
+    this.#schedule();
+  }
+
+  /** A datagram that finds a full mailbox is as good as lost: it will be asked for. */
+  #overheard(event: MulticastEvent): void {
+    if (this.#ended || (event.type === "datagram" && this.#mailbox.length >= ROUND_EVENTS_MAX)) return;
+    this.#mailbox.push({ from: "multicast", event });
     this.#schedule();
   }
 
@@ -149,6 +161,10 @@ export class Host<C, W, Q, R, A, E, O> {
 
   #take(input: Input<C, R, A, E>, now: Now): void {
     if (input.from === "host") return this.#step(input.event, now);
+    if (input.from === "multicast") {
+      for (const heard of this.#peers.hear(input.event, now.monoMs)) this.#step(heard, now);
+      return;
+    }
     const { event } = input;
     if (event.type === "bytes") {
       this.#received.set(event.conn, (this.#received.get(event.conn) ?? 0) - event.bytes.length);

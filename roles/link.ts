@@ -1,11 +1,21 @@
 /** One connection: frames in, lanes of frames out, questions by request id. Decides nothing; `peer.ts` does. */
-import { decodePacket, Deframer, framesOf, Joiner } from "../core/codec.ts";
+import {
+  decodePacket,
+  Deframer,
+  encodeAnswer,
+  encodeAsk,
+  encodeError,
+  encodeHello,
+  encodeTell,
+  framesOf,
+  Joiner,
+} from "../core/codec.ts";
 import type { Packet } from "../core/codec.ts";
 import { MalformedError } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import { QUEUED_BYTES_MAX, SOCKET_BYTES_MAX } from "../core/limits.ts";
-import { lanes } from "../core/messages.ts";
-import type { AskName, Hello, Lane } from "../core/messages.ts";
+import { lanes, messages } from "../core/messages.ts";
+import type { Answer, AskName, Body, Hello, Lane, TellName, WireError } from "../core/messages.ts";
 
 /**
  * The life of a connection: `connecting` (outgoing, no socket yet), `greeting` (its first frame is awaited),
@@ -35,6 +45,31 @@ export function parcelOf(
 ): Parcel {
   const frames = framesOf(message, to.id, to.kind);
   return { lane: lanes[to.lane], frames, bytes: frames.reduce((sum, frame) => sum + frame.length, 0) };
+}
+
+/** The first frame. */
+export function helloParcel(hello: Hello): Parcel {
+  return parcelOf(encodeHello(hello), { lane: "liveness", id: 0, kind: "tell" });
+}
+
+/** A request, in its lane. */
+export function askParcel<N extends AskName>(id: number, name: N, body: Body<N>, withinMs: number): Parcel {
+  return parcelOf(encodeAsk(id, name, body, withinMs), { lane: messages[name].lane, id, kind: "ask" });
+}
+
+/** A notification, in its lane. */
+export function tellParcel<N extends TellName>(name: N, body: Body<N>): Parcel {
+  return parcelOf(encodeTell(name, body), { lane: messages[name].lane, id: 0, kind: "tell" });
+}
+
+/** The answer to a request, in its lane. */
+export function answerParcel<N extends AskName>(id: number, name: N, body: Answer<N>): Parcel {
+  return parcelOf(encodeAnswer(id, name, body), { lane: messages[name].lane, id, kind: "answer" });
+}
+
+/** Why a connection ends, behind all that it still brings. */
+export function endParcel(error: WireError): Parcel {
+  return parcelOf(encodeError(0, error), { lane: "bulk", id: 0, kind: "error" });
 }
 
 /** A connection's state. */
@@ -96,6 +131,13 @@ export class Link<C> {
     const id = this.#nextId;
     this.#nextId = id >= 0xffff_ffff ? 1 : id + 1;
     return this.questions.has(id) ? this.takeId() : id;
+  }
+
+  /** Notes a question that is about to be asked. */
+  question(name: AskName, context: C): Question<C> {
+    const question = { link: this, id: this.takeId(), name, context };
+    this.questions.set(question.id, question);
+    return question;
   }
 
   /** Lets frames be longer than a hello. */

@@ -192,5 +192,10 @@ test("Messages become bytes, and bytes messages, at the connection only (T20)", 
   const users = sources().filter(({ path, text }) =>
     !path.startsWith("core/") && /from "[./]*core\/(codec|frames|cbor_items)\.ts"/.test(text)
   );
-  assert.deepEqual(users.map(({ path }) => path).sort(), ["roles/link.ts", "roles/peer.ts"]);
+  assert.deepEqual(users.map(({ path }) => path).sort(), [
+    "roles/ear.ts",
+    "roles/link.ts",
+    "roles/multicast.ts",
+    "roles/peer.ts",
+  ]);
 });

@@ -6,7 +6,7 @@
  * and only once it is accepted; a question ends exactly once, with `answered` or `failed`; `lost` is the last event of a
  * connection and comes after everything it delivered; a peer that breaks a rule costs its own connection only.
  */
-import { encodeAnswer, encodeAsk, encodeError, encodeHello, encodeTell } from "../core/codec.ts";
+import { encodeAnswer, encodeError } from "../core/codec.ts";
 import type { Packet } from "../core/codec.ts";
 import { Deadlines } from "../core/deadlines.ts";
 import { MalformedError } from "../core/errors.ts";
@@ -15,41 +15,33 @@ import {
   CONNECT_TIMEOUT_MS,
   EARLY_BYTES_MAX,
   HELLO_TIMEOUT_MS,
-  KEEPALIVE_MISSED_MAX,
   KEEPALIVE_MS,
   PATIENCE_MS,
+  REQUEST_TIMEOUT_MS,
   REQUESTS_IN_FLIGHT_MAX,
   UNIDENTIFIED_MAX,
   WRITE_TIMEOUT_MS,
 } from "../core/limits.ts";
-import type { Effect, PeerEvent } from "../core/machine.ts";
+import type { PeerEvent } from "../core/machine.ts";
 import { messages } from "../core/messages.ts";
-import type { AskMessage, Hello, Role, WireError } from "../core/messages.ts";
-import type { Transport, TransportEvent } from "../core/ports.ts";
+import type { AskMessage, Hello, WireError } from "../core/messages.ts";
+import type { MulticastEvent, Transport, TransportEvent } from "../core/ports.ts";
+import { Ear } from "./ear.ts";
 import { mismatchOf } from "./hello.ts";
-import { Link, parcelOf } from "./link.ts";
+import { askParcel, endParcel, helloParcel, Link, parcelOf } from "./link.ts";
 import type { Parcel, Question } from "./link.ts";
+import { lookAt, overdue } from "./link_watch.ts";
+import { HEARS_MULTICAST, laneOf, Multicasting, parcelsTo } from "./multicast.ts";
+import type { MulticastOptions } from "./multicast.ts";
 import { Notices } from "./notices.ts";
-import type { NoticeLog } from "./notices.ts";
+import type { PeerEffect, PeersOptions } from "./peer_options.ts";
 
-/** Effects that concern connections. */
-export type PeerEffect<C> = Extract<
-  Effect<C>,
-  { do: "ask" | "tell" | "answer" | "refuse" | "accept" | "reject" | "close" | "connect" }
->;
+export type { PeerEffect, PeersOptions } from "./peer_options.ts";
 
-/** Who we are and whom we serve. */
-export interface PeersOptions {
-  /** Said to peers that connect to us. */
-  readonly hello: Hello;
-  /** Roles that may connect to us. */
-  readonly serves: readonly Role[];
-  readonly keepaliveMs?: number;
-  /** Hears of peers that come to us and are refused or dropped. */
-  readonly log?: NoticeLog;
-}
+type Watch<C> = Link<C> | Question<C> | Ear;
 
-type Watch<C> = Link<C> | Question<C>;
+/** Of our own questions, which the machine doesn't hear of. */
+const NO_CONTEXT: unknown = undefined;
 
 /** The peers of one role. */
 export class Peers<C> {
@@ -62,6 +54,7 @@ export class Peers<C> {
   #out: PeerEvent<C>[] = [];
   #dirty = new Set<Link<C>>();
   #notices: Notices;
+  #multicast: Multicasting<C> | undefined;
   #nowMs = 0; // of the call that runs
 
   constructor(transport: Transport, options: PeersOptions) {
@@ -69,6 +62,7 @@ export class Peers<C> {
     this.#options = options;
     this.#notices = new Notices(options.log ?? (() => {}));
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
+    if (options.multicast) this.#multicast = this.#multicasting(options.multicast);
   }
 
   /** Connections that are there, whatever their phase. */
@@ -102,11 +96,19 @@ export class Peers<C> {
     return this.#taken();
   }
 
+  /** Takes what came by multicast. */
+  hear(event: MulticastEvent, nowMs: number): PeerEvent<C>[] {
+    this.#nowMs = nowMs;
+    this.#multicast?.hear(event, nowMs);
+    return this.#taken();
+  }
+
   /** Looks at deadlines that have come. */
   tick(nowMs: number): PeerEvent<C>[] {
     this.#nowMs = nowMs;
     for (const watch of this.#deadlines.take(nowMs)) {
       if (watch instanceof Link) this.#linkDue(watch, nowMs);
+      else if (watch instanceof Ear) this.#multicast?.due(watch, nowMs);
       else this.#questionDue(watch);
     }
     return this.#taken();
@@ -123,19 +125,11 @@ export class Peers<C> {
     switch (effect.do) {
       case "connect": {
         const conn = this.#transport.connect(effect.address);
-        const link = new Link<C>({
-          conn,
-          incoming: false,
-          target: effect.target,
-          hello: effect.hello,
-          nowMs,
-          keepaliveMs: effect.keepaliveMs ?? this.#keepaliveMs,
-        });
+        const { target, hello, keepaliveMs = this.#keepaliveMs } = effect;
+        const link = new Link<C>({ conn, incoming: false, target, hello, nowMs, keepaliveMs });
         this.#links.set(conn, link);
-        this.#deadlines.set(
-          link,
-          nowMs + Math.min(CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS, 2 * link.keepaliveMs),
-        );
+        const patienceMs = Math.min(CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS, 2 * keepaliveMs);
+        this.#deadlines.set(link, nowMs + patienceMs);
         break;
       }
       case "ask":
@@ -179,15 +173,8 @@ export class Peers<C> {
 
   #accepted({ conn, remote }: { readonly conn: Conn; readonly remote: string }, nowMs: number): void {
     if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
-    const keepaliveMs = this.#keepaliveMs;
-    const link = new Link<C>({
-      conn,
-      incoming: true,
-      remote,
-      hello: this.#options.hello,
-      nowMs,
-      keepaliveMs,
-    });
+    const { hello } = this.#options;
+    const link = new Link<C>({ conn, incoming: true, remote, hello, nowMs, keepaliveMs: this.#keepaliveMs });
     this.#links.set(conn, link);
     this.#unidentified += 1;
     this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
@@ -196,7 +183,9 @@ export class Peers<C> {
   #connected(link: Link<C>, nowMs: number): void {
     link.phase = "greeting";
     link.heardMs = nowMs;
-    this.#post(link, parcelOf(encodeHello(link.hello), { lane: "liveness", id: 0, kind: "tell" }));
+    const { hello } = link;
+    const capabilities = this.#multicast ? [...hello.capabilities, HEARS_MULTICAST] : hello.capabilities;
+    this.#post(link, helloParcel({ ...hello, capabilities }));
     this.#deadlines.set(link, nowMs + Math.min(HELLO_TIMEOUT_MS, 2 * link.keepaliveMs));
   }
 
@@ -252,7 +241,7 @@ export class Peers<C> {
     if (wrong) return this.#end(link, wrong, true);
     if (link.incoming) {
       this.#unidentified -= 1;
-      this.#post(link, parcelOf(encodeHello(link.hello), { lane: "liveness", id: 0, kind: "tell" }));
+      this.#post(link, helloParcel(link.hello));
     }
     link.peer = hello;
     link.phase = "waiting";
@@ -269,6 +258,7 @@ export class Peers<C> {
     link.phase = "open";
     link.heardMs = nowMs;
     this.#watch(link);
+    this.#multicast?.accepted(link);
     if (link.earlyBytes > EARLY_BYTES_MAX) this.#transport.setReading(conn, true);
     const early = link.early;
     link.early = [];
@@ -278,7 +268,13 @@ export class Peers<C> {
     });
   }
 
+  /** Takes a packet, unless it was for multicast or stands behind a notice that isn't here. */
   #deliver(link: Link<C>, packet: Packet): void {
+    const asked = packet.kind === "error" ? link.questions.get(packet.id)?.name : undefined;
+    if (!this.#multicast?.takes(link, packet, laneOf(packet, asked), this.#nowMs)) this.#pass(link, packet);
+  }
+
+  #pass(link: Link<C>, packet: Packet): void {
     const { conn } = link;
     switch (packet.kind) {
       case "ask":
@@ -297,6 +293,7 @@ export class Peers<C> {
         this.#closeQuestion(question);
         const { context, name } = question;
         if (name === "ping") return;
+        if (name === "missed") return this.#multicast?.mended(link, packet, this.#nowMs);
         if (packet.kind === "answer") {
           this.#out.push({ type: "answered", conn, context, message: packet.message });
         } else this.#out.push({ type: "failed", conn, context, name, error: packet.error });
@@ -330,26 +327,15 @@ export class Peers<C> {
       this.#out.push({ type: "failed", conn, context, name, error });
       return;
     }
-    const id = link.takeId();
-    const question: Question<C> = { link, id, name, context };
-    link.questions.set(id, question);
+    const question = link.question(name, context);
     this.#deadlines.set(question, nowMs + withinMs);
-    const encoded = encodeAsk(id, name, body as never, Math.ceil(withinMs));
-    this.#post(link, parcelOf(encoded, { lane: messages[name].lane, id, kind: "ask" }));
+    this.#post(link, askParcel(question.id, name, body as never, Math.ceil(withinMs)));
   }
 
   #tell(conns: readonly Conn[], message: Extract<PeerEffect<C>, { do: "tell" }>["message"]): void {
-    let parcel: Parcel | undefined;
-    for (const conn of conns) {
-      const link = this.#links.get(conn);
-      if (!link || link.phase === "closing") continue;
-      parcel ??= parcelOf(encodeTell(message.name, message.body as never), {
-        lane: messages[message.name].lane,
-        id: 0,
-        kind: "tell",
-      });
-      this.#post(link, parcel);
-    }
+    const all = conns.flatMap((conn) => this.#links.get(conn) ?? []);
+    const links = all.filter(({ phase }) => phase !== "closing");
+    for (const [link, parcel] of parcelsTo(links, message, this.#multicast)) this.#post(link, parcel);
   }
 
   #reply(conn: Conn, id: number, encode: () => Uint8Array): void {
@@ -377,60 +363,41 @@ export class Peers<C> {
     if (link.phase === "closing") this.#transport.close(link.conn);
   }
 
-  /** Sets the next look at an open link: its silence, or how long it hasn't read. */
+  /** Sets the next look at an open link. */
   #watch(link: Link<C>): void {
-    if (link.phase !== "open") return;
-    const silentMs = Math.max(link.heardMs, 0) + link.keepaliveMs * (link.missed + 1);
-    const stuckMs = link.blockedMs === undefined ? silentMs : link.blockedMs + WRITE_TIMEOUT_MS;
-    this.#deadlines.set(link, Math.min(silentMs, stuckMs));
+    if (link.phase === "open") this.#deadlines.set(link, lookAt(link));
   }
 
   #linkDue(link: Link<C>, nowMs: number): void {
-    const to = link.target ?? "the peer";
-    switch (link.phase) {
-      case "connecting":
-        return this.#drop(link, { code: "timedOut", message: `Cannot connect to ${to}: no answer in time` });
-      case "greeting": {
-        const message = "Cannot wait longer: the other side doesn't say who it is";
-        if (link.incoming) return this.#end(link, { code: "timedOut", message }, true);
-        return this.#drop(link, { code: "timedOut", message });
-      }
-      case "waiting":
-        if (link.incoming) this.#out.push({ type: "impatient", conn: link.conn });
+    const { phase } = link;
+    const due = overdue(link, nowMs);
+    switch (due.is) {
+      case "end":
+        return this.#end(link, due.error, true);
+      case "drop":
+        return this.#drop(link, due.error);
+      case "patience":
+        this.#out.push({ type: "impatient", conn: link.conn });
         return;
-      case "closing":
+      case "gone":
         return this.#transport.destroy(link.conn);
-      case "open":
-        return this.#openDue(link, nowMs);
+      case "ask":
+        link.missed += 1;
+        this.#post(
+          link,
+          askParcel(link.question("ping", NO_CONTEXT as C).id, "ping", {}, link.keepaliveMs),
+        );
+        break;
+      case "nothing":
+        break;
     }
-  }
-
-  #openDue(link: Link<C>, nowMs: number): void {
-    if (link.blockedMs !== undefined && nowMs >= link.blockedMs + WRITE_TIMEOUT_MS) {
-      return this.#drop(link, {
-        code: "lost",
-        message: `Dropped the peer: it reads nothing for ${WRITE_TIMEOUT_MS} ms`,
-      });
-    }
-    if (nowMs >= link.heardMs + link.keepaliveMs * (link.missed + 1)) {
-      if (link.missed >= KEEPALIVE_MISSED_MAX) {
-        const message = `Lost the peer: silent for ${nowMs - link.heardMs} ms and ${link.missed} heartbeats`;
-        return this.#drop(link, { code: "lost", message });
-      }
-      link.missed += 1;
-      const id = link.takeId();
-      link.questions.set(id, { link, id, name: "ping", context: undefined as C });
-      this.#post(
-        link,
-        parcelOf(encodeAsk(id, "ping", {}, link.keepaliveMs), { lane: "liveness", id, kind: "ask" }),
-      );
-    }
-    this.#watch(link);
+    if (phase === "open") this.#watch(link);
   }
 
   #questionDue(question: Question<C>): void {
     const { link, id, name, context } = question;
     if (!link.questions.delete(id)) return;
+    if (name === "missed") return this.#multicast?.mended(link, undefined, this.#nowMs);
     const error: WireError = { code: "timedOut", message: `Cannot wait longer for the answer to ${name}` };
     this.#out.push({ type: "failed", conn: link.conn, context, name, error });
   }
@@ -446,7 +413,7 @@ export class Peers<C> {
     if (tellPeer) this.#notice(link, error);
     const connected = link.phase !== "connecting";
     if (tellPeer && connected) {
-      this.#post(link, parcelOf(encodeError(0, error), { lane: "bulk", id: 0, kind: "error" }));
+      this.#post(link, endParcel(error));
     }
     this.#report(link, error);
     if (!connected) this.#transport.destroy(link.conn);
@@ -484,16 +451,38 @@ export class Peers<C> {
     if (link.incoming && phase === "greeting") this.#unidentified -= 1;
     link.phase = "closing";
     link.early = [];
+    this.#multicast?.forget(link);
     this.#deadlines.set(link, this.#nowMs + WRITE_TIMEOUT_MS);
     // why the connection ended says nothing about what was asked on it
     const gone: WireError = { code: "lost", message: error.message };
     for (const question of [...link.questions.values()]) {
       this.#closeQuestion(question);
       const { context, name } = question;
-      if (name !== "ping") this.#out.push({ type: "failed", conn, context, name, error: gone });
+      if (name !== "ping" && name !== "missed") {
+        this.#out.push({ type: "failed", conn, context, name, error: gone });
+      }
     }
     const known = !link.incoming || phase === "waiting" || phase === "open";
     const target = link.target === undefined ? {} : { target: link.target };
     if (known) this.#out.push({ type: "lost", conn, error, ...target });
+  }
+
+  #multicasting(options: MulticastOptions): Multicasting<C> {
+    return new Multicasting<C>(options, {
+      clusterId: this.#options.hello.clusterId,
+      post: (link, parcel) => this.#post(link, parcel),
+      question: (link) => {
+        const question = link.question("missed", NO_CONTEXT as C);
+        this.#deadlines.set(question, this.#nowMs + REQUEST_TIMEOUT_MS);
+        return question.id;
+      },
+      deliver: (link, packets) =>
+        this.#guard(link, () => {
+          for (const packet of packets()) if (this.#phaseOf(link) === "open") this.#pass(link, packet);
+        }),
+      drop: (link, error) => this.#drop(link, error),
+      wakeAt: (ear, atMs) => this.#deadlines.set(ear, atMs),
+      rest: (ear) => this.#deadlines.delete(ear),
+    });
   }
 }

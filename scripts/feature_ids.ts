@@ -7,7 +7,7 @@
 
 /** T and N: features; X: what no other system has; A, B, C, H: hazards, ways to lose data. */
 export const FEATURE_IDS: readonly string[] = [
-  ..."T1 T2 T3 T6 T8 T10 T11 T12 T15 T16 T18 T19 T20 T21 T23 T24 T26 T22 T28 T29 T30 T31 T32 T33 T37 T38"
+  ..."T1 T2 T3 T6 T8 T9 T10 T11 T12 T15 T16 T18 T19 T20 T21 T23 T24 T26 T22 T28 T29 T30 T31 T32 T33 T37 T38"
     .split(
       " ",
     ),

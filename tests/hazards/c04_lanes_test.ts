@@ -202,11 +202,11 @@ test("C4: what is told to many is in each one's order, whoever of them is slow",
   }
 });
 
-test("C4: only heartbeats and the masters' agreement are above commits, only reads and copies below, and everything that is told is among them", () => {
+test("C4: only heartbeats, the masters' agreement and the repair of notices are above commits, only reads and copies below, and everything that is told is among them", () => {
   const laneOf = (lane: keyof typeof lanes): string[] =>
     Object.entries(messages).flatMap(([name, row]) => (row.lane === lane ? [name] : []));
   const consensus = ["canvass", "ballot", "append", "install", "appended", "stand"];
-  assert.deepEqual(laneOf("liveness"), ["ping", ...consensus]);
+  assert.deepEqual(laneOf("liveness"), ["ping", ...consensus, "missed"]);
   assert.ok(laneOf("bulk").includes("load"));
   assert.deepEqual(
     laneOf("bulk").filter((name) =>

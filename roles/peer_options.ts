@@ -1,0 +1,24 @@
+/** What the peers of one role are told at their start, and later by the machine. */
+import type { Effect } from "../core/machine.ts";
+import type { Hello, Role } from "../core/messages.ts";
+import type { MulticastOptions } from "./multicast.ts";
+import type { NoticeLog } from "./notices.ts";
+
+/** Effects that concern connections. */
+export type PeerEffect<C> = Extract<
+  Effect<C>,
+  { do: "ask" | "tell" | "answer" | "refuse" | "accept" | "reject" | "close" | "connect" }
+>;
+
+/** Who we are and whom we serve. */
+export interface PeersOptions {
+  /** Said to peers that connect to us. */
+  readonly hello: Hello;
+  /** Roles that may connect to us. */
+  readonly serves: readonly Role[];
+  readonly keepaliveMs?: number;
+  /** Hears notices by multicast, and with `speaks` sends them so; not, unless told. */
+  readonly multicast?: MulticastOptions;
+  /** Hears of peers that come to us and are refused or dropped. */
+  readonly log?: NoticeLog;
+}
