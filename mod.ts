@@ -13,6 +13,7 @@ import { Caller } from "./roles/client/caller.ts";
 import { ClientMachine } from "./roles/client/client.ts";
 import { Client } from "./roles/client/library.ts";
 import { Host } from "./roles/host.ts";
+import type { PeersOptions } from "./roles/peer_options.ts";
 
 export {
   AbortedError,
@@ -79,6 +80,8 @@ export interface ConnectOptions {
   readonly cacheBytes?: number;
   /** Asks a second copy when a storage takes longer than nearly all answers did lately; no, unless told. */
   readonly hedges?: boolean;
+  /** Hears what many are told by multicast, if the cluster sends it: by the network of this address, or any (true). */
+  readonly multicast?: true | string;
   /** Where the client, and the nodes that it runs, say what they see. */
   readonly log?: (
     level: "debug" | "info" | "warning" | "error",
@@ -142,7 +145,7 @@ export async function connect(target: ConnectTarget, options: ConnectOptions = {
       caller.end(new UnreachableError(message, { code: "lost" }));
       clientEnded();
     },
-  }, { hello: machine.hello(), serves: [] });
+  }, { hello: machine.hello(), serves: [], ...place.nodes ? {} : await multicastOf(options.multicast, log) });
   let failed = false;
   void nodes?.ended.then((error) => {
     if (error === undefined) return;
@@ -176,6 +179,19 @@ interface Nodes {
   readonly ended: Promise<Error | undefined>;
   transport(): Transport;
   terminate(): void;
+}
+
+/** What hears notices by multicast; without the option nothing of it is loaded. */
+async function multicastOf(
+  multicast: ConnectOptions["multicast"],
+  log: NonNullable<ConnectOptions["log"]>,
+): Promise<Pick<PeersOptions, "multicast">> {
+  if (multicast === undefined) return {};
+  const { sha256 } = await import("./adapters/system.ts");
+  const { UdpMulticast } = await import("./adapters/udp.ts");
+  const network = multicast === true ? {} : { networkInterface: multicast };
+  const port = new UdpMulticast({ ...network, log: (text, facts) => log("warning", text, facts) });
+  return { multicast: { port, digest: sha256 } };
 }
 
 /** Where a client finds its cluster. */

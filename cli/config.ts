@@ -7,6 +7,8 @@
  * partitions = 240
  * replicas = 1
  * transactionTimeoutMs = 120_000   # optional: how long a hanging client may hold locks
+ * multicast = "239.1.2.3:9199"   # optional: notices to many go there as datagrams
+ * multicastInterface = "10.0.0.5"   # optional: by the network of this address
  * here = "db1"         # optional: the machine where this file lies; it runs the nodes with that host, and those without one
  *
  * [[node]]
@@ -32,6 +34,8 @@ import {
   TRANSACTION_TIMEOUT_MS_MIN,
 } from "../core/limits.ts";
 import { CliError } from "./exit.ts";
+import { multicastFields } from "./multicast.ts";
+import type { MulticastConfig } from "./multicast.ts";
 import { Fields } from "./toml_fields.ts";
 
 /** Name of the file. */
@@ -77,6 +81,8 @@ export interface ClusterConfig {
   readonly insecure: boolean;
   /** How long a storage holds what a client that hangs hasn't finished, before the primary decides. */
   readonly transactionTimeoutMs: number;
+  /** Notices to many go there as datagrams, too; not, unless told. */
+  readonly multicast?: MulticastConfig;
   /** The machine where the file lies, if nodes have hosts. */
   readonly here?: string;
   readonly nodes: readonly NodeConfig[];
@@ -100,6 +106,8 @@ const CLUSTER_KEYS = [
   "replicas",
   "insecure",
   "transactionTimeoutMs",
+  "multicast",
+  "multicastInterface",
   "here",
   "node",
 ];
@@ -115,7 +123,7 @@ const NODE_KEYS = [
   "passwordFile",
 ];
 /** `host:port`, as far as a pattern can tell. */
-export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
+export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:[\]]+):\d{1,5}$/;
 
 /**
  * Reads the `neo.toml` of a folder.
@@ -136,14 +144,16 @@ export function parseConfig(text: string, file: string): ClusterConfig {
   const top = new Fields(parseToml(text, file), { file, text });
   top.refuseOthers(CLUSTER_KEYS);
   const here = top.optionalText("here", NAME_PATTERN, NAME_RULE);
+  const insecure = top.flag("insecure", false);
   const config: ClusterConfig = {
     folder: dirname(file),
+    ...multicastFields(top, insecure),
     ...(here === undefined ? {} : { here }),
     cluster: top.text("cluster", NAME_PATTERN, NAME_RULE),
     clusterId: top.text("clusterId", /^[0-9a-f]{32}$/, "32 hexadecimal digits, as init made them"),
     partitions: top.whole("partitions", 1, PARTITIONS_MAX),
     replicas: top.whole("replicas", 0, PARTITIONS_MAX),
-    insecure: top.flag("insecure", false),
+    insecure,
     transactionTimeoutMs: top.whole(
       "transactionTimeoutMs",
       TRANSACTION_TIMEOUT_MS_MIN,
@@ -258,7 +268,7 @@ function isLoopback(address: string): boolean {
 
 /** The text of a `neo.toml`. */
 export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) => string): string {
-  const { cluster, clusterId, partitions, replicas, insecure, transactionTimeoutMs } = config;
+  const { cluster, clusterId, partitions, replicas, insecure, transactionTimeoutMs, multicast } = config;
   const node = config.nodes.map((node) => ({
     name: node.name,
     role: node.role,
@@ -273,6 +283,8 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
   const optional = {
     ...(insecure ? { insecure } : {}),
     ...(transactionTimeoutMs === TRANSACTION_TIMEOUT_MS ? {} : { transactionTimeoutMs }),
+    ...(multicast === undefined ? {} : { multicast: multicast.group }),
+    ...(multicast?.networkInterface === undefined ? {} : { multicastInterface: multicast.networkInterface }),
     ...(config.here === undefined ? {} : { here: config.here }),
   };
   const top = { cluster, clusterId, partitions, replicas, ...optional, node };

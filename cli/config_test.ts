@@ -36,6 +36,13 @@ test("formatConfig() writes what parseConfig() reads", () => {
   assert.deepEqual(parseConfig(text, "/data/shop/neo.toml"), config);
 });
 
+test("formatConfig() keeps the keys of multicast (T9)", () => {
+  const keys = [`multicast = "239.1.2.3:9199"`, `multicastInterface = "127.0.0.1"`];
+  const config = parseConfig(textOf(TOP, keys, MASTER), "/data/shop/neo.toml");
+  assert.deepEqual(config.multicast, { group: "239.1.2.3:9199", networkInterface: "127.0.0.1" });
+  assert.deepEqual(parseConfig(formatConfig(config, ({ name }) => name), "/data/shop/neo.toml"), config);
+});
+
 const wrong: readonly { what: string; text: string; says: RegExp }[] = [
   { what: "broken TOML", text: textOf(TOP, ["[[node]"]), says: /\(line 5, column \d+\)$/ },
   {

@@ -7,12 +7,14 @@ import type { Transport } from "../core/ports.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
 import { MemberMachine } from "../roles/master/member.ts";
 import { Metadata } from "../roles/master/metadata.ts";
+import type { MulticastOptions } from "../roles/multicast.ts";
 import { StorageMachine } from "../roles/storage/storage.ts";
 import { listensAt } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { hosted } from "./hosting.ts";
 import type { Listening, RunningNode } from "./hosting.ts";
+import { multicastOf } from "./multicast.ts";
 import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
 import type { StorageStore } from "./stores.ts";
 
@@ -35,7 +37,10 @@ export async function openNode(
   options: OpenOptions,
 ): Promise<RunningNode> {
   const { log, transport = new TcpTransport() } = options;
-  const opening = { node, cluster, address: listensAt(node), log, transport };
+  // nodes of one process, on a network of their own, send no datagrams
+  const config = options.transport === undefined ? cluster.multicast : undefined;
+  const multicast = multicastOf(config, { speaks: node.role === "master", log });
+  const opening = { node, cluster, address: listensAt(node), log, transport, multicast };
   switch (node.role) {
     case "master":
       return await openMaster(opening);
@@ -54,6 +59,7 @@ export async function openNode(
 interface Opening extends Listening {
   readonly node: NodeConfig;
   readonly cluster: ClusterConfig;
+  readonly multicast: { readonly multicast?: MulticastOptions };
 }
 
 async function openMaster(opening: Opening): Promise<RunningNode> {
@@ -73,7 +79,7 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
       random: systemRandom(),
     });
     const serves = ["master", "storage", "client", "admin"] as const;
-    return { machine, peers: { hello: machine.hello(), serves } };
+    return { machine, peers: { hello: machine.hello(), serves, ...opening.multicast } };
   });
 }
 
@@ -97,7 +103,10 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
       digest: sha256,
       transactionTimeoutMs: cluster.transactionTimeoutMs,
     });
-    return { machine, peers: { hello: machine.hello(), serves: ["client", "storage"] } };
+    return {
+      machine,
+      peers: { hello: machine.hello(), serves: ["client", "storage"], ...opening.multicast },
+    };
   });
   return { node: running, store };
 }
@@ -109,7 +118,7 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
     const address = reachedAt(opening.node, listening);
     const masters = mastersOf(opening.cluster);
     const machine = new AdminMachine({ cluster, clusterId, masters, name, address, digest: sha256 });
-    return { machine, peers: { hello: machine.hello(), serves: ["admin"] } };
+    return { machine, peers: { hello: machine.hello(), serves: ["admin"], ...opening.multicast } };
   });
 }
 

@@ -2,8 +2,9 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ZERO_TID } from "../core/ids.ts";
 import { LISTENING_MS, NOTICE_GRACE_MS, NOTICES_KEPT_MAX, NOTICES_MISSED_MAX } from "../core/limits.ts";
-import { MulticastWorld } from "./multicast_world.ts";
+import { ANSWERED, MulticastWorld } from "./multicast_world.ts";
 
 type Step =
   | { readonly does: "say"; readonly to: number }
@@ -124,6 +125,27 @@ test("T9 what comes behind a lost notice waits until it was asked for", () => {
   world.settle();
 
   assert.deepEqual(one!.told, [1, 2]);
+});
+
+test("T9 an answer isn't heard before the notices that were said before it (C4)", () => {
+  const world = new MulticastWorld(2, 0);
+  const [one] = world.listeners;
+  const message = { name: "sync", body: {} } as const;
+  one!.peers.perform({ do: "ask", conn: one!.near, message, context: "", withinMs: 1_000 }, world.nowMs);
+  one!.peers.send(world.nowMs);
+  world.brings(one!);
+  world.say(world.listeners);
+  one!.air.flying.length = 0;
+  const body = { lastTid: ZERO_TID, wallMs: 0 };
+  world.peers.perform({ do: "answer", conn: one!.far, id: 1, message: { name: "sync", body } }, world.nowMs);
+  world.peers.send(world.nowMs);
+  world.brings(one!);
+  assert.deepEqual(one!.told, []);
+
+  world.passes(NOTICE_GRACE_MS);
+  world.settle();
+
+  assert.deepEqual(one!.told, [1, ANSWERED]);
 });
 
 test("T9 a notice that isn't kept any more costs the connection of who missed it", () => {

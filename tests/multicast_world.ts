@@ -8,6 +8,8 @@ import { Peers } from "../roles/peer.ts";
 import { FakeTransport } from "./fakes.ts";
 import { helloAs } from "./machines.ts";
 
+/** An answer, among what a machine was told. */
+export const ANSWERED = -1;
 const GROUP = "239.9.9.9:9999";
 export const CLUSTER_ID = "c".repeat(32);
 
@@ -156,7 +158,8 @@ export class MulticastWorld {
       else if (event.type === "lost") listener.lost.push(event.error.message);
       else if (event.type === "told" && event.message.name === "phase") {
         listener.told.push(event.message.body.epoch);
-      } else assert.fail(`the machine hears of ${event.type} ${JSON.stringify(event)}`);
+      } else if (event.type === "answered") listener.told.push(ANSWERED);
+      else assert.fail(`the machine hears of ${event.type} ${JSON.stringify(event)}`);
     }
     listener.peers.send(this.nowMs);
   }
