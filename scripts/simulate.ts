@@ -135,13 +135,13 @@ async function hunt(from: number, count: number, part: number | undefined): Prom
     return (await Promise.all(parts)).flat();
   }
   const hunts: Hunt[] = [];
-  for (const [i, { breaks, mutate, noticed, isFlapping = false, isRotting = false }] of mutants.entries()) {
+  for (const [i, { breaks, mutate, noticed, seed: _known, ...options }] of mutants.entries()) {
     if (i % PROCESSES !== part) continue;
     let found: Hunt = { breaks, tries: count, seed: undefined, breach: "" };
     for (let seed = from; seed < from + count && found.seed === undefined; seed++) {
-      const { breaches } = (await runSeed(seed, { mutant: mutate, isFlapping, isRotting })).report;
+      const { breaches } = (await runSeed(seed, { mutant: mutate, ...options })).report;
       const breach = breaches.find((one) => noticed.test(one));
-      if (breach === undefined || !(await isHealthy(seed, { isFlapping, isRotting }))) continue;
+      if (breach === undefined || !(await isHealthy(seed, options))) continue;
       found = { breaks, tries: seed - from + 1, seed, breach: breach.split("\n")[0]! };
     }
     hunts.push(found);
@@ -153,7 +153,7 @@ async function hunt(from: number, count: number, part: number | undefined): Prom
 /** Whether a seed passes without a mutant: what it notices is then the mutant's. */
 async function isHealthy(
   seed: number,
-  options: Pick<RunOptions, "isFlapping" | "isRotting">,
+  options: RunOptions,
 ): Promise<boolean> {
   return (await runSeed(seed, { mutant: () => {}, ...options })).report.breaches.length === 0;
 }

@@ -119,8 +119,8 @@ function checkBases(
 }
 
 /** Each read gave the newest revision of its snapshot, and no `next` that isn't the following one. */
-function checkReads(
-  history: History,
+export function checkReads(
+  history: Pick<History, "reads">,
   revisions: ReadonlyMap<Oid, readonly StoredText[]>,
   all: string[],
 ): void {

@@ -81,6 +81,8 @@ export class Cluster {
   readonly indexes = new Map<string, number>();
   /** Who tells the operator what to do, in seeds that have somebody. */
   operations: Operations | undefined;
+  /** Told of the end of each command. */
+  readonly heard = new Set<(end: CommandEnd) => void>();
   /** All nodes that things may happen to: the operator is a person. */
   readonly nodes: readonly AnyNode[];
 
@@ -123,7 +125,10 @@ export class Cluster {
       (_, i) => new SimClient(around, `c${i + 1}`, history, this.addresses),
     );
     this.admin = makeAdmin(around, this.addresses);
-    this.operator = makeOperator(around, (end) => this.operations?.ended(end));
+    this.operator = makeOperator(around, (end) => {
+      this.operations?.ended(end);
+      for (const each of this.heard) each(end);
+    });
     this.nodes = [this.admin, ...this.masters, ...this.storages, ...this.clients.map(({ node }) => node)];
   }
 

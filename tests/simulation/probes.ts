@@ -44,6 +44,22 @@ export function* writeAll(job: Job, progress: Progress): Worker {
   }
 }
 
+/** Commits one object, again and again until it succeeds. */
+export function* writeOne(job: Job, done: () => void): Worker {
+  const oid = job.objects.singles[0]!;
+  for (;;) {
+    const begun = yield* sync(job);
+    const found = begun && (yield* read(job, begun.at, [oid], { apart: true }));
+    if (found) {
+      const transaction = yield* commit(job, [{ oid, base: found[0]?.tid ?? ZERO_TID }], {
+        withinMs: 60_000,
+      });
+      if (transaction.fate === "acknowledged") return done();
+    }
+    yield* wait(100);
+  }
+}
+
 /** A client reads all objects once more, as they are and as they were: much of it stands in its cache. */
 export function* readAll(job: Job, done: () => void): Worker {
   const { history, objects, random } = job;

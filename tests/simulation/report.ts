@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly disturbedMs?: number;
   /** Storages come and go, and each partition has several. */
   readonly isFlapping?: boolean;
+  /** What is behind some tid is deleted in the end. */
+  readonly isTruncated?: boolean;
   /** Bits turn on disks. */
   readonly isRotting?: boolean;
   /** Not more clients, nor programs of each, than these. */

@@ -27,7 +27,7 @@ interface Rotten {
 export class Rot {
   readonly #cluster: Cluster;
   readonly #random: SimRandom;
-  readonly #rows: Rotten[] = [];
+  #rows: readonly Rotten[] = [];
   #isOn = false;
 
   constructor(cluster: Cluster, random: SimRandom) {
@@ -47,6 +47,11 @@ export class Rot {
 
   end(): void {
     this.#isOn = false;
+  }
+
+  /** What is behind this tid is to be gone. */
+  truncated(cut: Tid): void {
+    this.#rows = this.#rows.filter(({ tid }) => tid <= cut);
   }
 
   /** Rows that are still broken, or gone. */
@@ -82,7 +87,7 @@ export class Rot {
       throw new Error("the disks of two storages share memory");
     }
     trace.line("sim", `${storage.name} has a bit turned in revision ${tid} of object ${write.oid}`);
-    this.#rows.push({ storage, oid: write.oid, tid: tid! });
+    this.#rows = [...this.#rows, { storage, oid: write.oid, tid: tid! }];
   }
 }
 

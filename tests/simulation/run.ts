@@ -6,17 +6,20 @@ import { Cluster, drawShape } from "./cluster.ts";
 import type { Shape, SimClient } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { FeedReader } from "./feeds.ts";
+import { History } from "./history.ts";
 import { drawImport, importAll } from "./imports.ts";
 import type { Job, Objects } from "./jobs.ts";
 import type { AnyNode, Ending } from "./node_plan.ts";
 import { Operations } from "./operations.ts";
-import { compareCopies, copiesOf, readAll, writeAll } from "./probes.ts";
+import { compareCopies, copiesOf, readAll, writeAll, writeOne } from "./probes.ts";
 import { SimRandom } from "./random.ts";
 import type { RunOptions, SeedReport, SeedRun } from "./report.ts";
 import { Rot } from "./rot.ts";
 import type { Session, Worker } from "./sessions.ts";
 import { Points } from "./sometimes/points.ts";
 import { storedIn } from "./stored.ts";
+import type { Stored } from "./stored.ts";
+import { drawCut, truncate, truncationBreaches } from "./truncation.ts";
 import { masterOf, remainsOf, watchAgreement, watchMembers, watchPublication } from "./watch.ts";
 import { drawObjects, drawWork, workBreaches, workersOf } from "./workloads.ts";
 import type { Work } from "./workloads.ts";
@@ -40,6 +43,8 @@ const IMPORT_SHARE = 0.15;
 const OPERATED_SHARE = 0.2;
 /** Seeds in which bits turn on disks: nobody has copies deleted there. */
 const ROT_SHARE = 0.4;
+/** Seeds that end with a truncation. */
+const TRUNCATED_SHARE = 0.15;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
 /** A seed that hasn't been hit often enough goes on until then. */
@@ -67,6 +72,7 @@ class Run {
   #isEnding = false;
   #disturbedMs = 0;
   #imported = 0;
+  #stored: Stored | undefined;
   #writeSkews = 0;
   #failure: string | undefined;
 
@@ -120,6 +126,7 @@ class Run {
       this.#probe,
       this.#quiet,
       this.#check,
+      this.#truncate,
     ];
     for (const phase of phases) {
       await phase.call(this);
@@ -335,7 +342,7 @@ class Run {
 
   /** What the disks hold keeps every promise, and clients see the copies as equal too. */
   async #check(): Promise<void> {
-    const { history, shape, clients } = this.cluster;
+    const { history, clients } = this.cluster;
     const [client] = clients;
     let isDone = false;
     client!.session?.run(compareCopies(this.cluster, client!.name, () => (isDone = true)));
@@ -343,13 +350,57 @@ class Run {
     let readers = clients.length;
     for (const each of clients) each.session?.run(readAll(this.#job(each), () => (readers -= 1)));
     await this.#until(() => readers === 0, HEALTHY_MS_MAX, () => "not all clients can read");
-    const { accounts, lists, counters, guards, bulk } = this.#objects;
-    const written = history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid));
-    const oids = new Set([...written, ...accounts, ...lists, ...counters, ...guards.flat(), ...bulk]);
-    const stored = storedIn(copiesOf(this.cluster), oids, shape.partitions);
+    const stored = this.#read();
+    this.#stored = stored;
     const work = workBreaches(history, this.#objects, stored);
     this.#writeSkews = work.writeSkews;
     for (const breach of [...breachesOf(history, stored), ...work.breaches]) history.breach(breach);
+  }
+
+  /** What the disks hold of all objects. */
+  #read(): Stored {
+    const { history, shape } = this.cluster;
+    const { accounts, lists, counters, guards, bulk } = this.#objects;
+    const written = history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid));
+    const oids = new Set([...written, ...accounts, ...lists, ...counters, ...guards.flat(), ...bulk]);
+    return storedIn(copiesOf(this.cluster), oids, shape.partitions);
+  }
+
+  /** In some seeds the last transactions are deleted; what was before stays, and clients go on from there. */
+  async #truncate(): Promise<void> {
+    const random = this.#random.fork("truncation");
+    const isDrawn = this.#options.isTruncated ?? (!this.#options.mutant && random.chance(TRUNCATED_SHARE));
+    const before = this.#stored!;
+    const cut = isDrawn ? drawCut(random, before) : undefined;
+    if (cut === undefined) return;
+    const { cluster } = this;
+    this.#rot?.truncated(cut);
+    let isDecided = false;
+    const restart = (node: AnyNode): void => this.#faults.restart(node);
+    truncate({ cluster, random, restart }, cut, () => (isDecided = true));
+    await this.#until(() => isDecided, HEALTHY_MS_MAX, () => `a truncation isn't decided; ${this.#state()}`);
+    const history = new History();
+    const probe = async (
+      client: SimClient,
+      worker: (job: Job, done: () => void) => Worker,
+    ): Promise<void> => {
+      let isDone = false;
+      client.session?.run(worker({ ...this.#job(client), history }, () => (isDone = true)));
+      await this.#until(() => isDone, HEALTHY_MS_MAX, () => {
+        return `${client.name} can't go on behind a truncation; ${this.#state()}`;
+      });
+    };
+    await probe(cluster.clients[0]!, writeOne); // what was cached seems to be older than that
+    for (const node of cluster.nodes) node.disarm();
+    for (const client of cluster.clients) await probe(client, readAll);
+    for (const client of cluster.clients) {
+      await probe(client, (job, done) => writeAll(job, { done, refused: () => {} }));
+    }
+    if (this.#isBroken) return;
+    await this.#quiet();
+    if (this.#isBroken) return;
+    const breaches = truncationBreaches({ cut, before, after: this.#read() }, history);
+    for (const breach of [...breaches, ...history.breaches]) cluster.history.breach(breach);
   }
 
   #write(client: SimClient, done: () => void) {

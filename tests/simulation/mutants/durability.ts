@@ -120,6 +120,29 @@ export const durabilityMutants: readonly MutantCase[] = [
     seed: 50,
   },
   {
+    breaks: "a storage doesn't do its truncations (N7)",
+    mutate: ({ storages }) => (storages[0]!.bend = without("save truncate", 1)),
+    isTruncated: true,
+    noticed: /truncation|differ|sees copies/,
+    seed: 3,
+  },
+  {
+    breaks: "a storage that was away during a truncation isn't told of it (N7)",
+    mutate: ({ master }) => {
+      let isFirst = true;
+      master.bend = (effects) =>
+        effects.filter((effect) => {
+          if (labelOf(effect) !== "tell truncated") return true;
+          const isTold = isFirst;
+          isFirst = false;
+          return isTold;
+        });
+    },
+    isTruncated: true,
+    noticed: /truncation|differ|sees copies/,
+    seed: 3,
+  },
+  {
     breaks: "a storage tells nobody of broken rows (X5)",
     mutate: ({ storages }) => storages.forEach((storage) => (storage.bend = without("tell damaged", 1))),
     isRotting: true,

@@ -15,6 +15,8 @@ export interface MutantCase {
   readonly noticed: RegExp;
   /** Seen only where storages come and go. */
   readonly isFlapping?: boolean;
+  /** Seen only behind a truncation. */
+  readonly isTruncated?: boolean;
   /** Seen only where bits turn on disks. */
   readonly isRotting?: boolean;
   /** A seed that is known to notice it. */

@@ -133,6 +133,14 @@ export const readingMutants: readonly MutantCase[] = [
     seed: 34,
   },
   {
+    breaks: "a cache survives a truncation (N7)",
+    mutate: ({ clients }) =>
+      caching(clients, { forgetsOwn: true, forgetsOthers: true, minds: true, keeps: true }),
+    isTruncated: true,
+    noticed: /read object .* as revision/,
+    seed: 1,
+  },
+  {
     breaks: "a page of history leaves out its last transaction",
     mutate: ({ storages }) =>
       bendAll(
