@@ -43,7 +43,8 @@ export function parseAddress(address: string): TcpAddress {
   throw new RangeError(`Cannot use ${quoted} as an address: it isn't "host:port" or "[v6]:port"; correct it`);
 }
 
-function formatAddress(host: string, port: number): string {
+/** Writes what `parseAddress()` reads. */
+export function formatAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

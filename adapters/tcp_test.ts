@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -6,7 +7,7 @@ import { test } from "node:test";
 import { CONNECT_TIMEOUT_MS } from "../core/limits.ts";
 import { testTransport } from "../tests/conformance/transport.ts";
 import { assertBytes, ManualTimers, patternOf, Probe } from "../tests/conformance/transport_probe.ts";
-import { parseAddress, TcpTransport } from "./tcp.ts";
+import { formatAddress, parseAddress, TcpTransport } from "./tcp.ts";
 
 testTransport("TcpTransport", (later) => ({ transport: () => new TcpTransport({ later }) }));
 
@@ -24,6 +25,32 @@ for (
 ) {
   test(`parseAddress() refuses "${address}"`, () => assert.throws(() => parseAddress(address), RangeError));
 }
+
+const zone = fc.oneof(fc.constant(""), fc.stringMatching(/^%[\w.-]{1,12}$/));
+const anyHost = fc.oneof(
+  fc.ipV4(),
+  fc.domain(),
+  fc.tuple(fc.ipV6(), zone).map(([address, zone]) => address + zone),
+);
+test("parseAddress() reads back what formatAddress() writes, with brackets and zones, and nothing without them (N14)", () => {
+  fc.assert(fc.property(anyHost, fc.nat(65_535), (host, port) => {
+    const address = formatAddress(host, port);
+    assert.deepEqual(parseAddress(address), { host, port });
+    if (!host.includes(":")) return;
+    assert.equal(address, `[${host}]:${port}`);
+    for (
+      const wrong of [
+        `${host}:${port}`,
+        `[${host}:${port}`,
+        `${host}]:${port}`,
+        `[${host}]`,
+        `[${host}]${port}`,
+      ]
+    ) {
+      assert.throws(() => parseAddress(wrong), RangeError);
+    }
+  }));
+});
 
 /** A watched transport, and what stands outside of ours: plain sockets. All of it ends with the test. */
 async function withSockets(

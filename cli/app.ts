@@ -18,7 +18,7 @@ import {
   wait,
 } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
-import { nodeName, oid, whole } from "./parsers.ts";
+import { loopback, nodeName, oid, whole } from "./parsers.ts";
 import { VERSION } from "./version.ts";
 
 const demo = command({
@@ -57,6 +57,13 @@ const init = command({
         0,
         PARTITIONS_MAX * 10,
       ),
+      listen: {
+        kind: "parsed",
+        parse: loopback,
+        optional: true,
+        placeholder: "ADDRESS",
+        brief: "Where all nodes listen, such as ::1 (127.0.0.1)",
+      },
       basePort: optionalNumber("First port; free ones are found if none is given", 0, 10 ** 9),
       ...databaseFlags,
       single: {

@@ -33,6 +33,7 @@ import {
   TRANSACTION_TIMEOUT_MS,
   TRANSACTION_TIMEOUT_MS_MIN,
 } from "../core/limits.ts";
+import { escapedZone } from "../core/uri.ts";
 import { CliError } from "./exit.ts";
 import { multicastFields } from "./multicast.ts";
 import type { MulticastConfig } from "./multicast.ts";
@@ -261,9 +262,21 @@ export function listensAt({ address, listen }: Pick<NodeConfig, "address" | "lis
   return listen ?? address;
 }
 
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(":"));
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+/** Whether an address is this machine's own, which nobody else reaches. */
+export function isLoopback(address: string): boolean {
+  const host = hostOf(address);
+  return host === "localhost" || isLoopback6(host) || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** `::1`, however it is written. */
+function isLoopback6(host: string): boolean {
+  return host.startsWith("[") && URL.canParse(`http://${host}`)
+    && new URL(`http://${host}`).hostname === "[::1]";
+}
+
+/** The host of an address, an IPv6 one in its brackets. */
+export function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":"));
 }
 
 /** The text of a `neo.toml`. */
@@ -327,5 +340,5 @@ export function selectProcesses(config: ClusterConfig, names: readonly string[])
 /** The URI at which clients find the cluster. */
 export function uriOf(config: ClusterConfig): string {
   const masters = config.nodes.filter(({ role }) => role === "master").map(({ address }) => address);
-  return `neo://${config.cluster}@${masters.join(",")}`;
+  return `neo://${config.cluster}@${masters.map(escapedZone).join(",")}`;
 }

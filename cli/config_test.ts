@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatConfig, listensAt, parseConfig, processesOf, selectProcesses, uriOf } from "./config.ts";
+import { parseUri } from "../core/uri.ts";
+import {
+  formatConfig,
+  isLoopback,
+  listensAt,
+  parseConfig,
+  processesOf,
+  selectProcesses,
+  uriOf,
+} from "./config.ts";
 import { CliError } from "./exit.ts";
 
 const ID = "0123456789abcdef0123456789abcdef";
@@ -34,6 +43,33 @@ test("formatConfig() writes what parseConfig() reads", () => {
   const text = formatConfig(config, ({ name }) => name);
 
   assert.deepEqual(parseConfig(text, "/data/shop/neo.toml"), config);
+});
+
+for (const address of ["[::1]:9100", "[0:0:0:0:0:0:0:1]:9100", "[0::1]:1"]) {
+  test(`parseConfig() lets a node listen on ${address} (N14)`, () => {
+    const master = [...MASTER.slice(0, 3), `address = "${address}"`, `data = "m1"`];
+    const config = parseConfig(textOf(TOP, master), "/data/shop/neo.toml");
+    assert.equal(uriOf(config), `neo://shop@${address}`);
+    assert.ok(isLoopback(address));
+  });
+}
+for (const address of ["[::]:1", "[fe80::1]:1", "[::2]:1", "[::1%25]:1", "[fe80::1%lo]:1"]) {
+  test(`parseConfig() takes ${address} for one that others reach (N14)`, () => {
+    const master = [...MASTER.slice(0, 3), `address = "${address}"`, `data = "m1"`];
+    assert.throws(
+      () => parseConfig(textOf(TOP, master), "/data/shop/neo.toml"),
+      /can be reached from elsewhere/,
+    );
+    const config = parseConfig(textOf(["insecure = true"], TOP, master), "/data/shop/neo.toml");
+    assert.equal(config.nodes[0]?.address, address);
+  });
+}
+
+test("uriOf() writes a zone as URIs do (N14)", () => {
+  const master = [...MASTER.slice(0, 3), `address = "[fe80::1%eth0]:9100"`, `data = "m1"`];
+  const uri = uriOf(parseConfig(textOf(["insecure = true"], TOP, master), "/data/shop/neo.toml"));
+  assert.equal(uri, "neo://shop@[fe80::1%25eth0]:9100");
+  assert.deepEqual(parseUri(uri).masters, ["[fe80::1%eth0]:9100"]);
 });
 
 test("formatConfig() keeps the keys of multicast (T9)", () => {

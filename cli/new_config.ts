@@ -19,12 +19,14 @@ export function newConfig(
     readonly folder: string;
     readonly cluster: string;
     readonly ports: readonly number[];
+    /** Where they listen; an IPv6 address in brackets. */
+    readonly host?: string;
     /** A PostgreSQL server for the storages. */
     readonly database?: string;
     readonly passwordFile?: string;
   },
 ): ClusterConfig {
-  const { folder, cluster, ports, database, passwordFile } = place;
+  const { folder, cluster, ports, host = HOST, database, passwordFile } = place;
   return {
     folder,
     cluster,
@@ -35,7 +37,7 @@ export function newConfig(
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     nodes: nodes.map((node, index) => ({
       ...node,
-      address: `${HOST}:${ports[index]}`,
+      address: `${host}:${ports[index]}`,
       data: join(folder, node.name),
       ...(database === undefined || node.role !== "storage"
         ? {}

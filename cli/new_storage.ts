@@ -4,7 +4,16 @@ import { join, relative } from "node:path";
 import process from "node:process";
 import { parse, stringify } from "smol-toml";
 import { systemRandom } from "../adapters/system.ts";
-import { CONFIG_FILE, parseConfig, processesOf, readConfig } from "./config.ts";
+import {
+  CONFIG_FILE,
+  hostOf,
+  isHere,
+  isLoopback,
+  listensAt,
+  parseConfig,
+  processesOf,
+  readConfig,
+} from "./config.ts";
 import type { ClusterConfig, NodeConfig, NodeRole, ProcessConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { newId } from "./new_config.ts";
@@ -51,17 +60,21 @@ export async function storageOf(
 
 /** A node to be on this machine, in a folder of its name and on a free port. */
 export async function newNode(
-  { folder, nodes }: ClusterConfig,
+  config: ClusterConfig,
   name: string,
   role: NodeRole = "storage",
 ): Promise<NodeConfig> {
+  const { folder, nodes } = config;
   const data = join(folder, name);
   const other = nodes.find((node) => node.data === data);
   if (other !== undefined) {
     throw new CliError("refused", `Cannot add ${name}: its folder ${data} is that of ${other.name}`);
   }
-  const [port] = await findPorts(1, undefined, systemRandom());
-  return { name, role, address: `${HOST}:${port}`, data, process: name };
+  // beside those that are here, be it by IPv4 or IPv6; never beyond this machine by itself
+  const neighbour = nodes.find((node) => isHere(config, node) && isLoopback(listensAt(node)));
+  const host = neighbour === undefined ? HOST : hostOf(listensAt(neighbour));
+  const [port] = await findPorts(1, undefined, systemRandom(), host);
+  return { name, role, address: `${host}:${port}`, data, process: name };
 }
 
 /** Makes a storage's database unless there is one; gives whether it was made. */

@@ -2,7 +2,7 @@
 import { toOid } from "../core/ids.ts";
 import type { Oid } from "../core/ids.ts";
 import { PATH_LENGTH_MAX } from "../core/limits.ts";
-import { NAME_PATTERN, NAME_RULE } from "./config.ts";
+import { ADDRESS_PATTERN, isLoopback, NAME_PATTERN, NAME_RULE } from "./config.ts";
 
 /** The name of a node. */
 export function nodeName(text: string): string {
@@ -58,4 +58,22 @@ export function oid(text: string): Oid {
   if (/^[0-9a-fA-F]{16}$/.test(text)) return toOid(BigInt(`0x${text}`));
   if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) return toOid(BigInt(text));
   throw new RangeError("expected an oid: decimal, 0x..., or 16 hexadecimal digits");
+}
+
+/**
+ * An address of this machine that nobody else reaches, as it stands before a port.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { loopback } from "./parsers.ts";
+ * assert.equal(loopback("::1"), "[::1]");
+ * assert.equal(loopback("127.0.0.2"), "127.0.0.2");
+ * assert.throws(() => loopback("10.0.0.1"), RangeError);
+ * ```
+ */
+export function loopback(text: string): string {
+  const host = text.includes(":") && !text.startsWith("[") ? `[${text}]` : text;
+  if (ADDRESS_PATTERN.test(`${host}:1`) && isLoopback(`${host}:1`)) return host;
+  throw new RangeError("expected an address of this machine alone, such as 127.0.0.1 or ::1");
 }

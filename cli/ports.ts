@@ -14,15 +14,20 @@ const PORT_END = 32_000;
 const ATTEMPTS_MAX = 100;
 
 /**
- * `count` ports in a row, from `base` or from anywhere.
+ * `count` ports in a row, from `base` or from anywhere, that are free at `host` (an IPv6 address in brackets).
  *
  * @throws CliError (`usage`) when `base` is too high, (`refused`) when one is in use
  */
-export async function findPorts(count: number, base: number | undefined, random: Random): Promise<number[]> {
-  if (base !== undefined) return await portsFrom(base, count);
+export async function findPorts(
+  count: number,
+  base: number | undefined,
+  random: Random,
+  host: string = HOST,
+): Promise<number[]> {
+  if (base !== undefined) return await portsFrom(base, count, host);
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const ports = drawPorts(count, random);
-    if (await firstTaken(ports) === undefined) return ports;
+    if (await firstTaken(ports, host) === undefined) return ports;
   }
   throw new CliError("failed", `Cannot find ${count} free ports in a row`, {
     hint: "name some: --base-port P",
@@ -34,13 +39,13 @@ export function drawPorts(count: number, random: Random): number[] {
   return portsInARow(PORT_MIN + Math.floor(random.next() * (PORT_END - PORT_MIN)), count);
 }
 
-async function portsFrom(base: number, count: number): Promise<number[]> {
+async function portsFrom(base: number, count: number, host: string): Promise<number[]> {
   const most = PORT_MAX - count + 1;
   if (base < 1 || base > most) {
     throw new CliError("usage", `Cannot use --base-port ${base}: for ${count} nodes, expected 1 to ${most}`);
   }
   const ports = portsInARow(base, count);
-  const taken = await firstTaken(ports);
+  const taken = await firstTaken(ports, host);
   if (taken === undefined) return ports;
   const hint = "name another --base-port, or none to let init find free ones";
   throw new CliError("refused", `Cannot use --base-port ${base}: port ${taken} is in use`, { hint });
@@ -51,15 +56,15 @@ function portsInARow(first: number, count: number): number[] {
 }
 
 /** The first port that can't be listened on now. */
-async function firstTaken(ports: readonly number[]): Promise<number | undefined> {
-  for (const port of ports) if (!await isFree(port)) return port;
+async function firstTaken(ports: readonly number[], host: string): Promise<number | undefined> {
+  for (const port of ports) if (!await isFree(port, host)) return port;
   return undefined;
 }
 
-async function isFree(port: number): Promise<boolean> {
+async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer();
   try {
-    server.listen(port, HOST);
+    server.listen(port, host.replace(/^\[|\]$/g, ""));
     await once(server, "listening");
   } catch (error) {
     if (["EADDRINUSE", "EACCES"].includes(systemCodeOf(error) ?? "")) return false;

@@ -1,5 +1,5 @@
 /**
- * The URI that names a cluster: `neo://NAME@HOST:PORT,[IPV6]:PORT?OPTION=VALUE&FLAG`. Characters with a meaning (`@`,
+ * The URI that names a cluster: `neo://NAME@HOST:PORT,[IPV6]:PORT?OPTION=VALUE&FLAG`; a zone follows as `[fe80::1%25eth0]`. Characters with a meaning (`@`,
  * `?`, `%` ...), spaces and what ASCII lacks are written as UTF-8 in `%XX` escapes; `+` is a plus.
  */
 import { DEFAULT_PORT } from "./limits.ts";
@@ -72,9 +72,14 @@ export function parseUri(text: string): ClusterUri {
 export function formatUri(uri: ClusterUri): string {
   const options = Object.entries(uri.options).map(([name, value]) => `${name}=${escaped(value)}`);
   const query = options.length > 0 ? `?${options.join("&")}` : "";
-  const text = `${SCHEME}${escaped(uri.cluster)}@${uri.masters.join(",")}${query}`;
+  const text = `${SCHEME}${escaped(uri.cluster)}@${uri.masters.map(escapedZone).join(",")}${query}`;
   parseUri(text);
   return text;
+}
+
+/** A master as it stands in a URI: the zone of a link-local address, `[fe80::1%eth0]:9100`, is written `%25eth0` (RFC 6874). */
+export function escapedZone(master: string): string {
+  return master.replace("%", "%25");
 }
 
 function escaped(text: string): string {
@@ -125,8 +130,9 @@ class Reader {
     const address = this.#match(/[\da-f:.]+/iy) ?? "";
     const url = `http://[${address}]`;
     if (!URL.canParse(url)) this.#fail("an IPv6 address", start);
+    const zone = this.#match(/%(25)?[\w.-]+/y)?.replace(/^%(25(?=.))?/, "%") ?? "";
     if (!this.#take("]")) this.#fail('"]" after the IPv6 address');
-    return new URL(url).hostname;
+    return new URL(url).hostname.replace("]", `${zone}]`);
   }
 
   #port(): number {

@@ -15,6 +15,9 @@ const readable: readonly (Omit<ClusterUri, "options"> & { uri: string; options?:
     },
     { uri: "neo://a@[0:0:0:0:0:0:0:1]:65535", cluster: "a", masters: ["[::1]:65535"] },
     { uri: "neo://a@[::ffff:10.0.0.1]", cluster: "a", masters: ["[::ffff:a00:1]:9100"] },
+    { uri: "neo://a@[fe80::1%25eth0]", cluster: "a", masters: ["[fe80::1%eth0]:9100"] },
+    { uri: "neo://a@[FE80::1%eth0.1]:1", cluster: "a", masters: ["[fe80::1%eth0.1]:1"] },
+    { uri: "neo://a@[fe80::1%2525]:1", cluster: "a", masters: ["[fe80::1%25]:1"] },
     { uri: "neo://a@my_host-1", cluster: "a", masters: ["my_host-1:9100"] },
     { uri: "neo://caf%C3%A9%20%40%2f%3f%23%25@h", cluster: "café @/?#%", masters: ["h:9100"] },
     { uri: "neo://a+b,c:d=e&f@h", cluster: "a+b,c:d=e&f", masters: ["h:9100"] },
@@ -62,7 +65,8 @@ const unreadable = [
   { marked: "neo://a@[::1^", expected: /"\]"/ },
   { marked: "neo://a@[^:::1]", expected: /an IPv6 address/ },
   { marked: "neo://a@[^]", expected: /an IPv6 address/ },
-  { marked: "neo://a@[fe80::1^%25eth0]", expected: /"\]"/ },
+  { marked: "neo://a@[fe80::1^%]", expected: /"\]"/ },
+  { marked: "neo://a@[fe80::1%25eth0^/]", expected: /"\]"/ },
   { marked: "neo://a@h^/", expected: /no more than masters and options/ },
   { marked: "neo://a@h^/db?x=1", expected: /no more than/ },
   { marked: "neo://a@h^#x", expected: /no more than/ },
@@ -92,7 +96,9 @@ const unicode = fc.string({ unit: "binary", maxLength: 20 });
 const port = fc.integer({ min: 1, max: 65_535 });
 const label = fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,9}$/);
 const hostName = fc.array(label, { maxLength: 3 }).map((labels) => [...labels, "host"].join("."));
-const host = fc.oneof(hostName, fc.ipV4(), fc.ipV6().map((address) => `[${address}]`));
+const zone = fc.oneof(fc.constant(""), fc.stringMatching(/^%[\w.-]{1,9}$/));
+const ipv6 = fc.tuple(fc.ipV6(), zone).map(([address, zone]) => `[${address}${zone}]`);
+const host = fc.oneof(hostName, fc.ipV4(), ipv6);
 const option = fc.stringMatching(/^[a-z][a-z0-9-]{0,9}$/).filter((name) =>
   !/^(name|cluster|masters|master-nodes)$/.test(name)
 );
@@ -119,7 +125,7 @@ function groupsOf(address: string): number[] {
 
 /** A master with its IPv6 address spelled out. */
 function spelled(master: string): string {
-  return master.replace(/\[(.*)\]/, (_, address) => groupsOf(address).join("."));
+  return master.replace(/\[([^%]*)(.*)\]/, (_, address, zone) => `${groupsOf(address).join(".")}${zone}`);
 }
 
 test("parseUri() reads back what formatUri() writes: names, hosts, IPv6, escapes, options (N14)", () => {

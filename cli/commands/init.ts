@@ -17,6 +17,7 @@ import { rememberCluster } from "../target.ts";
 
 type Flags = Wishes & {
   readonly basePort: number | undefined;
+  readonly listen: string | undefined;
   readonly database: string | undefined;
   readonly passwordFile: string | undefined;
   readonly json: boolean;
@@ -36,13 +37,14 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
     );
   }
   const random = systemRandom();
-  const ports = await findPorts(plan.nodes.length, flags.basePort, random);
+  const ports = await findPorts(plan.nodes.length, flags.basePort, random, flags.listen);
   const cluster = flags.name ?? generateName(random);
   const { database, passwordFile } = flags;
   const config = newConfig(plan, {
     folder,
     cluster,
     ports,
+    ...(flags.listen === undefined ? {} : { host: flags.listen }),
     ...(database === undefined ? {} : { database }),
     ...(passwordFile === undefined ? {} : { passwordFile: resolve(world.cwd, passwordFile) }),
   });

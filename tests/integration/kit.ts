@@ -29,15 +29,17 @@ export interface Shape {
   readonly single?: boolean;
   /** The storages' PostgreSQL server. */
   readonly database?: string;
+  /** Where all nodes listen. */
+  readonly listen?: string;
   /** What the nodes' processes see besides the least that they need. */
   readonly env?: { readonly [name: string]: string };
 }
 
 /** Arguments of `neo init`. */
 export function initArguments(
-  { masters, storages, replicas, partitions, database, single }: Shape,
+  { masters, storages, replicas, partitions, database, listen, single }: Shape,
 ): string[] {
-  const numbers = { masters, storages, replicas, partitions, database };
+  const numbers = { masters, storages, replicas, partitions, database, listen };
   const named = Object.entries(numbers).filter(([, value]) => value !== undefined);
   return [...named.flatMap(([name, value]) => [`--${name}`, `${value}`]), ...(single ? ["--single"] : [])];
 }
