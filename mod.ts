@@ -6,7 +6,7 @@
  * @module
  */
 import { UnreachableError } from "./core/errors.ts";
-import { CACHE_BYTES_DEFAULT, PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
+import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
 import type { Transport } from "./core/ports.ts";
 import { parseUri } from "./core/uri.ts";
 import { Caller } from "./roles/client/caller.ts";
@@ -120,14 +120,14 @@ export async function connect(target: ConnectTarget, options: ConnectOptions = {
   const { SystemClock, sha256, systemRandom, zlibCompression } = await import("./adapters/system.ts");
   const { cluster, masters, transport, nodes } = place;
   const ports = { digest: sha256, compression: zlibCompression, random: systemRandom() };
-  const cacheBytes = options.cacheBytes ?? CACHE_BYTES_DEFAULT;
+  const { cacheBytes, hedges } = options;
   const machine = new ClientMachine({
     cluster,
     masters,
     name,
     ports,
-    cacheBytes,
-    hedges: options.hedges ?? false,
+    ...(cacheBytes === undefined ? {} : { cacheBytes }),
+    ...(hedges === undefined ? {} : { hedges }),
   });
   const caller: Caller = new Caller(
     (event) => host.call(event as never),

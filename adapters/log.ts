@@ -30,6 +30,8 @@ export type LogLine = (level: Level, text: string, facts?: Facts) => void;
 /** Takes what happened; never throws, whatever the facts are and however the disk is. */
 export interface Log {
   (level: Level, text: string, facts?: Facts): void;
+  /** The lowest level that is kept from now on. */
+  setLevel(level: Level): void;
   /** Writes what was gathered. */
   flush(): void;
   /** Flushes and ends; what is logged afterwards is dropped. */
@@ -185,7 +187,8 @@ function flushAll(): void {
  * ```
  */
 export function makeLog(options: LogOptions): Log {
-  const { file, node, role, level: lowest } = options;
+  const { file, node, role } = options;
+  let lowest = options.level;
   const lines = sinkOf(options);
   const format = file === undefined ? readableLine : jsonLine;
   const sink: Sink = (record) => lines.write(format(record), compareLogLevel(record.level, "warning") >= 0);
@@ -202,7 +205,11 @@ export function makeLog(options: LogOptions): Log {
     if (open.size === 0) { for (const event of LAST_EVENTS) process.off(event, flushAll); }
     leave(lines);
   };
-  const log: Log = Object.assign(say, { flush: () => lines.flush(), close });
+  const log: Log = Object.assign(say, {
+    setLevel: (level: Level) => void (lowest = level),
+    flush: () => lines.flush(),
+    close,
+  });
   if (open.size === 0) { for (const event of LAST_EVENTS) process.on(event, flushAll); }
   open.add(log);
   return log;

@@ -3,6 +3,7 @@ import { buildApplication, buildRouteMap } from "@stricli/core";
 import type { Application } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
+import { configCommands } from "./app_config.ts";
 import { masterCommands } from "./app_masters.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import {
@@ -268,6 +269,7 @@ const root = buildRouteMap({
     node: nodeCommands,
     table: tableCommands,
     cluster: clusterCommands,
+    config: configCommands,
     tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),
     version,
   },

@@ -20,6 +20,7 @@
  * process = "single"   # optional: nodes of one process
  * database = "postgres://neo@db1:5432/shop?schema=s1"   # optional, storages: instead of a SQLite file in the data folder
  * passwordFile = "s1.password"   # optional: with the password of that server
+ * override = { "log.level" = "debug" }   # optional, for an emergency: counts more than what `neo config` has set
  * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
@@ -27,6 +28,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
 import { postgresPlace } from "../adapters/postgres_uri.ts";
+import { settingProblem } from "../core/config_keys.ts";
 import {
   CALL_TIMEOUT_MS_MAX,
   PARTITIONS_MAX,
@@ -65,6 +67,8 @@ export interface NodeConfig {
   readonly database?: string;
   /** Absolute path of the file with that server's password. */
   readonly passwordFile?: string;
+  /** Configuration that counts more on this node than what the cluster says: for an emergency. */
+  readonly overrides?: { readonly [key: string]: string };
   /** The machine that runs it, if others have nodes of this cluster too. */
   readonly host?: string;
 }
@@ -122,6 +126,7 @@ const NODE_KEYS = [
   "host",
   "database",
   "passwordFile",
+  "override",
 ];
 /** `host:port`, as far as a pattern can tell. */
 export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:[\]]+):\d{1,5}$/;
@@ -198,7 +203,18 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
     ...(host === undefined ? {} : { host }),
     ...databaseOf(fields, folder),
+    ...overridesOf(fields),
   };
+}
+
+/** What is set on the node itself, by key. */
+function overridesOf(fields: Fields): Pick<NodeConfig, "overrides"> {
+  const overrides = fields.texts("override");
+  for (const [key, value] of Object.entries(overrides)) {
+    const problem = settingProblem({ scope: "cluster", key, value });
+    if (problem !== undefined) throw fields.error("override", problem);
+  }
+  return Object.keys(overrides).length === 0 ? {} : { overrides };
 }
 
 /** Where a storage's database is, if it isn't a file in its folder. Secrets don't stand in this file. */
@@ -290,6 +306,7 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     data: dataOf(node),
     ...(node.process === node.name ? {} : { process: node.process }),
     ...(node.host === undefined ? {} : { host: node.host }),
+    ...(node.overrides === undefined ? {} : { override: node.overrides }),
     ...(node.database === undefined ? {} : { database: node.database }),
     ...(node.passwordFile === undefined ? {} : { passwordFile: node.passwordFile }),
   }));

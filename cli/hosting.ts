@@ -6,6 +6,7 @@ import type { Store, Transport } from "../core/ports.ts";
 import { Host } from "../roles/host.ts";
 import type { HostedMachine } from "../roles/host.ts";
 import type { PeersOptions } from "../roles/peer.ts";
+import type { SettingsOutput } from "../roles/settings.ts";
 
 /** A node that listens. */
 export interface RunningNode {
@@ -22,6 +23,8 @@ export interface Listening {
   readonly address: string;
   readonly transport: Transport;
   readonly log: LogLine;
+  /** Takes what a node's machine says to whoever runs it. */
+  readonly output?: (output: SettingsOutput) => void;
 }
 
 /** A machine, and whom it serves. */
@@ -31,8 +34,8 @@ export interface Built<C, W, Q, R, A, O> {
 }
 
 /** Listens, then runs what `build` makes of the address. The store is closed whatever goes wrong. */
-export async function hosted<C, W, Q, R, A, O>(
-  { address: wanted, transport, log }: Listening,
+export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
+  { address: wanted, transport, log, output = () => {} }: Listening,
   store: Store<W, Q, A> | undefined,
   build: (address: string) => Built<C, W, Q, R, A, O>,
 ): Promise<RunningNode> {
@@ -46,7 +49,7 @@ export async function hosted<C, W, Q, R, A, O>(
       clock: new SystemClock(),
       transport,
       log,
-      output: () => {},
+      output: (said: O) => output(said as SettingsOutput),
       stopped,
       ...(store && { store }),
     };

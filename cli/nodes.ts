@@ -14,6 +14,7 @@ import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { hosted } from "./hosting.ts";
 import type { Listening, RunningNode } from "./hosting.ts";
+import { settingsOf, taking } from "./kept_settings.ts";
 import { multicastOf } from "./multicast.ts";
 import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
 import type { StorageStore } from "./stores.ts";
@@ -40,7 +41,8 @@ export async function openNode(
   // nodes of one process, on a network of their own, send no datagrams
   const config = options.transport === undefined ? cluster.multicast : undefined;
   const multicast = multicastOf(config, { speaks: node.role === "master", log });
-  const opening = { node, cluster, address: listensAt(node), log, transport, multicast };
+  const output = taking(node, log);
+  const opening = { node, cluster, address: listensAt(node), log, transport, multicast, output };
   switch (node.role) {
     case "master":
       return await openMaster(opening);
@@ -86,6 +88,7 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
 async function openStorage(opening: Opening): Promise<{ node: RunningNode; store: StorageStore }> {
   const { node, cluster } = opening;
   const path = storeNameOf(node);
+  const settings = settingsOf(node, opening.log);
   const store = await openStore(node);
   const running = await hosted(opening, store, (address) => {
     const { identity } = store.state;
@@ -102,11 +105,11 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
       address: reachedAt(node, address),
       digest: sha256,
       transactionTimeoutMs: cluster.transactionTimeoutMs,
+      settings,
     });
-    return {
-      machine,
-      peers: { hello: machine.hello(), serves: ["client", "storage"], ...opening.multicast },
-    };
+    const keepaliveMs = settings.number("peer.keepaliveMs");
+    const serves = ["client", "storage"] as const;
+    return { machine, peers: { hello: machine.hello(), serves, keepaliveMs, ...opening.multicast } };
   });
   return { node: running, store };
 }
@@ -117,8 +120,21 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
   return await hosted(opening, undefined, (listening) => {
     const address = reachedAt(opening.node, listening);
     const masters = mastersOf(opening.cluster);
-    const machine = new AdminMachine({ cluster, clusterId, masters, name, address, digest: sha256 });
-    return { machine, peers: { hello: machine.hello(), serves: ["admin"], ...opening.multicast } };
+    const settings = settingsOf(opening.node, opening.log);
+    const machine = new AdminMachine({
+      cluster,
+      clusterId,
+      masters,
+      name,
+      address,
+      digest: sha256,
+      settings,
+    });
+    const keepaliveMs = settings.number("peer.keepaliveMs");
+    return {
+      machine,
+      peers: { hello: machine.hello(), serves: ["admin"], keepaliveMs, ...opening.multicast },
+    };
   });
 }
 

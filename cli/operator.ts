@@ -28,7 +28,11 @@ export type OperatorQuestion =
   | "stepDown"
   | "verifyTable"
   | "truncate"
-  | "copyCells";
+  | "copyCells"
+  | "getConfig"
+  | "changeConfig"
+  | "configHistory"
+  | "configStatus";
 /** How it ended. */
 export type OperatorOutput =
   | { readonly answer: Answer<OperatorQuestion> }

@@ -27,6 +27,14 @@ export function topologyPath(text: string): string[] {
   throw new RangeError(`expected 1 to ${PATH_LENGTH_MAX} names with / between them`);
 }
 
+/** A parser of one of some words. */
+export function oneOf(words: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (words.includes(text)) return text;
+    throw new RangeError(`expected one of ${words.join(", ")}`);
+  };
+}
+
 /** A parser of whole numbers within bounds. */
 export function whole(least: number, most: number): (text: string) => number {
   return (text) => {

@@ -73,6 +73,15 @@ export class Fields {
     throw this.error(key, `expected one of ${choices.join(", ")}, found ${shown(this.#values[key])}`);
   }
 
+  /** The values of a table `key = { ... }`, numbers and flags as text. */
+  texts(key: string): { [name: string]: string } {
+    const value = this.#values[key] ?? {};
+    if (typeof value !== "object" || value instanceof Date || Array.isArray(value) || value === null) {
+      throw this.error(key, `expected a table of values, found ${shown(value)}`);
+    }
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, String(one)]));
+  }
+
   /** The tables `[[key]]`, in the order of the file. */
   tables(key: string): Fields[] {
     const value = this.#values[key] ?? [];

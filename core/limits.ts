@@ -359,3 +359,11 @@ export const POSTGRES_RETRY_MS = 250;
 export const POSTGRES_PAGE_ROWS = 1_000;
 /** Rows with their data that are fetched at once. */
 export const POSTGRES_DATA_ROWS = 32;
+
+// Configuration
+/** Revisions that the masters keep; older ones are forgotten, what they have set isn't. */
+export const CONFIG_REVISIONS_MAX = 500;
+/** Values that one revision changes, revisions of one answer, and characters of an author and a reason. */
+export const CONFIG_CHANGES_MAX = 200;
+export const CONFIG_PAGE = 100;
+export const CONFIG_TEXT_LENGTH_MAX = 500;

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
- * Writes the pages that are generated from the sources: `docs/errors.md` from the table of error codes, and
- * `docs/protocol.md` from the table of messages. With `--check` it writes nothing, and fails if one is out of date.
+ * Writes the pages that are generated from the sources: `docs/errors.md` from the table of error codes,
+ * `docs/protocol.md` from the table of messages, `docs/configuration.md` from the table of keys. With `--check` it writes nothing, and fails if one is out of date.
  *
  *     deno run -A scripts/error_docs.ts [--check]
  *
@@ -14,6 +14,7 @@ import process from "node:process";
 import { errorCodes } from "../core/errors.ts";
 import { details } from "../core/messages.ts";
 import type { Type } from "../core/schema.ts";
+import { configurationPage } from "./config_docs.ts";
 import { table } from "./markdown.ts";
 import { protocolPage, typeName } from "./protocol_docs.ts";
 
@@ -21,6 +22,7 @@ import { protocolPage, typeName } from "./protocol_docs.ts";
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
   "docs/protocol.md": protocolPage,
+  "docs/configuration.md": configurationPage,
 };
 
 /** The page of errors, from the first line to the last. */

@@ -15,6 +15,8 @@ import { isReadable } from "../../core/partition_table.ts";
 import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
+import { Settings } from "../settings.ts";
+import type { SettingsOutput } from "../settings.ts";
 import { View } from "../view.ts";
 
 interface Asker {
@@ -25,7 +27,7 @@ interface Asker {
 /** What an admin attaches to its questions: for whom it asks. */
 export type AdminContext = { readonly of: "table" } | { readonly of: "forward"; readonly asker: Asker };
 /** Effects of an admin. */
-export type AdminEffect = Effect<AdminContext, never, never, never, never>;
+export type AdminEffect = Effect<AdminContext, never, never, never, SettingsOutput>;
 /** Events of an admin. */
 export type AdminEvent = PeerEvent<AdminContext> | HostEvent<never, never>;
 
@@ -37,6 +39,8 @@ export interface AdminStart {
   readonly name: string;
   readonly address: string;
   readonly digest: Digest;
+  /** What is configured. */
+  readonly settings?: Settings;
 }
 
 /** Whether operators ask it, so that it is passed on. */
@@ -50,9 +54,11 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
   #seeker: Seeker;
   #view: View;
   #effects: AdminEffect[] = [];
+  #settings: Settings;
 
   constructor(start: AdminStart) {
     this.#start = start;
+    this.#settings = start.settings ?? new Settings();
     this.#view = new View(start.digest);
     this.#seeker = new Seeker(start.masters, () => this.hello());
   }
@@ -123,6 +129,7 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
       this.#effects.push({ do: "close", conn, error });
       return;
     }
+    if (message.name === "config") return void this.#effects.push(...this.#settings.take(message.body, conn));
     const before = new Map([...this.#view.nodes].map(([index, { state }]) => [index, state]));
     const question = this.#view.told(conn, message, { of: "table" } as const);
     if (question) this.#effects.push(question);

@@ -78,6 +78,13 @@ export class Cache {
     this.#queue = new MultiQueue(lifeAccesses);
   }
 
+  /** It may take so much memory from now on; what doesn't fit any more goes. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#ghostsMax = Math.min(CACHE_GHOSTS_MAX, Math.floor(bytesMax / CACHE_ENTRY_BYTES));
+    while (this.#bytes > bytesMax) this.#evict(this.#queue.lowest()!);
+  }
+
   /** Numbers for whoever watches. */
   get stats(): CacheStats {
     return {

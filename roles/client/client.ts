@@ -14,13 +14,7 @@ import {
   UnreachableError,
 } from "../../core/errors.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
-import {
-  CACHE_BYTES_DEFAULT,
-  OID_BATCH,
-  REQUEST_TIMEOUT_MS,
-  TRANSACT_PAUSE_MS_MAX,
-  TRANSACT_PAUSE_MS_MIN,
-} from "../../core/limits.ts";
+import { REQUEST_TIMEOUT_MS, TRANSACT_PAUSE_MS_MAX, TRANSACT_PAUSE_MS_MIN } from "../../core/limits.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { Answer, AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { helloOf } from "../hello.ts";
@@ -73,11 +67,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   constructor(start: ClientStart) {
     this.#start = start;
-    const { ports, cacheBytes = CACHE_BYTES_DEFAULT, hedges = false } = start;
+    const { ports, cacheBytes } = start;
     this.#site = new Site(ports, new View(ports.digest), { cacheBytes });
     this.#seeker = new Seeker(start.masters, () => this.hello());
     this.#links = new Links(this.#site, () => this.hello());
-    this.#reads = new Reads(this.#site, this.#links, { hedges });
+    this.#reads = new Reads(this.#site, this.#links, { hedges: start.hedges });
     this.#commits = new Commits(this.#site, this.#links);
     this.#digests = new DigestCalls(this.#site, this.#links);
   }
@@ -171,6 +165,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "invalidate":
         this.#site.publish(message.body.tid, message.body.oids);
         return;
+      case "config":
+        return this.#site.configured(message.body, conn);
       default: {
         const question = this.#site.view.told(conn, message, { of: "table" } as const);
         if (question) this.#site.emit(question);
@@ -362,7 +358,10 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     switch (call.name) {
       case "newOids":
         return this.#site.ask(conn, "newOids", {
-          count: Math.max(call.request.count - this.#oids.length, OID_BATCH),
+          count: Math.max(
+            call.request.count - this.#oids.length,
+            this.#site.settings.number("client.oidBatch"),
+          ),
         }, options);
       case "stage":
         return this.#site.ask(conn, "stage", call.request, options);

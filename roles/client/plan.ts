@@ -252,10 +252,13 @@ function streamedOf({ size, checksums }: Stream, { digest }: ClientPorts): Store
  * Data as it travels: compressed when that makes it smaller; the checksum is over what travels. Of long data a piece is tried
  * first: most of what is long (pictures, archives) is compressed already, and trying it all would cost more than sending it.
  */
-export function storedOf(data: Uint8Array, { digest, compression }: ClientPorts): StoredData {
+export function storedOf(
+  data: Uint8Array,
+  { digest, compression, compressBytesMin = COMPRESS_BYTES_MIN }: ClientPorts,
+): StoredData {
   const probe = data.subarray(0, COMPRESS_PROBE_BYTES);
   const isWorthIt = probe.length === data.length || compression.compress(1, probe).length < probe.length;
-  if (data.length >= COMPRESS_BYTES_MIN && isWorthIt) {
+  if (data.length >= compressBytesMin && isWorthIt) {
     const small = compression.compress(1, data);
     if (small.length < data.length) return { compression: 1, checksum: digest(small), data: small };
   }

@@ -78,12 +78,12 @@ export class Reads {
   #site: Site;
   #links: Links;
   #readers: Readers;
-  #hedges: boolean;
+  #hedges: boolean | undefined;
   #reads = new Map<number, Read>();
   #leaders = new Map<Oid, Read>(); // loads that others may wait for
   #deadlines = new Deadlines<Read>();
 
-  constructor(site: Site, links: Links, options: { readonly hedges: boolean }) {
+  constructor(site: Site, links: Links, options: { readonly hedges: boolean | undefined }) {
     this.#site = site;
     this.#links = links;
     this.#readers = new Readers(site, links);
@@ -338,12 +338,14 @@ export class Reads {
     const options = { context, withinMs: Math.max(read.untilMs - this.#site.now.monoMs, 1) };
     const { request } = read;
     switch (request.name) {
-      case "load":
-        if (this.#hedges && read.hedgeMs === undefined) {
+      case "load": {
+        const hedges = this.#hedges ?? this.#site.settings.text("client.hedgedReads") === "true";
+        if (hedges && read.hedgeMs === undefined) {
           read.hedgeMs = this.#site.now.monoMs + this.#readers.hedgeMs;
           this.#arm(read);
         }
         return this.#site.ask(conn, "load", { oid: request.oid, at: request.at, version }, options);
+      }
       case "loadExact":
         return this.#site.ask(conn, "loadExact", { oid: request.oid, tid: request.tid, version }, options);
       case "loadPart": {

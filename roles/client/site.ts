@@ -10,6 +10,7 @@ import type { Cell } from "../../core/partition_table.ts";
 import { COMPRESSION_PARTS, decodeManifest } from "../../core/parts.ts";
 import type { Compression, Digest, Random } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";
+import { Settings } from "../settings.ts";
 import type { View } from "../view.ts";
 import { Cache } from "./cache.ts";
 import type { ClientOutput, LoadedRevision } from "./calls.ts";
@@ -48,6 +49,8 @@ export interface ClientPorts {
   readonly digest: Digest;
   readonly compression: Compression;
   readonly random: Random;
+  /** Smaller data isn't compressed; `COMPRESS_BYTES_MIN` unless told. */
+  readonly compressBytesMin?: number;
 }
 
 /** Shared state. */
@@ -63,11 +66,34 @@ export class Site extends Outbox<ClientEffect> {
   readonly cache: Cache;
   readonly loads = new PendingLoads();
 
-  constructor(ports: ClientPorts, view: View, options: { readonly cacheBytes: number }) {
+  /** What is configured. */
+  readonly settings = new Settings();
+  /** What the program said of the cache; undefined: the configuration counts. */
+  readonly #cacheBytes: number | undefined;
+
+  constructor(ports: ClientPorts, view: View, { cacheBytes }: { readonly cacheBytes: number | undefined }) {
     super();
-    this.ports = ports;
+    const { settings } = this;
+    this.ports = {
+      ...ports,
+      compression: {
+        compress: (algorithm, data) =>
+          settings.text("client.compression") === "none" ? data : ports.compression.compress(algorithm, data),
+        expand: (algorithm, data, bytesMax) => ports.compression.expand(algorithm, data, bytesMax),
+      },
+      get compressBytesMin() {
+        return settings.number("client.compressBytesMin");
+      },
+    };
     this.view = view;
-    this.cache = new Cache({ bytesMax: options.cacheBytes });
+    this.#cacheBytes = cacheBytes;
+    this.cache = new Cache({ bytesMax: cacheBytes ?? settings.number("client.cacheBytes") });
+  }
+
+  /** The primary tells what is configured. */
+  configured(body: Body<"config">, primary: Conn): void {
+    for (const effect of this.settings.take(body, primary)) if (effect.do === "tell") this.emit(effect);
+    this.cache.resize(this.#cacheBytes ?? this.settings.number("client.cacheBytes"));
   }
 
   ask<N extends AskName>(

@@ -6,6 +6,7 @@ import type { ClientSession, Conn, NodeIndex } from "../../core/ids.ts";
 import { SESSION_BLOCK } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Hello, NodeInfo, WireError } from "../../core/messages.ts";
+import type { Configuration } from "./configuration.ts";
 import type { ClientPeer, Site } from "./site.ts";
 import type { Storages } from "./storages.ts";
 
@@ -13,6 +14,7 @@ import type { Storages } from "./storages.ts";
 export class Clients {
   #site: Site;
   #storages: Storages;
+  #configuration: Pick<Configuration, "came">;
   #early = new Map<Conn, Hello>();
   #live = new Map<Conn, ClientPeer>();
   #admins = new Map<Conn, string>(); // by name
@@ -21,9 +23,10 @@ export class Clients {
   /** The client that imports. */
   importer: Conn | undefined;
 
-  constructor(site: Site, storages: Storages) {
+  constructor(site: Site, storages: Storages, configuration: Pick<Configuration, "came">) {
     this.#site = site;
     this.#storages = storages;
+    this.#configuration = configuration;
     this.#next = site.metadata.sessionMark + 1;
   }
 
@@ -60,6 +63,7 @@ export class Clients {
   admit(conn: Conn, hello: Hello): void {
     this.#admins.set(conn, hello.name);
     this.#site.emit({ do: "accept", conn }, this.#welcome(conn, 0, hello));
+    this.#configuration.came(conn, { name: hello.name, role: "admin" });
   }
 
   /** A client has said who it is. */
@@ -103,6 +107,7 @@ export class Clients {
       const { epoch } = this.#site;
       this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionOpened", { epoch, session }));
       this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session, hello));
+      this.#configuration.came(conn, { name: hello.name, role: "client" });
     }
   }
 

@@ -41,7 +41,8 @@ test("MasterMachine keeps an early storage waiting until its epoch is held, then
   machine.step({ type: "opened" }, now);
   const conn = 7 as Conn;
   const early = machine.step({ type: "identified", conn, hello: storageHello(1), incoming: true }, now);
-  assert.deepEqual(early, [{ do: "accept", conn }], "it isn't asked for anything yet");
+  assert.deepEqual(only(early, "accept"), [{ do: "accept", conn }]);
+  assert.deepEqual(only(early, "ask"), [], "it isn't asked for anything yet");
 
   const held = machine.step({ type: "saved" }, now);
 
@@ -86,7 +87,12 @@ test("MasterMachine announces a client's session to the storages before it tells
     if (effect.do === "tell") return [`${effect.message.name} to ${effect.conns}`];
     return effect.do === "accept" ? ["accept"] : [];
   });
-  assert.deepEqual(said, [`sessionOpened to ${storages}`, "accept", `welcome to ${conn}`]);
+  assert.deepEqual(said, [
+    `sessionOpened to ${storages}`,
+    "accept",
+    `welcome to ${conn}`,
+    `config to ${conn}`,
+  ]);
   const [opened] = tellsOf(effects, "sessionOpened");
   const [welcome] = tellsOf(effects, "welcome");
   assert.equal(opened?.body.session, welcome?.body.session);

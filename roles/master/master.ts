@@ -10,7 +10,6 @@
 import { unreachable } from "../../core/errors.ts";
 import { sessionOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
-import { FAILOVER_GRACE_MS, STARTUP_GRACE_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type {
@@ -30,6 +29,7 @@ import { CatchUp } from "./catch_up.ts";
 import { Checks } from "./checks.ts";
 import { Clients } from "./clients.ts";
 import { Clone } from "./clone.ts";
+import { Configuration } from "./configuration.ts";
 import type { Consensus } from "./consensus.ts";
 import type { Outdate } from "./damage.ts";
 import { ImportStage } from "./import_stage.ts";
@@ -82,22 +82,23 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #desk: OperatorDesk;
   #checks: Checks;
   #masters: MastersDesk;
+  #configuration: Configuration;
   /** Parts that serve operators. */
   #operators: readonly { ask(asker: Asker, message: AskMessage): boolean }[];
   #reported: Reported;
 
   constructor(start: MasterStart) {
     this.#name = start.name;
-    this.#site = new Site(start.consensus, start.digest);
+    this.#site = new Site(start.consensus, start.digest, start.name);
     this.#storages = new Storages(this.#site.metadata.nodes);
-    this.#clients = new Clients(this.#site, this.#storages);
     const site = this.#site;
+    this.#configuration = new Configuration(site);
+    this.#clients = new Clients(site, this.#storages, this.#configuration);
     const storages = this.#storages;
-    const grace = { startupGraceMs: STARTUP_GRACE_MS, failoverGraceMs: FAILOVER_GRACE_MS, ...start.grace };
     this.#recovery = new Recovery({
       site,
       storages,
-      grace,
+      grace: start.grace ?? {},
       sessions: this.#clients,
       done: () => this.#running(),
     });
@@ -122,6 +123,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       lost: (node, why) => this.#storageLost(node, why),
       admitted: (node) => {
         this.#catchUp.admitted(node.index);
+        this.#configuration.came(node.conn!, { name: node.name, role: "storage" });
         this.#recovery.fence(node);
       },
       noted: (name, address) => this.#clients.tellStranger(name, address),
@@ -146,7 +148,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     const truncation = new Truncation({ site, isImporting, recover: () => this.#recover() });
     const clone = new Clone({ site, layout: this.#desk.layout });
     this.#masters = new MastersDesk(site, this.#name);
-    this.#operators = [this.#desk, this.#checks, truncation, clone, this.#masters];
+    this.#operators = [this.#desk, this.#checks, truncation, clone, this.#masters, this.#configuration];
   }
 
   /** What this node says of itself. */
@@ -292,7 +294,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       const client = this.#clients.at(conn);
       const { ttid, nodes } = message.body;
       if (client && sessionOf(ttid) === client.session) this.#transactions.abort(ttid, nodes);
-    } else if (message.name === "unreachable") {
+    } else if (message.name === "configured") this.#configuration.configured(conn, message.body);
+    else if (message.name === "unreachable") {
       if (this.#clients.at(conn)) this.#reported.take(message.body);
     } else if (message.name === "space") {
       const node = this.#storages.at(conn);
@@ -370,6 +373,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   }
 
   #lost(conn: Conn, error: WireError): void {
+    this.#configuration.disconnected(conn);
     const node = this.#storages.at(conn);
     if (node) return this.#storageLost(node, error.message);
     for (const waiting of this.#storages.all) if (waiting.early === conn) waiting.early = undefined;

@@ -25,6 +25,8 @@ import {
   withDefault,
 } from "../../core/schema.ts";
 import type { Value } from "../../core/schema.ts";
+import { configChange, configImage, NO_CONFIG, SettingsLog } from "./settings_log.ts";
+import type { ConfigChange } from "./settings_log.ts";
 
 /**
  * A member of the cluster. Its identity is the disk id; an index never goes to another. Of a storage: its part of all cells against
@@ -70,6 +72,8 @@ export type Entry =
   /** No client session above it has been granted. */
   | { readonly type: "sessionMark"; readonly session: number }
   | { readonly type: "desired"; readonly state: Desired; readonly origin: string }
+  /** A revision of the configuration. */
+  | { readonly type: "config"; readonly change: ConfigChange }
   /** Everything behind `tid` is no more; `last` was the highest tid that had been given, and stays so. */
   | { readonly type: "truncated"; readonly number: number; readonly tid: Tid; readonly last: Tid };
 
@@ -97,6 +101,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toCbor(["sessionMark", entry.session]);
     case "desired":
       return toCbor(["desired", entry.state, entry.origin]);
+    case "config":
+      return toCbor(["config", configChange.write(entry.change)]);
     case "truncated":
       return toCbor(["truncated", entry.number, entry.tid, entry.last]);
   }
@@ -144,6 +150,8 @@ export function decodeEntry(encoded: Uint8Array): Entry {
         state: fields[1] === "import" ? "import" : "run",
         origin: text.read(fields[2], "origin"),
       };
+    case "config":
+      return { type: "config", change: configChange.read(fields[1], "config") };
     case "truncated":
       return {
         type: "truncated",
@@ -177,6 +185,7 @@ const imageFields = record({
   cuts: withDefault(list(cutEntry), []),
   /** Empty, as before there were several: all masters. */
   voters: withDefault(indexList, []),
+  config: withDefault(configImage, NO_CONFIG),
 });
 
 /** The masters of a cluster, and which of them vote. */
@@ -201,6 +210,8 @@ export class Metadata {
   readonly clusterId: string;
   readonly cluster: string;
   readonly table: PartitionTable;
+  /** What is configured. */
+  readonly settings: SettingsLog;
   #cuts: readonly Value<typeof cutEntry>[];
   #nodes: readonly Registered[];
   #nodeMark: number;
@@ -222,6 +233,7 @@ export class Metadata {
     this.#voters = image.voters.length > 0 ? image.voters : masters;
     for (const { node, partition, since } of image.discards) this.#discard(node, partition, since);
     this.#cuts = image.cuts;
+    this.settings = new SettingsLog(image.config);
     this.#epoch = image.epoch;
     this.#oidMark = image.oidMark;
     this.#sessionMark = image.sessionMark;
@@ -327,6 +339,9 @@ export class Metadata {
         this.#desired = entry.state;
         if (entry.origin !== "") this.#origin = entry.origin;
         break;
+      case "config":
+        this.settings.apply(entry.change);
+        break;
       case "truncated": {
         const { number, tid, last } = entry;
         invariant(number === this.truncations + 1, "truncations are numbered");
@@ -376,6 +391,7 @@ export class Metadata {
       discards,
       cuts: this.#cuts,
       voters: this.#voters,
+      config: this.settings.toImage(),
     };
     return toCbor(imageFields.write(image));
   }
@@ -437,6 +453,7 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     discards: [],
     cuts: [],
     voters: nodes.flatMap(({ role, index }) => (role === "master" ? [index] : [])),
+    config: NO_CONFIG,
   };
   return toCbor(imageFields.write(image));
 }

@@ -4,10 +4,10 @@
  *
  * Messages: `listNodes showTable` (in any phase), `addNode dropNode killNode drainNode tweak setReplicas`. Nothing is
  * answered before it is held. A storage that holds the only readable copy of something is neither dropped nor ended.
- * Storages that are away and have no cell are forgotten after `NODE_EXPIRY_MS` (T62), and so are notes of unknown ones.
+ * Storages that are away and have no cell are forgotten after `master.nodeExpiryMs` (T62), and so are notes of unknown ones.
  */
 import type { NodeIndex } from "../../core/ids.ts";
-import { NODE_EXPIRY_MS, PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from "../../core/limits.ts";
+import { PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { AskMessage, Body } from "../../core/messages.ts";
 import { Layout } from "./layout.ts";
@@ -72,13 +72,13 @@ export class OperatorDesk {
   get dueMs(): number | undefined {
     const notes = [...this.#parts.storages.strangers.values()].map(({ seenMs }) => seenMs);
     const all = [...this.#away.values(), ...notes];
-    return all.length === 0 ? undefined : Math.min(...all) + NODE_EXPIRY_MS;
+    return all.length === 0 ? undefined : Math.min(...all) + this.#parts.site.setting("master.nodeExpiryMs");
   }
 
   /** Time has passed: forgets what has expired. */
   due(): void {
     const { site, storages } = this.#parts;
-    const isOver = (sinceMs: number) => site.now.monoMs >= sinceMs + NODE_EXPIRY_MS;
+    const isOver = (sinceMs: number) => site.now.monoMs >= sinceMs + site.setting("master.nodeExpiryMs");
     for (const [name, { seenMs }] of storages.strangers) if (isOver(seenMs)) storages.strangers.delete(name);
     for (const [index, sinceMs] of this.#away) {
       if (!isOver(sinceMs)) continue;

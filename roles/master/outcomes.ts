@@ -3,7 +3,6 @@
  * queued (answered at its publication), final (a readable home cell knows, behind its unlocks), or void for ever.
  */
 import type { NodeIndex } from "../../core/ids.ts";
-import { LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask } from "../../core/machine.ts";
 import type { Body } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
@@ -50,7 +49,10 @@ export class Outcomes {
       if (!this.#site.reads(home, index)) continue;
       const next = { ...context, node: index, session: node.session, since, tried: [...tried, index] };
       return this.#site.emit(
-        ask(node.conn, "fate", { epoch, ttid }, { context: next, withinMs: LOCK_TIMEOUT_MS }),
+        ask(node.conn, "fate", { epoch, ttid }, {
+          context: next,
+          withinMs: this.#site.setting("master.lockTimeoutMs"),
+        }),
       );
     }
     const message =

@@ -9,7 +9,6 @@
  */
 import { MAX_TID, sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { LOCK_TIMEOUT_MS } from "../../core/limits.ts";
 import { ask, tell } from "../../core/machine.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { Site } from "./site.ts";
@@ -51,7 +50,7 @@ export interface Sessions {
 export class Recovery {
   #site: Site;
   #storages: Storages;
-  #grace: Grace;
+  #grace: Partial<Grace>;
   #cold = true;
   #step: Step = { is: "idle" };
   #sessions: Sessions;
@@ -60,7 +59,8 @@ export class Recovery {
   constructor(parts: {
     site: Site;
     storages: Storages;
-    grace: Grace;
+    /** In place of what is configured. */
+    grace: Partial<Grace>;
     sessions: Sessions;
     /** The cluster runs. */
     done: () => void;
@@ -130,7 +130,10 @@ export class Recovery {
     if (cuts.length > 0) this.#site.emit(tell(conn!, "truncated", { epoch, cuts }));
     const context = { of: "fence", node: index, session, epoch } as const;
     this.#site.emit(
-      ask(conn!, "fence", { epoch, session, node: index, image }, { context, withinMs: LOCK_TIMEOUT_MS }),
+      ask(conn!, "fence", { epoch, session, node: index, image }, {
+        context,
+        withinMs: this.#site.setting("master.lockTimeoutMs"),
+      }),
     );
     this.#tellDiscarded(node);
   }
@@ -206,6 +209,11 @@ export class Recovery {
     );
   }
 
+  #graceMs(): number {
+    const name = this.#cold ? "startupGraceMs" as const : "failoverGraceMs" as const;
+    return this.#grace[name] ?? this.#site.setting(`master.${name}`);
+  }
+
   #decide(): void {
     if (this.#step.is !== "fencing") return;
     const { table, now } = this.#site;
@@ -215,8 +223,7 @@ export class Recovery {
     }
     const absent = this.#absent();
     if (absent.length > 0) {
-      this.#step.untilMs ??= now.monoMs
-        + (this.#cold ? this.#grace.startupGraceMs : this.#grace.failoverGraceMs);
+      this.#step.untilMs ??= now.monoMs + this.#graceMs();
       if (now.monoMs < this.#step.untilMs) return;
     }
     this.#cold = false;
@@ -274,7 +281,12 @@ export class Recovery {
           waiting.add(`${ttid}@${index}`);
           const { epoch } = this.#site;
           const context = { of: "verifyFate", ttid, node: index, session: node.session, epoch } as const;
-          this.#site.emit(ask(node.conn!, "fate", { epoch, ttid }, { context, withinMs: LOCK_TIMEOUT_MS }));
+          this.#site.emit(
+            ask(node.conn!, "fate", { epoch, ttid }, {
+              context,
+              withinMs: this.#site.setting("master.lockTimeoutMs"),
+            }),
+          );
         }
       }
     }
@@ -303,7 +315,10 @@ export class Recovery {
         waiting.add(`${ttid}@${node.index}`);
         const context = { of: "verify", ttid, node: node.index, session: node.session } as const;
         this.#site.emit(
-          ask(node.conn!, "lock", { epoch, ttid, tid }, { context, withinMs: LOCK_TIMEOUT_MS }),
+          ask(node.conn!, "lock", { epoch, ttid, tid }, {
+            context,
+            withinMs: this.#site.setting("master.lockTimeoutMs"),
+          }),
         );
       }
     }
@@ -365,6 +380,8 @@ export class Recovery {
     const { live, mark } = this.#sessions;
     const context = { of: "start", node: index, session, epoch } as const;
     const body = { epoch, lastTid, sessions: live.map(({ session }) => session), sessionMark: mark };
-    this.#site.emit(ask(node.conn!, "start", body, { context, withinMs: LOCK_TIMEOUT_MS }));
+    this.#site.emit(
+      ask(node.conn!, "start", body, { context, withinMs: this.#site.setting("master.lockTimeoutMs") }),
+    );
   }
 }

@@ -1,4 +1,5 @@
 /** What the parts of a master share: the held metadata, what is proposed beyond it, the phase, and where effects go. */
+import { configKey, effectiveSettings } from "../../core/config_keys.ts";
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { ID_MAX, ZERO_TID } from "../../core/ids.ts";
 import { CLOCK_SKEW_MS, OID_BLOCK } from "../../core/limits.ts";
@@ -8,6 +9,7 @@ import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Digest, MetadataWrite } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";
 import type { Asker } from "../outbox.ts";
+import type { SettingsOutput } from "../settings.ts";
 import type { Consensus, MasterCircle } from "./consensus.ts";
 import type { Entry, Metadata } from "./metadata.ts";
 import { movePhase } from "./phases.ts";
@@ -45,7 +47,7 @@ export type MasterContext =
   );
 
 /** Effects of a master. */
-export type MasterEffect = Effect<MasterContext, MetadataWrite, never, never, never>;
+export type MasterEffect = Effect<MasterContext, MetadataWrite, never, never, SettingsOutput>;
 
 /** A client that is let in. */
 export interface ClientPeer {
@@ -56,6 +58,8 @@ export interface ClientPeer {
 /** Shared state; the parts change only what is theirs. */
 export class Site extends Outbox<MasterEffect> {
   readonly digest: Digest;
+  /** Of this master. */
+  readonly name: string;
   /** The held table with all proposed changes. */
   readonly proposed: PartitionTable;
   /** The newest tid that is published. */
@@ -72,8 +76,9 @@ export class Site extends Outbox<MasterEffect> {
   #pending = new Map<Partition, number>(); // cell changes proposed and not held
   #history: TableHistory;
 
-  constructor(consensus: Consensus, digest: Digest) {
+  constructor(consensus: Consensus, digest: Digest, name: string) {
     super();
+    this.name = name;
     this.#consensus = consensus;
     this.digest = digest;
     this.proposed = PartitionTable.ofImage(consensus.metadata.table.toImage());
@@ -93,6 +98,12 @@ export class Site extends Outbox<MasterEffect> {
   get tidMark(): Tid {
     const { tidFloor } = this.metadata;
     return this.allocated > tidFloor ? this.allocated : tidFloor;
+  }
+
+  /** What is configured for this master, in numbers. */
+  setting(key: string): number {
+    const own = effectiveSettings(this.metadata.settings.settings, { role: "master", name: this.name });
+    return Number(own.get(key) ?? configKey(key)!.default);
   }
 
   get phase(): Phase {

@@ -4,7 +4,6 @@
  * Begun once (`terminate`, or an operator's `stop`, which ends the storages as well); ends when no client is left and nothing is
  * pending, when its deadline passed, or when nothing can be finished any more.
  */
-import { STOP_DEADLINE_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { Clients } from "./clients.ts";
 import type { Asker, Site } from "./site.ts";
@@ -39,7 +38,8 @@ export class Stopping {
   begin(how: { everything: boolean; asker?: Asker }): void {
     const askers = [...(this.#state?.askers ?? []), ...(how.asker ? [how.asker] : [])];
     const everything = how.everything || (this.#state?.everything ?? false);
-    const untilMs = this.#state?.untilMs ?? this.#site.now.monoMs + STOP_DEADLINE_MS;
+    const untilMs = this.#state?.untilMs
+      ?? this.#site.now.monoMs + this.#site.setting("master.stopDeadlineMs");
     const first = this.#state === undefined;
     this.#state = { untilMs, everything, askers };
     if (first) this.#site.enter("stopping");

@@ -10,7 +10,7 @@
  */
 import type { ClientSession, Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { hexOf, partitionOf, sessionOf } from "../../core/ids.ts";
-import { IMPORT_AHEAD_MS_MAX, LOCK_TIMEOUT_MS } from "../../core/limits.ts";
+import { IMPORT_AHEAD_MS_MAX } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Body, CellVote } from "../../core/messages.ts";
 import { dateOfTid, nextTid } from "../../core/tid.ts";
@@ -338,7 +338,10 @@ export class Transactions {
     const { conn, session } = this.#storages.node(index)!;
     const context = { of: "hear", ttid, node: index, session } as const;
     this.#site.emit(
-      ask(conn!, "fate", { epoch: this.#site.epoch, ttid }, { context, withinMs: LOCK_TIMEOUT_MS }),
+      ask(conn!, "fate", { epoch: this.#site.epoch, ttid }, {
+        context,
+        withinMs: this.#site.setting("master.lockTimeoutMs"),
+      }),
     );
   }
 
@@ -378,7 +381,10 @@ export class Transactions {
       const { conn } = this.#storages.node(index)!;
       const context = { of: "lock", ttid, node: index, session } as const;
       this.#site.emit(
-        ask(conn!, "lock", { epoch: this.#site.epoch, ttid, tid }, { context, withinMs: LOCK_TIMEOUT_MS }),
+        ask(conn!, "lock", { epoch: this.#site.epoch, ttid, tid }, {
+          context,
+          withinMs: this.#site.setting("master.lockTimeoutMs"),
+        }),
       );
     }
     this.#tellAbort(ttid, body.sent.filter((index) => !counted.has(index)));

@@ -11,6 +11,7 @@
 import type { Partition } from "../../core/ids.ts";
 import { ERASE_PAUSE_MS, ERASE_ROWS } from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
+import type { Body } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
 import type { Site } from "./site.ts";
 
@@ -114,6 +115,11 @@ export class Eraser {
     if (this.#queue.size === 0) return;
     this.#site.emit({ do: "read", query: { read: "stocked" }, context: { for: "stocked" } });
   }
+}
+
+/** Cells of a storage that a change of the table discards. */
+export function discardsOf(cells: Body<"tableChange">["cells"], node: Site["index"]): Discarded[] {
+  return cells.filter((cell) => cell.node === node && cell.state === "discarded");
 }
 
 function cellsOf(table: ReadonlyTable | undefined, node: Site["index"]): Discarded[] {

@@ -11,7 +11,7 @@
  */
 import type { Conn, NodeIndex, Partition, Tid } from "../../core/ids.ts";
 import { MAX_TID } from "../../core/ids.ts";
-import { COPY_AHEAD_MS, COPY_BYTES_PER_S_MIN, COPY_PAUSE_MS, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
+import { COPY_AHEAD_MS, COPY_PAUSE_MS, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { ask } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
 import type { AnswerMessage, AskName, Body, Hello, NodeInfo, WireError } from "../../core/messages.ts";
@@ -334,7 +334,9 @@ export class Replicator {
 
   /** Asks at once, or when the speed limit allows it. */
   #limited(copies: number, send: () => void): void {
-    const perS = copies === 1 ? Math.max(this.#bytesPerS, COPY_BYTES_PER_S_MIN) : this.#bytesPerS;
+    const { settings } = this.#site;
+    const bytesPerS = settings.number("storage.copyBytesPerS") || this.#bytesPerS;
+    const perS = copies === 1 ? Math.max(bytesPerS, settings.number("storage.copyBytesPerSMin")) : bytesPerS;
     const { run } = this.#copy ?? {};
     const waitMs = run && Number.isFinite(perS) ? (run.takeUnpaid() * 1_000) / perS : 0;
     if (waitMs === 0) return send();

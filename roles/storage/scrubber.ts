@@ -1,7 +1,7 @@
 /**
  * Looks for data that isn't what its checksum says: bits on a disk turn, and blocks of it are lost (N8, X5).
  *
- * A slow pass goes over all readable cells, page by page, within `SCRUB_PASS_MS`; it reads no faster than its limit, and only
+ * A slow pass goes over all readable cells, page by page, within `storage.scrubPassMs`; it reads no faster than its limit, and only
  * while a primary lets us serve. What it finds in a cell is kept here and told to the primary (`damaged`), again to each
  * new one. The primary asks other copies whether they have these rows whole (`vouch`), and if so has our cell outdated; with
  * that go the broken rows (`mend`, `progress.ts`), and they are copied as everything is that a cell lacks. A crash in
@@ -11,14 +11,7 @@
  */
 import type { Conn, Partition, Tid } from "../../core/ids.ts";
 import { toTid, ZERO_TID } from "../../core/ids.ts";
-import {
-  SCRUB_BYTES_PER_S,
-  SCRUB_DELAY_MS,
-  SCRUB_PAGE_BYTES,
-  SCRUB_PASS_MS,
-  SCRUB_PAUSE_MS_MIN,
-  SCRUB_ROWS_MAX,
-} from "../../core/limits.ts";
+import { SCRUB_DELAY_MS, SCRUB_PAGE_BYTES, SCRUB_PAUSE_MS_MIN, SCRUB_ROWS_MAX } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
 import type { Body } from "../../core/messages.ts";
@@ -60,7 +53,7 @@ const BEGINNING: RowPlace = { tid: ZERO_TID, oid: null };
 /** Finds damage. */
 export class Scrubber {
   #site: Site;
-  #pace: ScrubPace;
+  #given: Partial<ScrubPace>;
   #primary: Conn | undefined;
   #now: Now = { monoMs: 0, wallMs: 0 };
   #looks = new Map<number, Then>();
@@ -74,11 +67,16 @@ export class Scrubber {
 
   constructor(parts: { site: Site; pace?: Partial<ScrubPace> }) {
     this.#site = parts.site;
-    this.#pace = {
+    this.#given = parts.pace ?? {};
+  }
+
+  get #pace(): ScrubPace {
+    const { settings } = this.#site;
+    return {
       delayMs: SCRUB_DELAY_MS,
-      passMs: SCRUB_PASS_MS,
-      bytesPerS: SCRUB_BYTES_PER_S,
-      ...parts.pace,
+      passMs: settings.number("storage.scrubPassMs"),
+      bytesPerS: settings.number("storage.scrubBytesPerS"),
+      ...this.#given,
     };
   }
 

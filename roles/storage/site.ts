@@ -7,6 +7,8 @@ import type { Cell } from "../../core/partition_table.ts";
 import type { DatabaseQuery, DatabaseWrite, Digest } from "../../core/ports.ts";
 import { Outbox } from "../outbox.ts";
 import type { Asker } from "../outbox.ts";
+import { Settings } from "../settings.ts";
+import type { SettingsOutput } from "../settings.ts";
 
 export type { Asker } from "../outbox.ts";
 
@@ -51,11 +53,14 @@ export type StorageRead =
 export type AskedRead = Extract<StorageRead, Asked | { readonly for: "fate" }>;
 
 /** Effects of a storage. */
-export type StorageEffect = Effect<StorageContext, DatabaseWrite, DatabaseQuery, StorageRead, never>;
+export type StorageEffect = Effect<StorageContext, DatabaseWrite, DatabaseQuery, StorageRead, SettingsOutput>;
 
 /** Shared state; the parts change only what is theirs. */
 export class Site extends Outbox<StorageEffect> {
   readonly digest: Digest;
+  /** What is configured. */
+  readonly settings: Settings;
+  readonly #transactionTimeoutMs: number;
   table: PartitionTable | undefined;
   epoch: number;
   /** Our index in the registry, once the primary has told it. */
@@ -63,18 +68,27 @@ export class Site extends Outbox<StorageEffect> {
   /** Our connection's number at the primary: evidence carries it. */
   session = 0;
   /** How long a transaction may be here before the primary is asked what becomes of it. */
-  readonly transactionTimeoutMs: number;
+  get transactionTimeoutMs(): number {
+    return Number(this.settings.set("storage.transactionTimeoutMs") ?? this.#transactionTimeoutMs);
+  }
   /** Little disk space is left: first stores are refused. */
   low = false;
   /** Bytes that the disk may still take, as far as is known. */
   freeBytes = Infinity;
 
   constructor(
-    start: { digest: Digest; epoch: number; image: Uint8Array | null; transactionTimeoutMs?: number },
+    start: {
+      digest: Digest;
+      epoch: number;
+      image: Uint8Array | null;
+      transactionTimeoutMs?: number;
+      settings?: Settings;
+    },
   ) {
     super();
     this.digest = start.digest;
-    this.transactionTimeoutMs = start.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS;
+    this.settings = start.settings ?? new Settings();
+    this.#transactionTimeoutMs = start.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS;
     this.epoch = start.epoch;
     this.table = start.image === null ? undefined : PartitionTable.ofImage(start.image);
   }

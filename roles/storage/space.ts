@@ -1,6 +1,5 @@
-/** How much the disk still takes: below `RESERVE_BYTES` first stores are refused, and the primary is told. */
+/** How much the disk still takes: below `storage.reserveBytes` first stores are refused, and the primary is told. */
 import type { Conn } from "../../core/ids.ts";
-import { RESERVE_BYTES } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Site } from "./site.ts";
 
@@ -15,7 +14,7 @@ export class Space {
   /** So much is left now. */
   is(freeBytes: number, primary: Conn | undefined): void {
     this.#site.freeBytes = freeBytes;
-    const low = freeBytes < RESERVE_BYTES;
+    const low = freeBytes < this.#site.settings.number("storage.reserveBytes");
     if (low === this.#site.low) return;
     this.#site.low = low;
     this.#site.log(

@@ -9,8 +9,8 @@
  */
 import { unreachable } from "../../core/errors.ts";
 import { hexOf } from "../../core/ids.ts";
-import type { Conn, NodeIndex, Tid, Ttid } from "../../core/ids.ts";
-import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
+import type { Conn, Tid, Ttid } from "../../core/ids.ts";
+import { REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage } from "../../core/messages.ts";
@@ -19,11 +19,11 @@ import type { DatabaseAnswer, DatabaseIdentity, DatabaseState, Digest } from "..
 import { tableFrom } from "../../core/table_difference.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
+import type { Settings } from "../settings.ts";
 import { Clients } from "./clients.ts";
 import { Copiers } from "./copiers.ts";
 import { Cuts } from "./cuts.ts";
-import { Eraser } from "./eraser.ts";
-import type { Discarded } from "./eraser.ts";
+import { discardsOf, Eraser } from "./eraser.ts";
 import { Intake } from "./intake.ts";
 import { lockDeadline } from "./locks.ts";
 import { moveStorage } from "./phases.ts";
@@ -58,6 +58,8 @@ export interface StorageStart {
   readonly replicationBytesPerS?: number;
   /** How fast and how often it looks at what it holds, where not as `core/limits.ts` says. */
   readonly scrub?: Partial<ScrubPace>;
+  /** What is configured. */
+  readonly settings?: Settings;
 }
 
 /** A storage. */
@@ -84,11 +86,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #now: Now = { monoMs: 0, wallMs: 0 }; // of the step that runs
 
   constructor(start: StorageStart) {
-    const { state, digest } = start;
+    const { state } = start;
     this.#identity = state.identity;
     this.#address = start.address;
-    const { transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = start;
-    this.#site = new Site({ digest, epoch: state.epoch, image: state.image, transactionTimeoutMs });
+    this.#site = new Site({ ...start, epoch: state.epoch, image: state.image });
     this.#progress = new Progress(this.#site, state);
     this.#transactions = new Transactions(this.#site, state.held);
     this.#reads = new Reads(this.#site, this.#transactions);
@@ -313,6 +314,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     }
     if (message.name === "truncated") return this.#cuts.told(conn, message.body);
     if (message.name === "nodes") return this.#replicator.nodes(message.body.nodes, this.#now);
+    if (message.name === "config") return this.#site.emit(...this.#site.settings.take(message.body, conn));
     if (conn !== this.#primary || !("epoch" in message.body) || message.body.epoch !== this.#site.epoch) {
       return;
     }
@@ -492,9 +494,4 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#phase = moveStorage(this.#phase, "ended");
     this.#site.emit({ do: "stop" });
   }
-}
-
-/** Cells of a storage that a change of the table discards. */
-function discardsOf(cells: Body<"tableChange">["cells"], node: NodeIndex): Discarded[] {
-  return cells.filter((cell) => cell.node === node && cell.state === "discarded");
 }

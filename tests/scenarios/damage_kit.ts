@@ -72,7 +72,17 @@ export function assertSound(stage: Stage, names: readonly string[] = stage.names
   }
 }
 
-type OperatorsName = "status" | "verifyTable" | "truncate" | "addNode" | "setReplicas" | "tweak";
+type OperatorsName =
+  | "status"
+  | "verifyTable"
+  | "truncate"
+  | "addNode"
+  | "setReplicas"
+  | "tweak"
+  | "getConfig"
+  | "changeConfig"
+  | "configHistory"
+  | "configStatus";
 
 /** An operator at the primary. */
 export class OperatorHand {
@@ -83,6 +93,10 @@ export class OperatorHand {
   constructor(stage: Stage, name: string = "operator") {
     this.#stage = stage;
     this.#puppet = new Puppet(stage, name, stage.hello("admin", { name }), []);
+  }
+
+  get stage(): Stage {
+    return this.#stage;
   }
 
   get actor(): Actor<Puppet> {

@@ -157,6 +157,7 @@ test("16.2/046 a master that isn't the primary stops and returns: nothing change
   masters.commit();
   const { epoch } = masters;
   const other = masters.cluster.masters.find((member) => member.name !== name)!;
+  masters.until("it is there", () => other.isUp);
 
   other.terminate();
   masters.pass(10_000);

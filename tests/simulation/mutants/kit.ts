@@ -13,6 +13,8 @@ export interface MutantCase {
   readonly breaks: string;
   readonly mutate: (cluster: Cluster) => void;
   readonly noticed: RegExp;
+  /** So few seeds notice it that only the long search looks for one; the explorer finds it in its small world. */
+  readonly isRare?: boolean;
   /** Seen only where storages come and go. */
   readonly isFlapping?: boolean;
   /** Seen only behind a truncation. */

@@ -1,0 +1,46 @@
+/** `neo config set` */
+import { changeConfig, currentConfig } from "../config_questions.ts";
+import { assignmentOf, authorOf, changeLine, scopeOf } from "../config_view.ts";
+import type { ValueChange } from "../config_view.ts";
+import type { Cli, CommonFlags } from "../context.ts";
+import { nextCommand } from "../next.ts";
+import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** Flags of every command that makes a revision. */
+export type ChangeFlags = CommonFlags & {
+  readonly wait: number;
+  readonly reason: string | undefined;
+  readonly ifRevision: number | undefined;
+};
+
+/** Sets values. */
+export default async function configSet(
+  cli: Cli,
+  flags: ChangeFlags & { readonly role: string | undefined; readonly node: string | undefined },
+  ...assignments: string[]
+): Promise<void> {
+  const scope = scopeOf(flags);
+  await changeBy(cli, flags, assignments.map((text) => assignmentOf(text, scope)));
+}
+
+/** Makes a revision, and says what it has changed. */
+export async function changeBy(
+  { output, world }: Cli,
+  flags: ChangeFlags,
+  changes: readonly ValueChange[],
+): Promise<void> {
+  const target = resolveTarget(flags.cluster, world);
+  const { settings } = await currentConfig(target, flags.wait);
+  const base = flags.ifRevision ?? null;
+  const change = { changes, base, author: authorOf(world.env), reason: flags.reason ?? "" };
+  const revision = await changeConfig(target, change, flags.wait);
+  const cluster = clusterNameOf(target);
+  const shown = changes.map(({ scope, key, value: after }) => {
+    const before = settings.find((setting) => setting.scope === scope && setting.key === key)?.value ?? null;
+    return { scope, key, before, after };
+  });
+  if (output.json) return output.printJson({ cluster, revision, changes: shown });
+  output.print(`${output.style("bold", cluster)}: configuration revision ${revision}`);
+  for (const one of shown) output.print(changeLine(one));
+  output.print(`Next: ${nextCommand("config status", flags)}`);
+}

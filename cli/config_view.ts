@@ -1,0 +1,127 @@
+/** How the configuration service is shown, and what a person may write of it. */
+import { userInfo } from "node:os";
+import { parse, stringify } from "smol-toml";
+import { configKeys, settingProblem } from "../core/config_keys.ts";
+import type { Setting } from "../core/config_keys.ts";
+import type { Answer } from "../core/messages.ts";
+import { CliError } from "./exit.ts";
+
+/** A change of one value; null: it is set no more. */
+export interface ValueChange {
+  readonly scope: string;
+  readonly key: string;
+  readonly value: string | null;
+}
+
+type Revision = Answer<"configHistory">["revisions"][number];
+
+/** Who makes a change: the name of the person's account. */
+export function authorOf(env: { readonly [name: string]: string | undefined }): string {
+  return env["NEO_AUTHOR"] || env["SUDO_USER"] || env["USER"] || userInfo().username;
+}
+
+/** The scope that flags name. */
+export function scopeOf(
+  { role, node }: { readonly role: string | undefined; readonly node: string | undefined },
+): string {
+  if (role !== undefined && node !== undefined) {
+    throw new CliError("usage", "Cannot use --role and --node together: name one of them");
+  }
+  return role !== undefined ? `role:${role}` : node !== undefined ? `node:${node}` : "cluster";
+}
+
+/** Takes `KEY=VALUE` apart, and checks it before anybody is asked. */
+export function assignmentOf(text: string, scope: string): ValueChange & { readonly value: string } {
+  const at = text.indexOf("=");
+  if (at < 1) throw new CliError("usage", `Cannot set ${JSON.stringify(text)}: expected KEY=VALUE`);
+  const setting = { scope, key: text.slice(0, at), value: text.slice(at + 1) };
+  check(setting);
+  return setting;
+}
+
+/** @throws CliError (`usage`) naming key, rule and value */
+function check(setting: Setting): void {
+  const problem = settingProblem(setting);
+  if (problem === undefined) return;
+  const near = configKeys.map(({ key }) => key).filter((key) => key.includes(setting.key.split(".").at(-1)!));
+  const hint = problem.endsWith("no such key")
+    ? near.length > 0 ? `did you mean ${near.join(", ")}?` : "all keys: neo config list"
+    : "";
+  throw new CliError("usage", `Cannot set ${problem}`, { hint });
+}
+
+/** What a file of settings says, as `export` writes it: by scope, then by key. */
+export function settingsOfToml(text: string, file: string): Setting[] {
+  let tables: Record<string, unknown>;
+  try {
+    tables = parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
+    throw new CliError("usage", `Cannot read ${file}: ${why}`, { cause: error });
+  }
+  const settings: Setting[] = [];
+  const add = (scope: string, table: unknown): void => {
+    if (typeof table !== "object" || table === null || Array.isArray(table)) {
+      throw new CliError("usage", `Cannot read ${file}: ${scope}: expected a table of keys`);
+    }
+    for (const [key, value] of Object.entries(table)) {
+      const setting = { scope, key, value: String(value) };
+      check(setting);
+      settings.push(setting);
+    }
+  };
+  for (const [name, table] of Object.entries(tables)) {
+    if (name === "cluster") add("cluster", table);
+    else if (name === "role" || name === "node") {
+      for (const [of, keys] of Object.entries(table as Record<string, unknown>)) add(`${name}:${of}`, keys);
+    } else {throw new CliError(
+        "usage",
+        `Cannot read ${file}: unknown table [${name}]; known are cluster, role, node`,
+      );}
+  }
+  return settings;
+}
+
+/** Settings as `apply` reads them. */
+export function tomlOfSettings(settings: readonly Setting[]): string {
+  const tables: { cluster?: object; role?: Record<string, object>; node?: Record<string, object> } = {};
+  for (const { scope, key, value } of settings) {
+    const [kind, of] = scope.split(":", 2) as ["cluster" | "role" | "node", string];
+    const typed = /^\d+$/.test(value) ? Number(value) : value;
+    if (kind === "cluster") tables.cluster = { ...tables.cluster, [key]: typed };
+    else tables[kind] = { ...tables[kind], [of]: { ...tables[kind]?.[of], [key]: typed } };
+  }
+  return stringify(tables);
+}
+
+/** What makes one set of settings of another. */
+export function changesTo(wanted: readonly Setting[], now: readonly Setting[]): ValueChange[] {
+  const keyOf = ({ scope, key }: Pick<Setting, "scope" | "key">): string => `${scope} ${key}`;
+  const [will, is] = [wanted, now].map((all) => new Map(all.map((setting) => [keyOf(setting), setting])));
+  const set = wanted.filter((setting) => is!.get(keyOf(setting))?.value !== setting.value);
+  const unset = now.filter((setting) => !will!.has(keyOf(setting)));
+  return [...set, ...unset.map(({ scope, key }) => ({ scope, key, value: null }))];
+}
+
+/**
+ * The settings as they were at a revision, by undoing the later ones.
+ *
+ * @param later revisions above it, newest first
+ */
+export function settingsAt(now: readonly Setting[], later: readonly Pick<Revision, "changes">[]): Setting[] {
+  const settings = new Map(now.map((setting) => [`${setting.scope} ${setting.key}`, setting]));
+  for (const { changes } of later) {
+    for (const { scope, key, before } of changes) {
+      if (before === null) settings.delete(`${scope} ${key}`);
+      else settings.set(`${scope} ${key}`, { scope, key, value: before });
+    }
+  }
+  return [...settings.values()];
+}
+
+/** A change in words: what was, what is. */
+export function changeLine(
+  { scope, key, before, after }: { scope: string; key: string; before: string | null; after: string | null },
+): string {
+  return `  ${key} (${scope}): ${before ?? "not set"} -> ${after ?? "not set"}`;
+}

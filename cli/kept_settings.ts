@@ -1,0 +1,63 @@
+/**
+ * The configuration that a node has had last, in its data folder: with it the node starts when no master answers. Written by
+ * rename, with a checksum: one that is torn or broken is as if there were none.
+ */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import type { Level, Log, LogLine } from "../adapters/log.ts";
+import { Settings } from "../roles/settings.ts";
+import type { KeptSettings, SettingsOutput } from "../roles/settings.ts";
+import type { NodeConfig } from "./config.ts";
+
+const FILE = "settings.json";
+
+/** What a node has had last; undefined: nothing, or nothing whole. */
+export function keptSettings({ data }: Pick<NodeConfig, "data">): KeptSettings | undefined {
+  try {
+    const { crc, settings } = JSON.parse(readFileSync(join(data, FILE), "utf8"));
+    return crc === crc32(JSON.stringify(settings)) ? settings : undefined;
+  } catch {
+    return undefined; // it has never had one, or the file is torn: the defaults count until a primary is there
+  }
+}
+
+/** Keeps a configuration for the next start. */
+export function keepSettings({ data }: Pick<NodeConfig, "data">, settings: KeptSettings): void {
+  const path = join(data, FILE);
+  writeFileSync(`${path}.new`, JSON.stringify({ crc: crc32(JSON.stringify(settings)), settings }));
+  renameSync(`${path}.new`, path);
+}
+
+/** What a node starts from, and says so. */
+export function settingsOf(node: NodeConfig, log: LogLine): Settings {
+  const kept = keptSettings(node);
+  const { overrides = {} } = node;
+  if (kept !== undefined && kept.revision > 0) {
+    log("info", `Starts with configuration revision ${kept.revision}, as it was last`, { ...kept.values });
+  }
+  const names = Object.keys(overrides);
+  if (names.length > 0) {
+    log("warning", `${names.join(", ")} is set in neo.toml: it counts more than the cluster's configuration`);
+  }
+  return new Settings({ ...(kept && { kept }), overrides });
+}
+
+/** Keeps what a node has taken, and logs at the level that it says. */
+export function taking(node: NodeConfig, log: LogLine): (output: SettingsOutput) => void {
+  const levelled = log as Partial<Log>;
+  return ({ settings, logLevel }) => {
+    levelled.setLevel?.(logLevel as Level);
+    const before = keptSettings(node);
+    if (before?.revision === settings.revision) return;
+    try {
+      keepSettings(node, settings);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log("warning", `Cannot keep configuration revision ${settings.revision} for the next start`, {
+        reason,
+      });
+    }
+    log("info", `Configuration revision ${settings.revision}`, { ...settings.values });
+  };
+}
