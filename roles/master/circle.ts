@@ -98,7 +98,12 @@ export class Circle {
   due(now: Now): void {
     for (const [index, dial] of this.#dials) {
       if (typeof dial.state !== "object" || dial.state.untilMs > now.monoMs) continue;
-      const { address } = this.#parts.roster()!.masters.find((master) => master.index === index)!;
+      const master = this.#parts.roster()!.masters.find((one) => one.index === index);
+      if (!master) { // it is being removed: once that is held, `look` lets go of it
+        dial.state = { untilMs: now.monoMs + RETRY_DELAY_MS_MAX };
+        continue;
+      }
+      const { address } = master;
       dial.state = "dialing";
       const hello = this.#parts.hello();
       const target = `${TARGET}${index}`;

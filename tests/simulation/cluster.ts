@@ -42,6 +42,8 @@ export interface Shape {
   readonly late: boolean;
   /** So does the metadata store of the master. */
   readonly lateMaster: boolean;
+  /** Masters that come with empty stores, and wait until they are added. */
+  readonly spareMasters?: number;
   /** Bits turn on disks. */
   readonly rots?: boolean;
 }
@@ -114,8 +116,13 @@ export class Cluster {
         ...masters.slice(1).map((name) => memberOf(name, "master")),
       ],
     });
-    this.addresses = masters.map((name) => `${name}:1`);
-    this.masters = masters.map((name) => makeMaster(around, image, name));
+    const { spareMasters = 0 } = shape;
+    const waiting = Array.from({ length: spareMasters }, (_, i) => `m${shape.masters + i + 1}`);
+    this.addresses = [...masters, ...waiting].map((name) => `${name}:1`);
+    this.masters = [
+      ...masters.map((name) => makeMaster(around, image, name)),
+      ...waiting.map((name) => makeMaster(around, null, name)),
+    ];
     const spares = Array.from({ length: shape.spares }, (_, i) => `s${shape.storages + i + 1}`);
     this.storages = [...names, ...spares].map((name) => makeStorage(around, name, shape, this.addresses));
     for (const storage of this.storages) storage.plan.disk!.mood.late = shape.late;
@@ -244,7 +251,7 @@ function makeOperator(around: Surroundings, output: (end: CommandEnd) => void) {
   }, around);
 }
 
-function makeMaster(around: Surroundings, image: Uint8Array, name: string) {
+function makeMaster(around: Surroundings, image: Uint8Array | null, name: string) {
   const address = `${name}:1`;
   const made = () => memoryMetadata(image, `disk ${name}`);
   const disk = new SimDisk(made, around.world, around.random.fork(`${name} disk`));
@@ -256,7 +263,8 @@ function makeMaster(around: Surroundings, image: Uint8Array, name: string) {
     skewMs: 0,
     output: () => {},
     build: (state, random) => {
-      const machine = new MemberMachine({ state: state!, name, address, digest: simDigest, random });
+      const ids = { cluster: CLUSTER, clusterId: CLUSTER_ID };
+      const machine = new MemberMachine({ ...ids, state: state!, name, address, digest: simDigest, random });
       return { machine, peers: { hello: machine.hello(), serves: ["master", "storage", "client", "admin"] } };
     },
   }, around);

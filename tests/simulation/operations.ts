@@ -10,12 +10,19 @@ const PAUSE_MS_MAX = 4_000;
 /** Pauses between two attempts at what must succeed. */
 const AGAIN_MS = 500;
 
+/** How many commands are about masters, where there are several. */
+const MASTERS_SHARE = 0.4;
+/** Masters that stay. */
+const MASTERS_KEPT = 2;
+
 /** What an operator needs. */
 export interface OperationPorts {
   readonly world: World;
   readonly random: SimRandom;
   /** Names of all storages, members or not. */
   readonly storages: readonly string[];
+  /** Names of all masters, members or not; none when they are to stay as they are. */
+  readonly masters: readonly string[];
   readonly partitions: number;
   readonly call: (command: Command) => void;
 }
@@ -27,6 +34,8 @@ export class Operations {
   readonly #ports: OperationPorts;
   #isOn = false;
   #commands = 0;
+  /** Masters that somebody wanted to go: their disks aren't taken in again. */
+  readonly #goneMasters = new Set<string>();
   #then: ((end: CommandEnd) => void) | undefined;
 
   constructor(ports: OperationPorts) {
@@ -118,6 +127,22 @@ export class Operations {
         return { name: "verifyTable", body: { first: 0 as never, count: partitions, from: "", repair } };
       },
     ];
+    if (this.#ports.masters.length > 0 && random.chance(MASTERS_SHARE)) return this.#drawMasters();
     return random.pick(draws)();
+  }
+
+  #drawMasters(): AskMessage {
+    const { random, masters } = this.#ports;
+    const draw = random.pick(["listMasters", "addMaster", "addMaster", "removeMaster", "stepDown"] as const);
+    if (draw === "listMasters" || draw === "stepDown") return { name: draw, body: {} };
+    const some = masters.filter((name) => !this.#goneMasters.has(name));
+    const name = draw === "addMaster" ? some.at(-1)! : random.pick(some);
+    const isLast = some.length <= MASTERS_KEPT;
+    if (draw === "removeMaster" && isLast) return { name: "listMasters", body: {} };
+    if (draw === "addMaster") {
+      return { name: draw, body: { name, address: `${name}:1`, diskId: `disk ${name}` } };
+    }
+    this.#goneMasters.add(name);
+    return { name: draw, body: { name } };
   }
 }

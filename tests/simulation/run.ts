@@ -47,6 +47,8 @@ const ROT_SHARE = 0.4;
 const TRUNCATED_SHARE = 0.15;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
+/** What a master says that was removed: it doesn't come again. */
+const REMOVED = /master \w+ was removed from the cluster/;
 /** A seed that hasn't been hit often enough goes on until then. */
 const DISTURBED_MS_MAX = 1_200_000;
 
@@ -90,7 +92,8 @@ class Run {
     const bare = { ...drawn, ...copies, masters, clients };
     const isDrawn = !options.mutant && this.#random.fork("rot").chance(ROT_SHARE);
     const rots = (options.isRotting || isDrawn) && !this.#isOperated(bare);
-    const shape = { ...bare, rots };
+    const spareMasters = masters > 1 && this.#isOperated(bare) ? 1 : 0;
+    const shape = { ...bare, rots, spareMasters };
     const linesMax = options.linesMax ?? LINES_DEFAULT;
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
@@ -260,7 +263,7 @@ class Run {
   }
 
   #operations(): Operations | undefined {
-    const { world, storages, shape, operator } = this.cluster;
+    const { world, masters, storages, shape, operator } = this.cluster;
     if (!this.#isOperated(shape)) return undefined;
     const random = this.#random.fork("operations");
     if (shape.spares === 0) random.chance(OPERATED_SHARE); // that was drawn
@@ -268,6 +271,7 @@ class Run {
       world,
       random,
       storages: storages.map(({ name }) => name),
+      masters: shape.masters > 1 ? masters.map(({ name }) => name) : [],
       partitions: shape.partitions,
       call: (command) => operator.call(command),
     });
@@ -409,6 +413,7 @@ class Run {
 
   /** A process has ended without being killed. */
   #ended(node: AnyNode, why: Ending): void {
+    if (why.by === "mistake" && REMOVED.test(why.message)) return;
     if (why.by === "mistake") {
       this.cluster.history.breach(`${node.name}: ${why.message}\n${why.stack ?? ""}`);
       return;

@@ -1,5 +1,5 @@
 /** Points of masters that agree: who leads, what a minority can't do, and how one that was away comes up again. */
-import { happens, has, isAsked, isTold, logs, tells } from "./point.ts";
+import { answers, happens, has, isAsked, isTold, logs, tells } from "./point.ts";
 import type { Point } from "./point.ts";
 
 /** What happens among masters. */
@@ -52,6 +52,21 @@ export const agreementPoints: readonly Point[] = [
         event.type === "identified" && event.hello.role === "master" && node.welcomes > 0
         && event.hello.name !== "m1",
     ),
+  },
+  {
+    name: "a master that waited is taken in, and votes",
+    of: "A5 roster; T52",
+    ...answers("master", "addMaster"),
+  },
+  {
+    name: "a master is removed",
+    of: "A5 roster; T52",
+    ...answers("master", "removeMaster"),
+  },
+  {
+    name: "a primary has another master take over",
+    of: "A5 roster",
+    ...answers("master", "stepDown"),
   },
   {
     name: "somebody is sent to the primary by another master",

@@ -1,6 +1,18 @@
 /** Points of recovery and of storages that come and go. */
 import type { Ttid } from "../../../core/ids.ts";
-import { answers, asks, fails, happens, has, isAnswered, isAsked, logs, savedTtids, tells } from "./point.ts";
+import {
+  answers,
+  asks,
+  fails,
+  happens,
+  has,
+  isAnswered,
+  isAsked,
+  logs,
+  savedTtids,
+  saves,
+  tells,
+} from "./point.ts";
 import type { Point, Seen } from "./point.ts";
 
 const isStorage = (seen: Seen): boolean =>
@@ -26,6 +38,11 @@ export const recoveryPoints: readonly Point[] = [
       (seen) =>
         seen.node.phase === "running" && !logs(seen, "Cluster is recovering") && has(seen, "save append"),
     ),
+  },
+  {
+    name: "a storage deletes what is behind a truncation",
+    of: "A5 truncation; N7",
+    ...saves("storage", "truncate"),
   },
   {
     name: "a loss during verification begins another recovery",

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NodeIndex } from "../../core/ids.ts";
+import { RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
+import { helloOf } from "../hello.ts";
+import { Circle } from "./circle.ts";
+import type { MasterRoster } from "./metadata.ts";
+
+const masterOf = (index: number) => ({
+  index: index as NodeIndex,
+  name: `m${index}`,
+  role: "master" as const,
+  address: `m${index}:1`,
+  diskId: `disk m${index}`,
+  weight: 1,
+  path: [],
+  draining: false,
+});
+const rosterOf = (...indexes: number[]): MasterRoster => {
+  return { masters: indexes.map(masterOf), voters: indexes as NodeIndex[] };
+};
+
+test("Circle doesn't dial a master whose removal isn't held yet, and dials it again if that comes to nothing", () => {
+  let roster = rosterOf(1, 2);
+  const dialed: string[] = [];
+  const circle = new Circle({
+    hello: () => helloOf({ role: "master", name: "m1", cluster: "c" }),
+    roster: () => roster,
+    self: () => 1,
+    connected: () => {},
+    disconnected: () => {},
+    emit: (...effects) => {
+      for (const effect of effects) if (effect.do === "connect") dialed.push(effect.address);
+    },
+  });
+  const at = (monoMs: number) => ({ monoMs, wallMs: monoMs });
+  circle.look(at(0));
+  circle.lost(1 as never, "master 2", at(0));
+  roster = rosterOf(1);
+
+  circle.due(at(RETRY_DELAY_MS_MAX));
+  assert.deepEqual(dialed, ["m2:1"]);
+  roster = rosterOf(1, 2);
+  circle.due(at(circle.dueMs!));
+
+  assert.deepEqual(dialed, ["m2:1", "m2:1"]);
+});
