@@ -132,8 +132,28 @@ const stop = command({
 
 const restart = command({
   load: () => import("./commands/restart.ts"),
-  parameters: { positional: nodes, flags: { ...common, wait }, aliases },
-  docs: { customUsage: NODES_USAGE, brief: "Stop and start nodes, or the whole cluster" },
+  parameters: {
+    positional: nodes,
+    flags: {
+      ...common,
+      atOnce: {
+        kind: "boolean",
+        brief: "Stop all of them, then start them",
+        default: false,
+        withNegated: false,
+      },
+      wait: { ...wait, brief: "How long to wait for each of them" },
+    },
+    aliases,
+  },
+  docs: {
+    customUsage: NODES_USAGE,
+    brief: "Restart nodes one after another, while clients go on",
+    fullDescription:
+      "The next one is restarted when the one before does its work again: a storage has all its copies up to date, a "
+      + "master has what the others have. The primary comes last, when another one has taken over. A cluster that "
+      + "doesn't run is started as a whole.",
+  },
 });
 
 const status = command({

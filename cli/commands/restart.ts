@@ -2,21 +2,25 @@
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
+import { canRoll, rollingRestart } from "../rolling.ts";
 import { startProcesses } from "../starting.ts";
 import { stopProcesses } from "../stopping.ts";
 import { resolveFolder } from "../target.ts";
 import { showStart } from "./start.ts";
 
-/** Stops, then starts; each has the time of `--wait`. */
+/** Restarts one node after another, while clients go on; or stops, then starts. Each step has the time of `--wait`. */
 export default async function restart(
   cli: Cli,
-  flags: CommonFlags & { readonly wait: number },
+  flags: CommonFlags & { readonly wait: number; readonly atOnce: boolean },
   ...names: string[]
 ): Promise<number> {
   const config = resolveFolder(flags.cluster, cli.world);
   const groups = selectProcesses(config, names);
-  await stopProcesses(cli, config, groups, flags.wait);
-  const result = await startProcesses(cli, config, groups, flags.wait);
+  const rolls = !flags.atOnce && await canRoll(config, groups, flags.wait);
+  if (!rolls) await stopProcesses(cli, config, groups, flags.wait);
+  const result = rolls
+    ? await rollingRestart(cli, config, groups, flags.wait)
+    : await startProcesses(cli, config, groups, flags.wait);
   showStart(cli, config, flags, result);
   return result.reached ? exitCodes.ok : exitCodes.waiting;
 }
