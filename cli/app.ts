@@ -3,6 +3,7 @@ import { buildApplication, buildRouteMap } from "@stricli/core";
 import type { Application } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
+import { check } from "./app_check.ts";
 import { configCommands } from "./app_config.ts";
 import { masterCommands } from "./app_masters.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
@@ -281,6 +282,7 @@ const root = buildRouteMap({
     stop,
     restart,
     status,
+    check,
     run: runNode,
     import: importFile,
     export: exportFile,

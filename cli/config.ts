@@ -21,6 +21,8 @@
  * database = "postgres://neo@db1:5432/shop?schema=s1"   # optional, storages: instead of a SQLite file in the data folder
  * passwordFile = "s1.password"   # optional: with the password of that server
  * override = { "log.level" = "debug" }   # optional, for an emergency: counts more than what `neo config` has set
+ * http = "127.0.0.1:9180"     # optional: serves /livez, /readyz, /status and /metrics there
+ * httpTokenFile = "s1.token"  # optional: the last two want this token; a file that isn't there is made
  * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
@@ -71,6 +73,10 @@ export interface NodeConfig {
   readonly overrides?: { readonly [key: string]: string };
   /** The machine that runs it, if others have nodes of this cluster too. */
   readonly host?: string;
+  /** `host:port` where it serves pages for monitors. */
+  readonly http?: string;
+  /** Absolute path of the file with the token that its pages want. */
+  readonly httpTokenFile?: string;
 }
 
 /** A cluster as `neo.toml` describes it. */
@@ -127,6 +133,8 @@ const NODE_KEYS = [
   "database",
   "passwordFile",
   "override",
+  "http",
+  "httpTokenFile",
 ];
 /** `host:port`, as far as a pattern can tell. */
 export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:[\]]+):\d{1,5}$/;
@@ -204,6 +212,7 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     ...(host === undefined ? {} : { host }),
     ...databaseOf(fields, folder),
     ...overridesOf(fields),
+    ...pagesOf(fields, folder),
   };
 }
 
@@ -215,6 +224,20 @@ function overridesOf(fields: Fields): Pick<NodeConfig, "overrides"> {
     if (problem !== undefined) throw fields.error("override", problem);
   }
   return Object.keys(overrides).length === 0 ? {} : { overrides };
+}
+
+/** Where a node shows itself over HTTP; beyond its machine with a token only. */
+function pagesOf(fields: Fields, folder: string): Pick<NodeConfig, "http" | "httpTokenFile"> {
+  const http = fields.optionalText("http", ADDRESS_PATTERN, "host:port");
+  const file = fields.optionalText("httpTokenFile", /./, "a file");
+  if (http === undefined) {
+    if (file !== undefined) throw fields.error("httpTokenFile", "there is no http that it could be for");
+    return {};
+  }
+  if (!isLoopback(http) && file === undefined) {
+    throw fields.error("http", `"${http}" can be reached from elsewhere; it needs an httpTokenFile`);
+  }
+  return { http, ...(file === undefined ? {} : { httpTokenFile: resolve(folder, file) }) };
 }
 
 /** Where a storage's database is, if it isn't a file in its folder. Secrets don't stand in this file. */
@@ -309,6 +332,8 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     ...(node.overrides === undefined ? {} : { override: node.overrides }),
     ...(node.database === undefined ? {} : { database: node.database }),
     ...(node.passwordFile === undefined ? {} : { passwordFile: node.passwordFile }),
+    ...(node.http === undefined ? {} : { http: node.http }),
+    ...(node.httpTokenFile === undefined ? {} : { httpTokenFile: node.httpTokenFile }),
   }));
   const optional = {
     ...(insecure ? { insecure } : {}),

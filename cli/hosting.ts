@@ -1,12 +1,18 @@
 /** Runs one machine of a process: on a transport that listens, and with a store if it keeps something. */
+import { serveHttp } from "../adapters/http.ts";
+import type { HttpServer } from "../adapters/http.ts";
 import type { LogLine } from "../adapters/log.ts";
 import { SystemClock } from "../adapters/system.ts";
 import type { WireError } from "../core/messages.ts";
 import type { Store, Transport } from "../core/ports.ts";
 import { Host } from "../roles/host.ts";
 import type { HostedMachine } from "../roles/host.ts";
+import { Meter } from "../roles/meter.ts";
 import type { PeersOptions } from "../roles/peer.ts";
 import type { SettingsOutput } from "../roles/settings.ts";
+import type { NodeConfig } from "./config.ts";
+import { pagesOf, tokenOf } from "./pages.ts";
+import type { NodeFigures } from "./pages.ts";
 
 /** A node that listens. */
 export interface RunningNode {
@@ -25,23 +31,29 @@ export interface Listening {
   readonly log: LogLine;
   /** Takes what a node's machine says to whoever runs it. */
   readonly output?: (output: SettingsOutput) => void;
+  /** The node, if it shows pages. */
+  readonly node?: NodeConfig;
 }
 
 /** A machine, and whom it serves. */
 export interface Built<C, W, Q, R, A, O> {
   readonly machine: HostedMachine<C, W, Q, R, A, never, O>;
   readonly peers: PeersOptions;
+  /** What the node shows of its role, if it has pages. */
+  readonly figures?: () => NodeFigures;
 }
 
 /** Listens, then runs what `build` makes of the address. The store is closed whatever goes wrong. */
 export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
-  { address: wanted, transport, log, output = () => {} }: Listening,
+  { address: wanted, transport, log, node, output = () => {} }: Listening,
   store: Store<W, Q, A> | undefined,
   build: (address: string) => Built<C, W, Q, R, A, O>,
 ): Promise<RunningNode> {
   try {
     const address = await transport.listen(wanted);
-    const { machine, peers } = build(address);
+    const { machine, peers, figures } = build(address);
+    const meter = node?.http === undefined ? undefined : new Meter();
+    const pages = await pagesFor(node, meter, figures);
     let ended: (result: { readonly error?: string }) => void;
     const done = new Promise<{ readonly error?: string }>((resolve) => ended = resolve);
     const stopped = (error?: WireError) => ended(error === undefined ? {} : { error: error.message });
@@ -52,12 +64,27 @@ export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
       output: (said: O) => output(said as SettingsOutput),
       stopped,
       ...(store && { store }),
+      ...(meter && { meter }),
     };
+    if (pages) log("info", "Pages are served over HTTP", { address: pages.address });
     const host = new Host(machine, ports, peers);
+    void done.then(() => pages?.close());
     return { address, done, terminate: () => host.terminate() };
   } catch (error) {
     await transport.shutdown();
     await store?.close();
     throw error;
   }
+}
+
+/** Serves the pages of a node that has any. */
+async function pagesFor(
+  node: NodeConfig | undefined,
+  meter: Meter | undefined,
+  figures: (() => NodeFigures) | undefined,
+): Promise<HttpServer | undefined> {
+  if (node?.http === undefined || !meter || !figures) return undefined;
+  const token = tokenOf(node);
+  const pages = pagesOf(node, figures, () => meter.families());
+  return await serveHttp({ address: node.http, pages, ...(token === undefined ? {} : { token }) });
 }

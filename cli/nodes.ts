@@ -12,6 +12,7 @@ import { StorageMachine } from "../roles/storage/storage.ts";
 import { listensAt } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
+import { adminFigures, masterFigures, storageFigures } from "./figures.ts";
 import { hosted } from "./hosting.ts";
 import type { Listening, RunningNode } from "./hosting.ts";
 import { settingsOf, taking } from "./kept_settings.ts";
@@ -81,7 +82,8 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
       random: systemRandom(),
     });
     const serves = ["master", "storage", "client", "admin"] as const;
-    return { machine, peers: { hello: machine.hello(), serves, ...opening.multicast } };
+    const peers = { hello: machine.hello(), serves, ...opening.multicast };
+    return { machine, peers, figures: () => masterFigures(machine) };
   });
 }
 
@@ -109,7 +111,8 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
     });
     const keepaliveMs = settings.number("peer.keepaliveMs");
     const serves = ["client", "storage"] as const;
-    return { machine, peers: { hello: machine.hello(), serves, keepaliveMs, ...opening.multicast } };
+    const peers = { hello: machine.hello(), serves, keepaliveMs, ...opening.multicast };
+    return { machine, peers, figures: () => storageFigures(machine, store.freeBytes()) };
   });
   return { node: running, store };
 }
@@ -134,6 +137,7 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
     return {
       machine,
       peers: { hello: machine.hello(), serves: ["admin"], keepaliveMs, ...opening.multicast },
+      figures: () => adminFigures(machine),
     };
   });
 }

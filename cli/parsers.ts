@@ -85,3 +85,12 @@ export function loopback(text: string): string {
   if (ADDRESS_PATTERN.test(`${host}:1`) && isLoopback(`${host}:1`)) return host;
   throw new RangeError("expected an address of this machine alone, such as 127.0.0.1 or ::1");
 }
+
+/** One of some words. */
+export function choice<T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const word = words.find((word) => word === text);
+    if (word === undefined) throw new RangeError(`expected one of ${words.join(", ")}`);
+    return word;
+  };
+}

@@ -367,3 +367,32 @@ export const CONFIG_REVISIONS_MAX = 500;
 export const CONFIG_CHANGES_MAX = 200;
 export const CONFIG_PAGE = 100;
 export const CONFIG_TEXT_LENGTH_MAX = 500;
+
+// Pages over HTTP
+/** Upper bounds of the buckets in which the time of rounds is counted. */
+export const ROUND_BOUNDS_S: readonly number[] = [
+  0.000_5,
+  0.001,
+  0.002_5,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.5,
+  1,
+  5,
+];
+/** Request lines and headers that are longer end the connection. */
+export const HTTP_HEAD_BYTES_MAX = 8_192;
+/** A request that isn't whole by then ends the connection. */
+export const HTTP_REQUEST_TIMEOUT_MS = 10_000;
+/** More connections to a node's pages are closed at once. */
+export const HTTP_CONNECTIONS_MAX = 64;
+
+// Judging a cluster
+/** Less room on a node's disk is a warning, and less than the second a problem. */
+export const DISK_FREE_BYTES_WARNING = 16 * RESERVE_BYTES;
+export const DISK_FREE_BYTES_PROBLEM = 2 * RESERVE_BYTES;
+/** How far the newest tid may be ahead of the clock of who looks. */
+export const CLOCK_AHEAD_MS_MAX = 2_000;

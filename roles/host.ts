@@ -21,6 +21,7 @@ import {
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
 import type { Clock, Multicast, MulticastEvent, Store, Transport, TransportEvent } from "../core/ports.ts";
+import type { Meter, MeteredEvent } from "./meter.ts";
 import { Peers } from "./peer.ts";
 import type { PeerEffect, PeersOptions } from "./peer.ts";
 
@@ -36,6 +37,8 @@ export interface HostPorts<W, Q, A, O> {
     facts?: { readonly [name: string]: unknown },
   ) => void;
   readonly output: (output: O) => void;
+  /** Is told what the node does, if somebody wants to know. */
+  readonly meter?: Meter;
   /** The node has ended; with what stood in the way, unless it was asked to. */
   readonly stopped: (error?: WireError) => void;
 }
@@ -189,7 +192,9 @@ export class Host<C, W, Q, R, A, E, O> {
 
   #step(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): void {
     if (this.#stopping || this.#isTurned(event)) return; // a machine that has said `stop` is stepped no more
+    this.#ports.meter?.event(event as MeteredEvent);
     for (const effect of this.#decided(event, now)) {
+      this.#ports.meter?.effect(effect);
       this.#effects.push(effect);
       if (effect.do === "stop") this.#stopping = true;
       if (effect.do === "reject" || effect.do === "close") this.#turned.add(effect.conn);
@@ -289,6 +294,8 @@ export class Host<C, W, Q, R, A, E, O> {
     if (this.#ended) return;
     for (const effect of effects) if (effect.do === "output") this.#ports.output(effect.output);
     if (end) return this.#end(end.error);
+    const { meter, clock } = this.#ports;
+    meter?.round({ durationMs: clock.now().monoMs - now.monoMs, waiting: this.#mailbox.length });
     this.#space(now);
     this.#arm();
     if (this.#mailbox.length === 0) this.#turned.clear();

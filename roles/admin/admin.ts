@@ -70,6 +70,12 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
     return helloOf({ role: "admin", cluster, clusterId, name, address, epoch, tableDigest });
   }
 
+  /** The cluster as it is known here, undefined before a primary was heard; and whether one is followed. */
+  get seen(): { readonly follows: boolean; readonly phase: string } {
+    const follows = this.#seeker.conn !== undefined && this.#view.table !== undefined;
+    return { follows, phase: follows ? this.#view.phase : "noPrimary" };
+  }
+
   due(): number | undefined {
     return this.#seeker.dueMs;
   }

@@ -13,6 +13,7 @@ import type { Conn, NodeIndex, Partition } from "../../core/ids.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type {
+  Answer,
   AnswerMessage,
   AskMessage,
   Body,
@@ -163,6 +164,18 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     return { phase, epoch, lastTid, pending: this.#transactions.pending, table: table.toString() };
   }
 
+  /** The cluster as operators see it. */
+  get report(): Answer<"status"> {
+    return reportOf({
+      site: this.#site,
+      storages: this.#storages,
+      name: this.#name,
+      admins: this.#clients.admins,
+      clients: this.#clients.live.length,
+      waitingFor: this.#recovery.waitingFor,
+    });
+  }
+
   due(): number | undefined {
     const all = [this.#recovery.dueMs, this.#stopping.dueMs, this.#desk.dueMs].filter((at) =>
       at !== undefined
@@ -235,17 +248,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   }
 
   #asked(asker: Asker, message: AskMessage): void {
-    if (message.name === "status") {
-      const parts = { site: this.#site, storages: this.#storages, name: this.#name };
-      const clients = this.#clients.live.length;
-      const report = reportOf({
-        ...parts,
-        admins: this.#clients.admins,
-        clients,
-        waitingFor: this.#recovery.waitingFor,
-      });
-      return this.#site.emit(answer(asker, "status", report));
-    }
+    if (message.name === "status") return this.#site.emit(answer(asker, "status", this.report));
     if (message.name === "askTable") {
       return this.#site.emit(answer(asker, "askTable", { image: this.#site.table.toImage() }));
     }

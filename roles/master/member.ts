@@ -13,7 +13,7 @@ import type { Conn } from "../../core/ids.ts";
 import { GUEST_MS } from "../../core/limits.ts";
 import { answer, refuse, tell } from "../../core/machine.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { AskMessage, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import type { Answer, AskMessage, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import type { Digest, MetadataState, MetadataWrite, Random } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
 import { Outbox } from "../outbox.ts";
@@ -136,6 +136,13 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     return { role, term, commit, ...(leader === undefined ? {} : { leader }) };
   }
 
+  /** The cluster as far as this master knows it; undefined while it has none. */
+  get report(): Answer<"status"> | undefined {
+    if (this.#reign) return this.#reign.primary.report;
+    const how = { name: this.#start.name, others: this.#circle.indexes, waitingFor: this.waitingFor };
+    return this.#metadata && reportWithoutPrimary(this.#metadata, how);
+  }
+
   due(): number | undefined {
     const guestsMs = this.#guests.size > 0 ? this.#guestsUntilMs : undefined;
     const all = [this.#raft.dueMs, this.#circle.dueMs, this.#reign?.primary.due(), guestsMs].filter((at) =>
@@ -251,10 +258,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   /** Somebody asks though there is no primary. */
   #asked(asker: Asker, message: AskMessage): void {
     if (message.name === "status" && this.#metadata) {
-      const others = this.#circle.indexes;
-      const { waitingFor } = this;
-      const report = reportWithoutPrimary(this.#metadata, { name: this.#start.name, others, waitingFor });
-      return this.#out.emit(answer(asker, "status", report));
+      return this.#out.emit(answer(asker, "status", this.report!));
     }
     this.#out.emit(refuse(asker, this.#noPrimary(`serve ${message.name}`)));
   }

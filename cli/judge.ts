@@ -1,0 +1,110 @@
+/**
+ * Judges a cluster as a monitor does: ok, warning or problem, with a sentence for each thing that isn't as it should be. The
+ * severities are promises: `problem` is what keeps data from being served or from being safe against one more loss of a node
+ * that is away already; `warning` is what mends itself, or what its operator should look at in time.
+ */
+import { CLOCK_AHEAD_MS_MAX, DISK_FREE_BYTES_PROBLEM, DISK_FREE_BYTES_WARNING } from "../core/limits.ts";
+import { dateOfTid } from "../core/tid.ts";
+import type { ClusterStatus } from "./ask.ts";
+
+/** What can be checked alone. */
+export const checks = ["connection", "cluster", "replication", "disk", "clock"] as const;
+/** One of them. */
+export type Check = (typeof checks)[number];
+/** How `neo check` prints what it finds. */
+export const checkFormats = ["text", "nagios", "json", "prometheus"] as const;
+/** From good to bad. */
+export const severities = ["ok", "warning", "problem"] as const;
+/** One of them. */
+export type Severity = (typeof severities)[number];
+
+/** One thing that isn't as it should be. */
+export interface Finding {
+  readonly check: Check;
+  readonly severity: Exclude<Severity, "ok">;
+  readonly text: string;
+}
+
+/** What is judged. */
+export interface Look {
+  /** What the primary says; undefined: it didn't answer, and `problem` says why. */
+  readonly status: ClusterStatus | undefined;
+  readonly problem: string;
+  /** The clock of the machine that looks. */
+  readonly wallMs: number;
+  /** Room on the disks that can be seen from there. */
+  readonly disks: readonly { readonly node: string; readonly freeBytes: number }[];
+}
+
+/** All findings of a look, worst first. */
+export function judge(look: Look): Finding[] {
+  const { status, problem } = look;
+  const findings: Finding[] = status === undefined
+    ? [{ check: "connection", severity: "problem", text: `no primary answers: ${problem}` }]
+    : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look.wallMs)];
+  findings.push(...ofDisks(look));
+  return findings.sort((a, b) => severities.indexOf(b.severity) - severities.indexOf(a.severity));
+}
+
+/** The worst of findings. */
+export function worstOf(findings: readonly Finding[]): Severity {
+  return severities.findLast((severity) => findings.some((finding) => finding.severity === severity)) ?? "ok";
+}
+
+function ofCluster({ state, waitingFor, nodes }: ClusterStatus): Finding[] {
+  const findings: Finding[] = [];
+  if (state !== "running") {
+    const why = waitingFor === "" ? "" : `: it waits for ${waitingFor}`;
+    findings.push({ check: "cluster", severity: "problem", text: `the cluster is ${state}${why}` });
+  }
+  for (const { name, role, state, cells } of nodes) {
+    if (role === "admin" || state === "running" || state === "unknown") continue;
+    // a storage without cells is missed by nobody
+    const severity = role === "storage" && cells === 0 ? "warning" : "problem";
+    findings.push({ check: "cluster", severity, text: `${role} ${name} is ${state}` });
+  }
+  for (const { name, role, state, problem } of nodes) {
+    if (state === "unknown") {
+      const text = `${role} ${name} isn't a member: ${problem ?? "add it, or stop it"}`;
+      findings.push({ check: "cluster", severity: "warning", text });
+    }
+  }
+  return findings;
+}
+
+function ofReplication({ nodes, partitions, replicas }: ClusterStatus): Finding[] {
+  const findings: Finding[] = [];
+  for (const { name, role, cells, readable } of nodes) {
+    if (role !== "storage" || readable === cells) continue;
+    const text = `${cells - readable} of ${cells} copies on ${name} aren't up to date`;
+    findings.push({ check: "replication", severity: "warning", text });
+  }
+  const [wanted, there] = [partitions * (replicas + 1), nodes.reduce((sum, { cells }) => sum + cells, 0)];
+  if (there < wanted) {
+    const text = `${wanted - there} copies of partitions have no storage: add one, then tweak the table`;
+    findings.push({ check: "replication", severity: "warning", text });
+  }
+  return findings;
+}
+
+/** A newest tid ahead of our clock: either this clock is slow, or the primary's is fast. */
+function ofClock({ lastTid }: ClusterStatus, wallMs: number): Finding[] {
+  const aheadMs = lastTid === 0n ? 0 : dateOfTid(lastTid) - wallMs;
+  if (aheadMs <= CLOCK_AHEAD_MS_MAX) return [];
+  const text = `the newest transaction is ${Math.round(aheadMs / 1_000)} s ahead of this machine's clock`;
+  return [{ check: "clock", severity: "warning", text }];
+}
+
+function ofDisks({ status, disks }: Look): Finding[] {
+  const findings: Finding[] = [];
+  for (const { node, freeBytes } of disks) {
+    if (freeBytes >= DISK_FREE_BYTES_WARNING) continue;
+    const severity = freeBytes < DISK_FREE_BYTES_PROBLEM ? "problem" : "warning";
+    findings.push({ check: "disk", severity, text: `the disk of ${node} has ${freeBytes} bytes left` });
+  }
+  for (const { name, state, problem } of status?.nodes ?? []) {
+    if (problem === null || problem === "" || state === "unknown") continue;
+    findings.push({ check: "disk", severity: "problem", text: `${name}: ${problem}` }); // it refuses stores
+  }
+  return findings;
+}
