@@ -88,8 +88,22 @@ export async function provideStore(node: StoreOf, identity: DatabaseIdentity): P
 /** A database that may be lost and opened again. */
 export type StorageStore = Database & { readonly lost?: boolean };
 
-/** Opens a storage's database; throws as `openDatabase` and `openPostgres`. */
-export async function openStore(node: StoreOf): Promise<StorageStore> {
+/** Opens the database of a storage of this cluster; throws as `openDatabase` and `openPostgres`. */
+export async function openStore(node: StoreOf & Pick<NodeConfig, "name">): Promise<StorageStore> {
+  try {
+    return await opened(node);
+  } catch (error) {
+    if (!(error instanceof StoreOpenError) || error.reason !== "missing") throw error;
+    const hint =
+      `if its disk is lost, put an empty one in its place: neo node add ${node.name} --replace ${node.name}`;
+    throw new CliError("notFound", `Cannot find the data of ${node.name}: there is no ${storeNameOf(node)}`, {
+      hint,
+      cause: error,
+    });
+  }
+}
+
+async function opened(node: StoreOf): Promise<StorageStore> {
   if (node.database === undefined) return openDatabase(databaseFileOf(node), { later });
   const { openPostgres } = await import("../adapters/postgres.ts");
   return await openPostgres(node.database, { later, ...passwordOf(node) });

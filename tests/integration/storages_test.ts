@@ -87,6 +87,9 @@ test("a storage whose disk is lost is replaced under load: the new one has all i
   await load.acknowledge(30);
   await cluster.kill9("s2");
   rmSync(join(cluster.folder, "s2"), { recursive: true });
+  const lost = await cluster.neo("start", "s2");
+  assert.equal(lost.exitCode, 1);
+  assert.match(lost.stderr, /Cannot find the data of s2: .*neo node add s2 --replace s2/);
 
   const refused = await cluster.neo("node", "add", "s2");
   assert.equal(refused.exitCode, 6);
