@@ -7,7 +7,15 @@ import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import type { World } from "./context.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
 import { lastLines, logFileOf } from "./log_tail.ts";
-import { isRunning, processStateOf, signalProcess } from "./pid_file.ts";
+import { confined, permissionsOf } from "./permissions.ts";
+import {
+  clearPidFile,
+  isRunning,
+  processInfo,
+  processStateOf,
+  signalProcess,
+  START_TIME_VARIABLE,
+} from "./pid_file.ts";
 import type { PidFile } from "./pid_file.ts";
 import { until } from "./wait.ts";
 
@@ -47,13 +55,19 @@ export function spawnProcess(config: ClusterConfig, group: ProcessConfig, world:
   mkdirSync(dirname(path), { recursive: true });
   const log = openSync(path, "a");
   const logStart = fstatSync(log).size;
-  const child = spawn(program, [...args, "run", group.name, "--json", "--cluster", config.folder], {
+  for (const node of group.nodes) clearPidFile(node); // it can't look itself whether the one before still runs
+  const command = confined(args, permissionsOf(config, group));
+  // who is confined may not look when it began, and is told
+  const told = command.length === args.length ? {} : { [START_TIME_VARIABLE]: "stdin" };
+  const child = spawn(program, [...command, "run", group.name, "--json", "--cluster", config.folder], {
     cwd: config.folder,
     detached: true,
     // a daemon talks to its cluster only
-    env: { ...world.env, DENO_NO_UPDATE_CHECK: "1", [LOG_FILE_VARIABLE]: path },
-    stdio: ["ignore", log, log],
+    env: { ...world.env, DENO_NO_UPDATE_CHECK: "1", [LOG_FILE_VARIABLE]: path, ...told },
+    stdio: ["pipe", log, log],
   });
+  child.stdin?.on("error", () => {}); // it has ended already: that is seen below
+  child.stdin?.end(`${child.pid === undefined ? 0 : processInfo(child.pid)?.startTime ?? 0}\n`);
   closeSync(log);
   child.unref();
   let outcome: string | undefined;

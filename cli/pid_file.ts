@@ -28,6 +28,16 @@ export type ProcessState =
   | { readonly state: "crashed"; readonly file: PidFile }
   | { readonly state: "stopped" };
 
+/** Says "stdin" where a process is told there when it began: one that is confined to its folders may not look at `/proc`. */
+export const START_TIME_VARIABLE = "NEO_START_TIME";
+
+let toldStartTime: number | undefined;
+
+function ownStartTime(): number {
+  if (process.env[START_TIME_VARIABLE] !== "stdin") return processInfo(process.pid)?.startTime ?? 0;
+  return toldStartTime ??= Number(readFileSync(0, "utf8").trim());
+}
+
 function pathOf(node: { readonly data: string }): string {
   return join(node.data, "neo.pid");
 }
@@ -75,7 +85,7 @@ function writeTemporary(
   version: string,
 ): string {
   const { role, name } = node;
-  const startTime = processInfo(process.pid)?.startTime ?? 0;
+  const startTime = ownStartTime();
   const file: PidFile = { pid: process.pid, startTime, role, name, address, version, listens };
   mkdirSync(node.data, { recursive: true });
   const temporary = `${pathOf(node)}.${process.pid}`;
@@ -119,9 +129,20 @@ export function processStateOf(node: { readonly data: string }): ProcessState {
 
 /** Whether the process that wrote a pid file still runs: the same process, and no zombie. */
 export function isRunning(file: Pick<PidFile, "pid" | "startTime">): boolean {
-  const info = processInfo(file.pid);
+  const info = lookedAt(file.pid);
+  if (info === "hidden") return true;
   if (info === undefined) return file.startTime === 0 && answersSignals(file.pid);
   return info.state !== "Z" && info.state !== "X" && info.startTime === file.startTime;
+}
+
+/** Who may not look takes it for running: what was left by the dead was cleared away by who began us. */
+function lookedAt(pid: number): ReturnType<typeof processInfo> | "hidden" {
+  try {
+    return processInfo(pid);
+  } catch (error) {
+    if (error instanceof Error && error.name === "NotCapable") return "hidden";
+    throw error;
+  }
 }
 
 /** For systems without `/proc`. */

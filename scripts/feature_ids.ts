@@ -11,9 +11,10 @@ export const FEATURE_IDS: readonly string[] = [
     .split(
       " ",
     ),
-  ..."T40 T41 T42 T43 T45 T46 T47 T48 T49 T50 T51 T53 T56 T59 T60 T61 T62 N1 N3 N13 P2 P7 X2 X3 X6 X7".split(
-    " ",
-  ),
+  ..."T40 T41 T42 T43 T45 T46 T47 T48 T49 T50 T51 T53 T56 T59 T60 T61 T62 N1 N3 N14 N13 P2 P7 X2 X3 X6 X7"
+    .split(
+      " ",
+    ),
   ..."A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14 A15 A16 A17 A18 A19".split(" "),
   ..."B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B13 C1 C2 C4 C5 C6 D1 D2 H1 H2 H3".split(" "),
 ];
