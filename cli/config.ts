@@ -23,6 +23,7 @@
  * override = { "log.level" = "debug" }   # optional, for an emergency: counts more than what `neo config` has set
  * http = "127.0.0.1:9180"     # optional: serves /livez, /readyz, /status and /metrics there
  * httpTokenFile = "s1.token"  # optional: the last two want this token; a file that isn't there is made
+ * watch = "watch.toml"        # optional, admins: the clusters that it watches, and whom it tells
  * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
@@ -77,6 +78,8 @@ export interface NodeConfig {
   readonly http?: string;
   /** Absolute path of the file with the token that its pages want. */
   readonly httpTokenFile?: string;
+  /** Absolute path of the file that says which clusters an admin watches, and whom it tells. */
+  readonly watch?: string;
 }
 
 /** A cluster as `neo.toml` describes it. */
@@ -135,6 +138,7 @@ const NODE_KEYS = [
   "override",
   "http",
   "httpTokenFile",
+  "watch",
 ];
 /** `host:port`, as far as a pattern can tell. */
 export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:[\]]+):\d{1,5}$/;
@@ -213,6 +217,7 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     ...databaseOf(fields, folder),
     ...overridesOf(fields),
     ...pagesOf(fields, folder),
+    ...watchOf(fields, folder),
   };
 }
 
@@ -224,6 +229,14 @@ function overridesOf(fields: Fields): Pick<NodeConfig, "overrides"> {
     if (problem !== undefined) throw fields.error("override", problem);
   }
   return Object.keys(overrides).length === 0 ? {} : { overrides };
+}
+
+/** What an admin watches stands in a file of its own. */
+function watchOf(fields: Fields, folder: string): Pick<NodeConfig, "watch"> {
+  const watch = fields.optionalText("watch", /./, "a file");
+  if (watch === undefined) return {};
+  if (fields.choice("role", nodeRoles) !== "admin") throw fields.error("watch", "only admins watch clusters");
+  return { watch: resolve(folder, watch) };
 }
 
 /** Where a node shows itself over HTTP; beyond its machine with a token only. */
@@ -333,6 +346,7 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     ...(node.database === undefined ? {} : { database: node.database }),
     ...(node.passwordFile === undefined ? {} : { passwordFile: node.passwordFile }),
     ...(node.http === undefined ? {} : { http: node.http }),
+    ...(node.watch === undefined ? {} : { watch: node.watch }),
     ...(node.httpTokenFile === undefined ? {} : { httpTokenFile: node.httpTokenFile }),
   }));
   const optional = {

@@ -16,6 +16,7 @@ import { adminFigures, masterFigures, storageFigures } from "./figures.ts";
 import { hosted } from "./hosting.ts";
 import type { Listening, RunningNode } from "./hosting.ts";
 import { settingsOf, taking } from "./kept_settings.ts";
+import { monitorOf } from "./monitor_file.ts";
 import { multicastOf } from "./multicast.ts";
 import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
 import type { StorageStore } from "./stores.ts";
@@ -120,7 +121,9 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
 async function openAdmin(opening: Opening): Promise<RunningNode> {
   const { name } = opening.node;
   const { cluster, clusterId } = opening.cluster;
-  return await hosted(opening, undefined, (listening) => {
+  const { watch } = opening.node;
+  const monitor = watch === undefined ? undefined : monitorOf(watch, opening.log);
+  const running = await hosted(opening, undefined, (listening) => {
     const address = reachedAt(opening.node, listening);
     const masters = mastersOf(opening.cluster);
     const settings = settingsOf(opening.node, opening.log);
@@ -140,6 +143,9 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
       figures: () => adminFigures(machine),
     };
   });
+  void monitor?.look();
+  void running.done.then(() => monitor?.end());
+  return running;
 }
 
 function checkCluster(path: string, clusterId: string, cluster: ClusterConfig): void {

@@ -396,3 +396,13 @@ export const DISK_FREE_BYTES_WARNING = 16 * RESERVE_BYTES;
 export const DISK_FREE_BYTES_PROBLEM = 2 * RESERVE_BYTES;
 /** How far the newest tid may be ahead of the clock of who looks. */
 export const CLOCK_AHEAD_MS_MAX = 2_000;
+
+// An admin's watch
+/** So often it looks at each cluster, and so long it waits for the answer. */
+export const MONITOR_LOOK_MS = 10_000;
+export const MONITOR_LOOK_WITHIN_MS = 5_000;
+/** A notice that couldn't be delivered is sent again after this time, then after twice of it and so on, and given up at last. */
+export const NOTIFY_RETRY_MS = 5_000;
+export const NOTIFY_TRIES_MAX = 8;
+/** A receiver that takes longer has failed. */
+export const NOTIFY_TIMEOUT_MS = 10_000;

@@ -1,15 +1,11 @@
 /** `neo check`: a cluster as a monitor's plugin sees it. */
-import { statfsSync } from "node:fs";
-import { DatabaseError } from "../../core/errors.ts";
 import { formatMetrics, metric, metrics } from "../../core/metrics.ts";
 import { parseUri } from "../../core/uri.ts";
-import { askStatus } from "../ask.ts";
-import { isHere } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { checks, judge, severities, worstOf } from "../judge.ts";
-import type { Check, checkFormats, Finding, Look, Severity } from "../judge.ts";
+import type { Check, checkFormats, Finding, Severity } from "../judge.ts";
+import { look } from "../look.ts";
 import { resolveTarget } from "../target.ts";
-import type { Target } from "../target.ts";
 
 /** What Nagios and its kin make of exit codes. */
 const EXIT: { readonly [S in Severity]: number } = { ok: 0, warning: 1, problem: 2 };
@@ -62,31 +58,6 @@ export default async function check(
       for (const finding of findings) output.print(`  ${finding.severity}: ${finding.text}`);
   }
   return EXIT[severity];
-}
-
-/** Asks the primary, and looks at the disks of this machine. */
-async function look(target: Target, withinMs: number): Promise<Look> {
-  const disks = target.kind === "folder"
-    ? target.config.nodes.filter((node) => isHere(target.config, node) && node.role !== "admin").flatMap(
-      diskOf,
-    )
-    : [];
-  try {
-    return { status: await askStatus(target, { withinMs }), problem: "", wallMs: Date.now(), disks };
-  } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error;
-    return { status: undefined, problem: error.message, wallMs: Date.now(), disks };
-  }
-}
-
-function diskOf({ name, data }: { readonly name: string; readonly data: string }) {
-  try {
-    const { bavail, bsize } = statfsSync(data);
-    return [{ node: name, freeBytes: bavail * bsize }];
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "ENOENT") return []; // its folder isn't made yet
-    throw error;
-  }
 }
 
 function metricsOf(cluster: string, wanted: readonly Check[], findings: readonly Finding[]): string {

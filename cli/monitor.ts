@@ -1,0 +1,107 @@
+/**
+ * An admin's watch over clusters: it looks at each now and then, judges what it sees, and sends a notice when a cluster's
+ * severity or the kinds of its findings have changed (T54, T57). Changing numbers are no news; that all is well again is.
+ * A notice that can't be delivered is tried again a few times, ever later, then given up and logged.
+ */
+import type { LogLine } from "../adapters/log.ts";
+import type { Later } from "../adapters/system.ts";
+import { MONITOR_LOOK_MS, NOTIFY_RETRY_MS, NOTIFY_TRIES_MAX } from "../core/limits.ts";
+import { judge, worstOf } from "./judge.ts";
+import type { Finding, Look, Severity } from "./judge.ts";
+
+/** What a receiver gets. Fields are only ever added. */
+export interface Notice {
+  readonly cluster: string;
+  readonly severity: Severity;
+  /** What it was before. */
+  readonly before: Severity;
+  readonly at: string;
+  readonly findings: readonly Finding[];
+}
+
+/** Delivers a notice somewhere, or rejects. */
+export interface Receiver {
+  readonly name: string;
+  send(notice: Notice): Promise<void>;
+}
+
+/** Remembers what was said of each cluster, so that nothing is said twice. */
+export class Newsdesk {
+  #last = new Map<string, { readonly severity: Severity; readonly kinds: string }>();
+
+  /** What is to be said after a look. A cluster that is well from the beginning is no news. */
+  notice(cluster: string, findings: readonly Finding[], wallMs: number): Notice | undefined {
+    const severity = worstOf(findings);
+    const kinds = [...new Set(findings.map(({ check, severity }) => `${check} ${severity}`))].sort().join();
+    const last = this.#last.get(cluster) ?? { severity: "ok", kinds: "" };
+    this.#last.set(cluster, { severity, kinds });
+    if (last.kinds === kinds) return undefined;
+    return { cluster, severity, before: last.severity, at: new Date(wallMs).toISOString(), findings };
+  }
+}
+
+/** What a monitor works with. */
+export interface MonitorParts {
+  readonly clusters: readonly { readonly name: string; readonly look: () => Promise<Look> }[];
+  readonly receivers: readonly Receiver[];
+  readonly later: Later;
+  readonly log: LogLine;
+}
+
+/** Looks until it is ended. */
+export class Monitor {
+  readonly #parts: MonitorParts;
+  readonly #desk = new Newsdesk();
+  readonly #cancels = new Set<() => void>();
+  #ended = false;
+
+  constructor(parts: MonitorParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at all clusters once, and again and again from then on. Resolves when the first look is judged. Never rejects. */
+  async look(): Promise<void> {
+    await Promise.all(this.#parts.clusters.map(async ({ name, look }) => {
+      const found = await look().catch((error): Look => ({
+        status: undefined,
+        problem: error instanceof Error ? error.message : String(error),
+        wallMs: Date.now(),
+        disks: [],
+      }));
+      const notice = this.#ended ? undefined : this.#desk.notice(name, judge(found), found.wallMs);
+      if (notice === undefined) return;
+      const facts = { cluster: name, findings: notice.findings.map(({ text }) => text) };
+      this.#parts.log(notice.severity === "ok" ? "info" : "warning", `${name} is ${notice.severity}`, facts);
+      for (const receiver of this.#parts.receivers) void this.#send(receiver, notice, 1);
+    }));
+    this.#after(MONITOR_LOOK_MS, () => void this.look());
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const cancel of this.#cancels) cancel();
+  }
+
+  async #send(receiver: Receiver, notice: Notice, tries: number): Promise<void> {
+    try {
+      await receiver.send(notice);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const isOver = tries >= NOTIFY_TRIES_MAX;
+      const text = isOver ? "Giving up a notice" : "A notice will be sent again";
+      this.#parts.log(isOver ? "error" : "warning", text, { receiver: receiver.name, reason, tries });
+      if (!isOver) {
+        this.#after(NOTIFY_RETRY_MS * 2 ** (tries - 1), () => void this.#send(receiver, notice, tries + 1));
+      }
+    }
+  }
+
+  #after(ms: number, task: () => void): void {
+    if (this.#ended) return;
+    const cancel = this.#parts.later(ms, () => {
+      this.#cancels.delete(cancel);
+      task();
+    });
+    this.#cancels.add(cancel);
+  }
+}

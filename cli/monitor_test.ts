@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setImmediate } from "node:timers";
+import { NOTIFY_RETRY_MS, NOTIFY_TRIES_MAX } from "../core/limits.ts";
+import type { Finding, Look } from "./judge.ts";
+import { Monitor, Newsdesk } from "./monitor.ts";
+import type { Notice } from "./monitor.ts";
+import { parseWatch } from "./monitor_file.ts";
+import { program, webhook } from "./receivers.ts";
+
+const late = (text: string): Finding => ({ check: "replication", severity: "warning", text });
+const down: Finding = { check: "cluster", severity: "problem", text: "storage s2 is unavailable" };
+const silent: Look = { status: undefined, problem: "refused", wallMs: 0, disks: [] };
+const notice: Notice = { cluster: "shop", severity: "problem", before: "ok", at: "now", findings: [down] };
+
+test("Newsdesk: says what is new, once, and that all is well again (T57)", () => {
+  const desk = new Newsdesk();
+  assert.equal(desk.notice("shop", [], 0), undefined);
+  assert.deepEqual(desk.notice("shop", [down], 0), { ...notice, at: "1970-01-01T00:00:00.000Z" });
+  assert.equal(desk.notice("shop", [down], 1), undefined);
+  assert.equal(desk.notice("shop", [down, late("9 of 12")], 2)?.before, "problem");
+  assert.equal(desk.notice("shop", [late("8 of 12"), down], 3), undefined);
+  assert.equal(desk.notice("other", [down], 4)?.severity, "problem");
+  assert.equal(desk.notice("shop", [late("8 of 12")], 5)?.severity, "warning");
+  const well = desk.notice("shop", [], 6);
+  assert.deepEqual([well?.severity, well?.before, well?.findings], ["ok", "warning", []]);
+});
+
+test("Monitor: watches several clusters, tries again ever later, then gives a notice up (T54)", async () => {
+  const waits: number[] = [];
+  const tasks: (() => void)[] = [];
+  const logged: string[] = [];
+  let tries = 0;
+  const monitor = new Monitor({
+    clusters: [
+      { name: "shop", look: () => Promise.resolve(silent) },
+      { name: "wiki", look: () => Promise.reject(new Error("no such host")) },
+    ],
+    receivers: [{ name: "r", send: () => Promise.reject(new Error(`no ${++tries}`)) }],
+    later: (ms, task) => {
+      waits.push(ms);
+      tasks.push(task);
+      return () => {};
+    },
+    log: (_level, text) => void logged.push(text),
+  });
+  await monitor.look();
+  for (let round = 0; round < 20; round++) {
+    for (const task of tasks.splice(0)) task();
+    await new Promise<void>((done) => setImmediate(done)); // the looks and sends of this round are over
+  }
+  assert.equal(tries, 2 * NOTIFY_TRIES_MAX);
+  assert.ok(waits.includes(NOTIFY_RETRY_MS) && waits.includes(NOTIFY_RETRY_MS * 2 ** (NOTIFY_TRIES_MAX - 2)));
+  assert.ok(logged.includes("shop is problem") && logged.includes("wiki is problem"));
+  monitor.end();
+  assert.equal(
+    logged.filter((text) => text === "A notice will be sent again").length,
+    2 * (NOTIFY_TRIES_MAX - 1),
+  );
+});
+
+test("webhook: posts JSON, and takes nothing but success for success (T57)", async () => {
+  const bodies: string[] = [];
+  let status = 204;
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (part) => body += part).on("end", () => {
+      bodies.push(`${request.method} ${request.headers["content-type"]} ${body}`);
+      response.writeHead(status, { connection: "close" }).end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    await webhook(`http://${address}/hook?key=secret`).send(notice);
+    assert.deepEqual(bodies, [`POST application/json ${JSON.stringify(notice)}`]);
+    status = 500;
+    const failed = webhook(`http://${address}/hook?key=secret`).send(notice);
+    await assert.rejects(failed, { message: `Cannot notify ${address}: it answered 500` });
+  } finally {
+    server.close();
+  }
+});
+
+test("program: reads the notice from stdin, and its exit code counts (T57)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "neo-notice-"));
+  try {
+    await program(["sh", "-c", 'cat > "$1"', "sh", join(folder, "got")]).send(notice);
+    assert.equal(readFileSync(join(folder, "got"), "utf8"), `${JSON.stringify(notice)}\n`);
+    await assert.rejects(program(["sh", "-c", "exit 3"]).send(notice), /ended with 3/);
+    await assert.rejects(program([join(folder, "nothing")]).send(notice));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("parseWatch: clusters and receivers, and what is wrong with them", () => {
+  const watch = parseWatch(
+    '[[cluster]]\nuri = "neo://shop@h:1"\n[[cluster]]\nuri = "neo://wiki@h:2"\n[[notify]]\nwebhook = "https://h/x"\n[[notify]]\ncommand = "/bin/mail-me"\n',
+    "/c/watch.toml",
+  );
+  assert.deepEqual(watch.uris, ["neo://shop@h:1", "neo://wiki@h:2"]);
+  assert.deepEqual(watch.receivers.map(({ name }) => name), ["h", "/bin/mail-me"]);
+  for (
+    const text of [
+      '[[cluster]]\nuri = "http://h"\n',
+      "[[notify]]\n",
+      '[[notify]]\nwebhook = "ftp://h"\n',
+      "what = 1\n",
+    ]
+  ) {
+    assert.throws(() => parseWatch(text, "/c/watch.toml"), /watch\.toml/, text);
+  }
+});

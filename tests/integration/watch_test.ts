@@ -1,0 +1,55 @@
+/** An admin of real processes that watches two clusters and tells a receiver what becomes of them. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CliCluster, within } from "./kit.ts";
+
+test("an admin watches its cluster and one that isn't there, and tells when a storage is lost (T54, T57)", async () => {
+  const heard: { cluster: string; severity: string; findings: { text: string }[] }[] = [];
+  let news = () => {};
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (part) => body += part).on("end", () => {
+      heard.push(JSON.parse(body));
+      response.end();
+      news();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const of = (cluster: string, text: string) =>
+    within(
+      `a notice of ${text}`,
+      new Promise<void>((done) => {
+        news = () => {
+          const fits = heard.some((notice) =>
+            notice.cluster === cluster && notice.findings.some((finding) => finding.text.includes(text))
+          );
+          if (fits) done();
+        };
+        news();
+      }),
+    );
+  try {
+    await using cluster = await CliCluster.init({ storages: 2, replicas: 1, partitions: 12 });
+    const hook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const watch = `[[cluster]]\nuri = "${cluster.uri}"\n[[cluster]]\nuri = "neo://wiki@127.0.0.1:1"\n`;
+    writeFileSync(join(cluster.folder, "watch.toml"), `${watch}[[notify]]\nwebhook = "${hook}"\n`);
+    const file = join(cluster.folder, "neo.toml");
+    const text = readFileSync(file, "utf8");
+    writeFileSync(file, text.replace('role = "admin"', 'role = "admin"\nwatch = "watch.toml"'));
+    cluster.reload();
+    await cluster.start();
+    await of("wiki", "no primary answers");
+    await cluster.kill9("s2");
+    await of("shop", "storage s2 is unavailable");
+    assert.equal(heard.filter(({ cluster }) => cluster === "wiki").length, 1, "nothing is said twice");
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
