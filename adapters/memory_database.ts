@@ -39,6 +39,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
   readonly #digest: Digest;
   #epoch = 0;
   #image: Uint8Array | null = null;
+  #registry: Uint8Array | null = null;
   #held: HeldTransactions<Kept, Vote, StoredData[]>;
   #final: FinalRows;
   #copies: MemoryCopies;
@@ -61,6 +62,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       identity: this.#identity,
       epoch: this.#epoch,
       image: this.#image,
+      registry: this.#registry,
       held: this.#holding(),
       resumes: this.#copies.resumes(),
       newest: this.#final.newest(),
@@ -72,6 +74,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
     const copy = new DatabaseTables(this.#identity, this.#digest);
     copy.#epoch = this.#epoch;
     copy.#image = this.#image;
+    copy.#registry = this.#registry;
     copy.#final = this.#final.copy();
     copy.#copies = this.#copies.copy(copy.#final);
     for (const [ttid, held] of this.#held.entries()) {
@@ -92,6 +95,9 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
         return;
       case "image":
         this.#image = write.image;
+        return;
+      case "registry":
+        this.#registry = write.state;
         return;
       case "part":
         this.#part(write);

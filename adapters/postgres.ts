@@ -108,6 +108,7 @@ export class PostgresDatabase implements Database {
       identity,
       epoch: Number(text("epoch")),
       image: meta.get("image") ?? null,
+      registry: meta.get("registry") ?? null,
       held,
       resumes: resumes.map(({ partition, since, tid }) => ({ partition, since: Number(since), tid })),
       newest: (await reader.newest()).map(({ partition, tid }) => ({ partition, tid })),

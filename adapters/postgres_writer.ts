@@ -98,6 +98,8 @@ export class PostgresWriter {
         return this.#at.run(SET_META, "epoch", numberBytes(write.epoch));
       case "image":
         return this.#at.run(SET_META, "image", write.image);
+      case "registry":
+        return this.#at.run(SET_META, "registry", write.state);
       case "part":
         return this.#part(write);
       case "store":

@@ -77,6 +77,7 @@ class SqliteDatabase implements Database {
       identity,
       epoch: Number(file.meta("epoch")),
       image: file.meta("image") as Uint8Array | null,
+      registry: file.meta("registry") as Uint8Array | null,
       held: this.#writer.recover(),
       resumes: this.#writer.resumes(),
       newest: this.#reader.newest(),

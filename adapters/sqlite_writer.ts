@@ -81,6 +81,8 @@ export class SqliteWriter {
         return this.#file.setMeta("epoch", write.epoch);
       case "image":
         return this.#file.setMeta("image", write.image);
+      case "registry":
+        return this.#file.setMeta("registry", write.state);
       case "part":
         return this.#part(write);
       case "store":

@@ -3,7 +3,7 @@ import { buildRouteMap } from "@stricli/core";
 import { PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
 import { aliases, command, common, databaseFlags, one, optionalNumber, wait } from "./command_spec.ts";
-import { nodeName, topologyPath, whole } from "./parsers.ts";
+import { nodeName, tableId, topologyPath, whole } from "./parsers.ts";
 
 const storage = one("NAME", nodeName, "A storage");
 const flags = { ...common, wait: { ...wait, brief: "How long to wait for the cluster" } };
@@ -240,8 +240,53 @@ export const tableCommands = buildRouteMap({
   docs: { brief: "The partition table: show, tweak, verify" },
 });
 
+const clusterRecover = command({
+  load: () => import("./commands/cluster_recover.ts"),
+  parameters: {
+    flags: {
+      ...common,
+      table: {
+        kind: "parsed",
+        parse: tableId,
+        optional: true,
+        placeholder: "ID",
+        brief: "Go on with this one of the tables that were found; the newest, if not given",
+      },
+      lost: {
+        kind: "parsed",
+        parse: nodeName,
+        variadic: true,
+        optional: true,
+        placeholder: "NAME",
+        brief: "This storage is lost: go on without what only it has. May be given several times",
+      },
+      yes: {
+        kind: "parsed",
+        parse: nodeName,
+        optional: true,
+        placeholder: "CLUSTER",
+        brief: "Do it: the cluster's name, typed. Without it, shows what was found",
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Make masters anew when their disks are lost or old",
+    fullDescription:
+      "Run it where the cluster's folder is, with all nodes stopped. Shows the partition tables that storages "
+      + "and masters know; with --yes, fences whatever is older and gives the masters of neo.toml new "
+      + "metadata. Their old files stay beside the new ones.\n\n"
+      + "Example: neo cluster recover --yes shop",
+  },
+});
+
 /** `neo cluster ...` */
 export const clusterCommands = buildRouteMap({
-  routes: { show: clusterShow, replicas: clusterReplicas, truncate: clusterTruncate },
-  docs: { brief: "The cluster: show, replicas, truncate" },
+  routes: {
+    show: clusterShow,
+    replicas: clusterReplicas,
+    truncate: clusterTruncate,
+    recover: clusterRecover,
+  },
+  docs: { brief: "The cluster: show, replicas, truncate, recover" },
 });

@@ -94,3 +94,9 @@ export function choice<T extends string>(words: readonly T[]): (text: string) =>
     return word;
   };
 }
+
+/** The id of a table as `neo cluster recover` shows it: generation, version, and the beginning of its digest. */
+export function tableId(text: string): string {
+  if (/^\d{1,15}\.\d{1,15}-[0-9a-f]{8}$/.test(text)) return text;
+  throw new RangeError("expected the id of a table, such as 1.7-0a1b2c3d");
+}

@@ -189,6 +189,8 @@ export const messages = {
   /** Rows of a readable cell whose data isn't what its checksum says. */
   damaged: tell(0x2c, "S>M", "commit", { epoch: integer, partition, since: integer, rows: list(rowName) }),
 
+  /** What the masters hold of the cluster besides its table: kept for `neo cluster recover`, which needs it when their disks are lost. */
+  registry: tell(0x38, "M>S", "commit", { epoch: integer, state: bytes }),
   sync: ask(0x30, "C>M", "commit", {}, { lastTid: tid, wallMs: integer }),
   newOids: ask(0x31, "C>M", "commit", { count: integer }, { first: oid, count: integer }),
   finish: ask(0x32, "C>M", "commit", {

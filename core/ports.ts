@@ -105,6 +105,8 @@ export type DatabaseWrite =
   | { readonly op: "epoch"; readonly epoch: number }
   /** The newest table that the primary sent. */
   | { readonly op: "image"; readonly image: Uint8Array }
+  /** The newest metadata of the masters: no storage reads it, only the recovery of a cluster whose masters are lost. */
+  | { readonly op: "registry"; readonly state: Uint8Array }
   /**
    * Keeps a part of a value before its `store`: `seq` 0 begins a value, in place of parts that came before, and each
    * later one follows the one before it.
@@ -419,6 +421,8 @@ export interface DatabaseState {
   readonly epoch: number;
   /** The newest table that was saved, null before the first. */
   readonly image: Uint8Array | null;
+  /** The newest metadata of the masters that was saved, null before the first. */
+  readonly registry: Uint8Array | null;
   readonly held: readonly HeldTransaction[];
   /** How far cells that were outdated are complete, at most one a partition. */
   readonly resumes: readonly { readonly partition: Partition; readonly since: number; readonly tid: Tid }[];

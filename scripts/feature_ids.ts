@@ -7,7 +7,7 @@
 
 /** T and N: features; X: what no other system has; A, B, C, H: hazards, ways to lose data. */
 export const FEATURE_IDS: readonly string[] = [
-  ..."T1 T2 T3 T6 T8 T9 T10 T11 T12 T15 T16 T18 T19 T20 T21 T23 T24 T26 T22 T28 T29 T30 T31 T32 T33 T37 T38"
+  ..."T1 T2 T3 T6 T8 T9 T10 T11 T12 T15 T16 T18 T19 T20 T21 T23 T24 T26 T22 T28 T29 T30 T31 T32 T33 T37 T38 T39"
     .split(
       " ",
     ),
@@ -16,5 +16,5 @@ export const FEATURE_IDS: readonly string[] = [
       " ",
     ),
   ..."A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12 A13 A14 A15 A16 A17 A18 A19".split(" "),
-  ..."B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B13 C1 C2 C4 C5 C6 D1 D2 H1 H2 H3".split(" "),
+  ..."B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 C1 C2 C4 C5 C6 D1 D2 H1 H2 H3".split(" "),
 ];

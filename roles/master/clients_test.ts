@@ -92,6 +92,7 @@ test("MasterMachine announces a client's session to the storages before it tells
     "accept",
     `welcome to ${conn}`,
     `config to ${conn}`,
+    `registry to ${storages}`,
   ]);
   const [opened] = tellsOf(effects, "sessionOpened");
   const [welcome] = tellsOf(effects, "welcome");

@@ -211,7 +211,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         this.#lost(event.conn, event.error);
         break;
       case "saved":
-        this.#site.saved();
+        if (this.#site.saved()) this.#recovery.changed();
         this.#masters.look();
         break;
       case "due":

@@ -205,6 +205,15 @@ export function rosterOfEntry(encoded: Uint8Array): MasterRoster | undefined {
   return entry?.type === "masters" ? entry : undefined;
 }
 
+/** What is other in a cluster whose masters' log was lost. */
+export interface Rebuilt {
+  readonly table: PartitionTable;
+  readonly epoch: number;
+  readonly oidMark: Oid;
+  readonly sessionMark: number;
+  readonly masters: readonly Registered[];
+}
+
 /** The state that the entries so far have made. */
 export class Metadata {
   readonly clusterId: string;
@@ -394,6 +403,28 @@ export class Metadata {
       config: this.settings.toImage(),
     };
     return toCbor(imageFields.write(image));
+  }
+
+  /**
+   * What a cluster goes on with when the masters' log is lost: these members with another table and other masters, under an
+   * epoch and marks that are above all that was given. As bytes; they are no part of this state.
+   */
+  rebuilt(to: Rebuilt): Uint8Array {
+    const image = imageFields.read(ofCbor(this.toImage(), "metadata"), "metadata");
+    const nodes = [...this.#nodes.filter(({ role }) => role !== "master"), ...to.masters];
+    const discards = image.discards.filter(({ node, partition }) => !to.table.cell(partition, node));
+    return toCbor(imageFields.write({
+      ...image,
+      epoch: to.epoch,
+      oidMark: to.oidMark,
+      sessionMark: to.sessionMark,
+      desired: "run",
+      nodes,
+      nodeMark: Math.max(this.#nodeMark, ...nodes.map(({ index }) => index)),
+      table: to.table.toImage(),
+      discards,
+      voters: to.masters.map(({ index }) => index),
+    }));
   }
 
   /**

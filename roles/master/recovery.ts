@@ -8,7 +8,7 @@
  * order. 7. `starting`: storages drop all else and serve. A loss of a node that counts begins at 1 again.
  */
 import { MAX_TID, sessionOf, ZERO_TID } from "../../core/ids.ts";
-import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { ask, tell } from "../../core/machine.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { Site } from "./site.ts";
@@ -77,7 +77,9 @@ export class Recovery {
     switch (this.#step.is) {
       case "fencing": {
         const [better] = this.#better;
-        if (better) return `the newest metadata: storage ${better.name} has seen a later epoch or table`;
+        if (better) {
+          return `the newest metadata: storage ${better.name} has seen a later epoch or table; if this master's disk is an old one, put the newest back, or stop all and run \`neo cluster recover\``;
+        }
         const rows = this.#site.table.unready();
         if (rows.length > 0) {
           return `storages with partitions ${rows.slice(0, 5).join(", ")}${rows.length > 5 ? ", ..." : ""}`;
@@ -135,7 +137,21 @@ export class Recovery {
         withinMs: this.#site.setting("master.lockTimeoutMs"),
       }),
     );
+    this.#tellRegistry([conn!]);
     this.#tellDiscarded(node);
+  }
+
+  /** Marks or members are others than storages know. */
+  changed(): void {
+    const fenced = this.#storages.all.filter(({ report, conn }) => report && conn !== undefined);
+    this.#tellRegistry(fenced.map(({ conn }) => conn!));
+  }
+
+  /** Storages keep what the masters hold: `neo cluster recover` builds from it when the masters' disks are lost (T39). */
+  #tellRegistry(conns: readonly Conn[]): void {
+    if (conns.length === 0) return;
+    const { epoch, metadata } = this.#site;
+    this.#site.emit(tell(conns, "registry", { epoch, state: metadata.toImage() }));
   }
 
   /** Says which of its cells were discarded, maybe while it was away: only then it may delete them (B9). */

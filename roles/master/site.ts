@@ -223,11 +223,12 @@ export class Site extends Outbox<MasterEffect> {
     return this.table.isLastReadable(node) || this.proposed.isLastReadable(node);
   }
 
-  /** Something may be held, or confirmed. */
-  saved(): void {
+  /** Something may be held, or confirmed. True: members or marks are others than before. */
+  saved(): boolean {
     const held = this.#consensus.saved();
     const then = this.#then.splice(0, held.length);
     for (const { held } of then) held();
     for (const write of this.#consensus.compact()) this.emit({ do: "save", write, durable: true });
+    return then.some(({ entry }) => entry.type !== "cells" && entry.type !== "opened");
   }
 }

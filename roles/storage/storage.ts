@@ -328,6 +328,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "sessionEnded":
         this.#transactions.sessionEnded(message.body.session as never);
         return this.#clients.ended(message.body.session);
+      case "registry":
+        return this.#site.save({ op: "registry", state: message.body.state }, { durable: true });
       case "table":
         return this.#tables.take(PartitionTable.ofImage(message.body.image));
       case "tableChange":

@@ -33,20 +33,34 @@ export function testDatabaseRestart(name: string, make: MakeDatabase): void {
 function testState(name: string, make: MakeDatabase): void {
   testWith(`${name}: a new database is empty and knows whose it is`, make, async (kit) => {
     const db = await Driver.open(kit);
-    const nothing = { epoch: 0, image: null, held: [], resumes: [], newest: [], truncations: 0 };
+    const nothing = {
+      epoch: 0,
+      image: null,
+      registry: null,
+      held: [],
+      resumes: [],
+      newest: [],
+      truncations: 0,
+    };
     assert.deepEqual(db.database.state, { identity: IDENTITY, ...nothing });
     const free = db.database.freeBytes();
     assert.ok(free === undefined || free > 0);
   });
 
-  testWith(`${name}: the last epoch and image are there again`, make, async (kit) => {
+  testWith(`${name}: the last epoch, image and registry are there again`, make, async (kit) => {
     const db = await Driver.open(kit);
     await db.save({ op: "epoch", epoch: 4 }, { op: "image", image: bytesOf("table 1") });
+    await db.save({ op: "registry", state: bytesOf("registry 1") });
     await db.save({ op: "epoch", epoch: 2 ** 40 }, { op: "image", image: bytesOf("") });
+    await db.save({ op: "registry", state: bytesOf("registry 2") });
     await db.close();
 
-    const { epoch, image } = (await kit.open()).state;
-    assert.deepEqual({ epoch, image }, { epoch: 2 ** 40, image: bytesOf("") });
+    const { epoch, image, registry } = (await kit.open()).state;
+    assert.deepEqual({ epoch, image, registry }, {
+      epoch: 2 ** 40,
+      image: bytesOf(""),
+      registry: bytesOf("registry 2"),
+    });
   });
 }
 
