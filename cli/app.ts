@@ -5,6 +5,7 @@ import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { parseTidOrDate } from "../core/tid.ts";
 import { check } from "./app_check.ts";
 import { configCommands } from "./app_config.ts";
+import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import {
@@ -282,6 +283,7 @@ const root = buildRouteMap({
     stop,
     restart,
     status,
+    logs,
     check,
     run: runNode,
     import: importFile,

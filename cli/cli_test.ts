@@ -14,6 +14,7 @@ const COMMANDS = [
   ["stop"],
   ["restart"],
   ["status"],
+  ["logs"],
   ["run", "s1"],
   ["import", "f"],
   ["export", "f"],

@@ -2,6 +2,7 @@
 import { toOid } from "../core/ids.ts";
 import type { Oid } from "../core/ids.ts";
 import { PATH_LENGTH_MAX } from "../core/limits.ts";
+import { dateOfTid, parseTidOrDate } from "../core/tid.ts";
 import { ADDRESS_PATTERN, isLoopback, NAME_PATTERN, NAME_RULE } from "./config.ts";
 
 /** The name of a node. */
@@ -99,4 +100,25 @@ export function choice<T extends string>(words: readonly T[]): (text: string) =>
 export function tableId(text: string): string {
   if (/^\d{1,15}\.\d{1,15}-[0-9a-f]{8}$/.test(text)) return text;
   throw new RangeError("expected the id of a table, such as 1.7-0a1b2c3d");
+}
+
+const UNITS_MS: { readonly [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/**
+ * A moment, as milliseconds since 1970: a date with its time zone, or how long ago it was, such as `90s`, `10m`, `2h`, `7d`.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { moment } from "./parsers.ts";
+ * assert.equal(moment("2024-05-01T12:00:00Z"), Date.UTC(2024, 4, 1, 12));
+ * assert.ok(moment("10m") < Date.now());
+ * assert.throws(() => moment("yesterday"), RangeError);
+ * ```
+ */
+export function moment(text: string): number {
+  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  if (count !== undefined && unit !== undefined) return Date.now() - Number(count) * UNITS_MS[unit]!;
+  if (/^\d{4}-/.test(text)) return dateOfTid(parseTidOrDate(text));
+  throw new RangeError("expected a date such as 2026-11-22T10:00Z, or how long ago, such as 10m");
 }

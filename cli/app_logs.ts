@@ -1,0 +1,35 @@
+/** The command about logs. */
+import { aliases, command, common, nodes } from "./command_spec.ts";
+import { LEVELS } from "./log_lines.ts";
+import { moment } from "./parsers.ts";
+
+function when(brief: string) {
+  return { kind: "parsed", parse: moment, optional: true, placeholder: "DATE|AGO", brief } as const;
+}
+
+/** `neo logs` */
+export const logs = command({
+  load: () => import("./commands/logs.ts"),
+  parameters: {
+    positional: nodes,
+    flags: {
+      ...common,
+      since: when("Not what is older: a date with its time zone, or 90s, 10m, 2h, 7d ago"),
+      until: when("Not what is newer"),
+      level: { kind: "enum", values: LEVELS, optional: true, brief: "At least this level" },
+      grep: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "TEXT",
+        brief: "Only lines with this in them",
+      },
+    },
+    aliases,
+  },
+  docs: {
+    customUsage: ["[NODE]...", "--since 10m --level warning", "s1 --grep listens --json"],
+    brief: "Print what nodes of this machine have logged, in order of time",
+    fullDescription: "All nodes together, unless some are named. With --json one object a line.",
+  },
+});
