@@ -43,6 +43,8 @@ const IMPORT_SHARE = 0.15;
 const OPERATED_SHARE = 0.2;
 /** Seeds in which bits turn on disks: nobody has copies deleted there. */
 const ROT_SHARE = 0.4;
+/** Commits beyond those that are drawn: 2,000 seeds are to have 200,000, and a little to spare. */
+const MORE_COMMITS = 3;
 /** Seeds that end with a truncation. */
 const TRUNCATED_SHARE = 0.15;
 /** Seeds whose storages come and go: each partition has several. */
@@ -243,7 +245,11 @@ class Run {
     if (!this.#faults.isOn) this.#faults.begin();
     this.cluster.operations?.begin();
     this.#rot?.begin();
-    const [leastMs, enough] = [world.nowMs + this.#random.between(1_000, 5_000), this.#random.int(17, 42)];
+    const more = this.#options.mutant ? 0 : MORE_COMMITS;
+    const [leastMs, enough] = [
+      world.nowMs + this.#random.between(1_000, 5_000),
+      this.#random.int(17, 42) + more,
+    ];
     const { disturbedMs } = this.#options;
     const isEnough = () => {
       if (disturbedMs !== undefined) return world.nowMs >= disturbedMs;
