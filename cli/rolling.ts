@@ -102,7 +102,11 @@ async function stepDown(cli: Cli, target: Target, withinMs: number): Promise<voi
   const { masters } = await askPrimary("listMasters", {}, target, { withinMs });
   if (masters.length < 2) return;
   try {
+    const old = masters.find(({ isPrimary }) => isPrimary)?.name;
     await askPrimary("stepDown", {}, target, { withinMs, once: true });
+    const isWanted = (answer: { masters: readonly { name: string; isPrimary: boolean }[] }): boolean =>
+      answer.masters.some(({ name, isPrimary }) => isPrimary && name !== old);
+    await askPrimary("listMasters", {}, target, { withinMs, isWanted });
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     cli.output.note(`No other master takes over before the restart: ${error.message}`);
@@ -115,11 +119,20 @@ async function awaitCopies(
   withinMs: number,
   late: (what: string) => CliError,
 ): Promise<void> {
-  const isWanted = (
-    { nodes }: { nodes: readonly { index: number; cells: number; readable: number }[] },
-  ): boolean => nodes.every(({ index, cells, readable }) => index === 0 || cells === readable);
+  // one that is away counts too: its copies aren't outdated before somebody writes
+  const isWanted = ({ nodes }: { nodes: readonly Counted[] }): boolean =>
+    nodes.every(({ index, state, cells, readable }) =>
+      index === 0 || cells === 0 || (state === "running" && cells === readable)
+    );
   const found = await askPrimary("listNodes", {}, target, { withinMs, isWanted });
   if (!isWanted(found)) throw late("copies aren't up to date");
+}
+
+interface Counted {
+  readonly index: number;
+  readonly state: string;
+  readonly cells: number;
+  readonly readable: number;
 }
 
 /** Waits until a node that was restarted does its work again. */

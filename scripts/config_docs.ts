@@ -22,7 +22,6 @@ cluster, and that more than the default. In an emergency \`override = { "KEY" = 
 all of it on that node; \`neo config status\` shows it.
 
 ${table(["Key", "Default", "Unit", "Values", "For", "Counts", "What it is"], rows)}
-
 What isn't here is fixed, for one of these reasons: it is part of the protocol, so that all nodes must agree (sizes of frames, messages and
 parts, lanes); it is part of how data is stored (partitions, sizes of parts); safety was checked with it (elections, epochs,
 clock skew); or another value would only trade a little memory for a little speed (pages, batches, queues). All of it stands in
