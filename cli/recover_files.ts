@@ -30,11 +30,17 @@ export async function lookAt(config: ClusterConfig): Promise<Looked> {
       if (found) findings.push(found);
       else unread.push({ name: node.name, why: "it never had a cluster" });
     } catch (error) {
-      if (!(error instanceof StoreOpenError) || error.reason === "inUse") throw error;
+      if (!isUnreadable(error)) throw error;
       unread.push({ name: node.name, why: error.message });
     }
   }
   return { findings, unread };
+}
+
+/** There is nothing, or nothing that can be read; a node that runs is another matter. */
+function isUnreadable(error: unknown): error is Error {
+  if (error instanceof CliError) return error.outcome === "notFound";
+  return error instanceof StoreOpenError && error.reason !== "inUse";
 }
 
 async function masterFinding(node: NodeConfig): Promise<Finding | undefined> {
