@@ -95,7 +95,7 @@ export const durabilityMutants: readonly MutantCase[] = [
       });
     },
     noticed: /oid .* was given to|holds something else/,
-    seed: 54,
+    seed: 97,
   },
   {
     breaks: "a storage's disk is lost, and another is put in its place under its name and disk id (B7)",
@@ -118,7 +118,7 @@ export const durabilityMutants: readonly MutantCase[] = [
     },
     isFlapping: true,
     noticed: LOSS,
-    seed: 59,
+    seed: 88,
   },
   {
     breaks: "a storage doesn't do its truncations (N7)",
