@@ -70,6 +70,7 @@ export class PostgresStore {
   #cancelFlush: (() => void) | undefined;
   #tail: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
+  #interrupt: (error: unknown) => void = () => {};
   #closing = false;
 
   private constructor(place: PostgresPlace, options: PostgresOptions) {
@@ -135,7 +136,8 @@ export class PostgresStore {
   static async open(place: PostgresPlace, options: PostgresOptions = {}): Promise<PostgresStore> {
     const store = new PostgresStore(place, options);
     try {
-      await store.#begin();
+      await store.#guarded(() => store.#begin());
+      await store.apply(() => {}, true); // shows at once that the server takes writes
       return store;
     } catch (error) {
       await store.close();
@@ -201,12 +203,29 @@ export class PostgresStore {
     const version = Number(new TextDecoder().decode(found?.["value"] ?? new Uint8Array()));
     if (version > POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "newer");
     if (version < POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "foreign");
-    await this.apply(() => {}, true); // shows at once that the server takes writes
   }
 
   async #apply(change: (statements: Statements) => void | Promise<void>, durable: boolean): Promise<void> {
     this.#check();
-    const round = new Round(this.#writer);
+    const round = new Round(this.#writer, () => this.#check());
+    try {
+      const changes = await this.#guarded(() => this.#send(round, change, durable));
+      if (durable) this.#unflushed = false;
+      else if (changes > 0) this.#flushLater();
+    } catch (error) {
+      const failure = postgresFailure("write", this.place.shown, error);
+      this.#failure ??= { error: failure };
+      this.#cancelFlush?.();
+      throw failure;
+    }
+  }
+
+  /** Gives how many rows the round has changed. */
+  async #send(
+    round: Round,
+    change: (statements: Statements) => void | Promise<void>,
+    durable: boolean,
+  ): Promise<number> {
     try {
       if (this.#isSynchronous !== durable) {
         round.send(`SET synchronous_commit = ${durable ? "on" : "off"}`, []);
@@ -216,15 +235,25 @@ export class PostgresStore {
       await change(round);
       // A commit of a transaction that has changed nothing flushes nothing.
       if (durable) round.send(TOUCH, []);
-      const changes = await round.commit();
-      if (durable) this.#unflushed = false;
-      else if (changes > 0) this.#flushLater();
+      return await round.commit();
     } catch (error) {
-      const failure = postgresFailure("write", this.place.shown, error);
-      this.#failure ??= { error: failure };
-      this.#cancelFlush?.();
       await round.settled();
-      throw failure;
+      throw error;
+    }
+  }
+
+  /**
+   * Uses the writing connection until it is done or the connection is lost: what the client still held back then is never
+   * answered. There is one use at a time.
+   */
+  async #guarded<T>(use: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#interrupt = reject;
+    use().then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      this.#interrupt = () => {};
     }
   }
 
@@ -255,6 +284,7 @@ export class PostgresStore {
     const failure = { full: false, errcode: undefined, cause } as const;
     this.#failure ??= { error: new StoreFailedError("write", this.place.shown, failure) };
     this.#cancelFlush?.();
+    this.#interrupt(this.#failure.error);
   }
 
   #check(): void {
@@ -266,14 +296,20 @@ export class PostgresStore {
 /** The statements of one round. */
 class Round implements Statements {
   readonly #writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>;
+  readonly #check: () => void;
   readonly #sent: Promise<Result>[] = [];
 
-  constructor(writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>) {
+  /** Throws by `check` when the store's use has ended: nothing more is sent then. */
+  constructor(writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>, check: () => void) {
     this.#writer = writer;
+    this.#check = check;
   }
 
   send(sql: string, values: readonly Value[]): void {
-    this.#sent.push(query(this.#writer, sql, values).execute() as unknown as Promise<Result>);
+    this.#check();
+    const sent = query(this.#writer, sql, values).execute() as unknown as Promise<Result>;
+    sent.catch(() => undefined); // `commit` hears of it, which may be later
+    this.#sent.push(sent);
   }
 
   run(sql: string, ...values: Value[]): void {
@@ -281,6 +317,7 @@ class Round implements Statements {
   }
 
   async all<R>(sql: string, ...values: Value[]): Promise<R[]> {
+    this.#check();
     return await query(this.#writer, sql, values) as unknown as R[];
   }
 

@@ -18,6 +18,8 @@ import { cutConnections, newSchema, postgresKit, withServer } from "../tests/pos
 import { postgresServer } from "../tests/postgres_server.ts";
 import type { PostgresServer } from "../tests/postgres_server.ts";
 import { createPostgres, openPostgres } from "./postgres.ts";
+import { PostgresStore } from "./postgres_store.ts";
+import type { Statements } from "./postgres_store.ts";
 import { postgresPlace } from "./postgres_uri.ts";
 import { StoreFailedError, StoreOpenError } from "./store_errors.ts";
 
@@ -33,6 +35,8 @@ const HOSTILE = [
   "NULL",
   "%s",
 ];
+
+const RESUME = "INSERT INTO resume (partition, since, tid) VALUES ($1, 0, 0)";
 
 test("postgresPlace() takes no name that could be more than a name (T32)", () => {
   for (const schema of ["", "S", "a-b", "a;b", 'a"b', "1a", "pg_temp", ...HOSTILE]) {
@@ -107,6 +111,60 @@ function testServer({ url }: PostgresServer): void {
       openPostgres(`postgres://postgres@127.0.0.1:1/x?schema=${schema}`),
       refused("unreachable"),
     );
+  });
+
+  test("PostgreSQL: a round that loses its connection at any moment ends, with nothing done (T33, C1)", async () => {
+    const schema = newSchema();
+    const place = postgresPlace(uriOf(schema));
+    await PostgresStore.create(place, {});
+    const rows = (statements: Statements): void => {
+      for (let at = 0; at < 150; at++) statements.run(RESUME, at); // more than the client sends at once
+    };
+    const cut = (): Promise<void> => cutConnections(url, schema);
+    let cutting: Promise<void> | undefined;
+    const rounds: readonly ((statements: Statements) => void | Promise<void>)[] = [
+      async (statements) => {
+        await statements.all("SELECT 1");
+        await cut();
+        rows(statements);
+      },
+      async (statements) => {
+        rows(statements);
+        await cut();
+        await statements.all("SELECT 1");
+      },
+      (statements) => {
+        statements.run("SELECT pg_sleep(60)");
+        rows(statements);
+        cutting = cut();
+      },
+    ];
+    for (const round of rounds) {
+      const store = await PostgresStore.open(place);
+      await assert.rejects(store.apply(round, true), StoreFailedError);
+      await cutting;
+      assert.ok(store.lost);
+      await assert.rejects(store.apply(rows, true), StoreFailedError);
+      const next = await PostgresStore.open(place);
+      assert.equal((await next.all("SELECT * FROM resume")).length, 0);
+      await store.close();
+      await next.close();
+    }
+    await PostgresStore.drop(place);
+  });
+
+  test("PostgreSQL: a statement that fails while its round asks for more fails the round, and nothing else (T33)", async () => {
+    const place = postgresPlace(uriOf(newSchema()));
+    await PostgresStore.create(place, {});
+    const store = await PostgresStore.open(place);
+    const round = async (statements: Statements): Promise<void> => {
+      statements.run("SELECT 1 / 0");
+      await withServer(url, async (sql) => void await sql`SELECT 1`);
+      await statements.all("SELECT 1");
+    };
+    await assert.rejects(store.apply(round, true), StoreFailedError);
+    await store.close();
+    await PostgresStore.drop(place);
   });
 
   test("PostgreSQL: a lost connection ends the use of the database: another may own it by now (T33, C1)", async () => {
