@@ -127,6 +127,7 @@ export const orderMutants: readonly MutantCase[] = [
     seed: 72,
   },
   {
+    isRare: true,
     breaks: "a target is a tid that is only allocated (A3)",
     mutate: ({ master }) =>
       wrapAll([master], () => {
@@ -159,7 +160,7 @@ export const orderMutants: readonly MutantCase[] = [
     },
     isFlapping: true,
     noticed: LOSS,
-    seed: 108,
+    seed: 84,
   },
   {
     breaks: "a lockless vote counts as a lock (trap 2, A7)",
