@@ -14,21 +14,24 @@ const ENVIRONMENT = ["NEO_*", "NO_COLOR", "FORCE_COLOR", "TERM"];
  * cluster. It runs no program, loads no library, and asks the system for the free space of its disks only.
  *
  * A cluster of several machines may get one more at any time, so that its nodes may meet any address. A storage on a database
- * server asks the environment and the system for what its client takes as defaults.
+ * server asks the environment and the system for what its client takes as defaults. An admin that watches clusters goes to them and to
+ * whom it tells, by the commands that its operator names.
  */
 export function permissionsOf(config: ClusterConfig, group: ProcessConfig): string[] {
   const folders = [...group.nodes.map(({ data }) => data), dirname(logFileOf(config, group.name))];
   const secrets = group.nodes.flatMap(({ passwordFile }) => passwordFile ?? []);
   const tokens = group.nodes.flatMap(({ httpTokenFile }) => httpTokenFile ?? []); // made where there is none
+  const watches = group.nodes.flatMap(({ watch }) => watch ?? []);
   const isOnServer = group.nodes.some(({ database }) => database !== undefined);
   const file = `${config.folder}/${CONFIG_FILE}`;
   return [
     "--no-prompt",
-    flag("read", [...folders, file, ...secrets, ...tokens]),
+    flag("read", [...folders, file, ...secrets, ...tokens, ...watches]),
     flag("write", [...folders, ...tokens]),
     flag("net", hostsOf(config, group)),
-    flag("env", isOnServer ? [] : ENVIRONMENT),
+    flag("env", isOnServer || watches.length > 0 ? [] : ENVIRONMENT), // a command that is begun inherits all of it
     flag("sys", isOnServer ? [] : ["statfs"]),
+    ...(watches.length > 0 ? ["--allow-run"] : []),
   ];
 }
 
@@ -41,7 +44,8 @@ function flag(what: string, values: readonly string[]): string {
 /** Empty: any. */
 function hostsOf(config: ClusterConfig, group: ProcessConfig): string[] {
   const addresses = config.nodes.flatMap((node) => [node.address, listensAt(node), node.http ?? []].flat());
-  if (!addresses.every(isLoopback)) return [];
+  // a watching admin meets other clusters, and whom it tells
+  if (!addresses.every(isLoopback) || group.nodes.some(({ watch }) => watch !== undefined)) return [];
   const servers = group.nodes.flatMap(({ database }) => database === undefined ? [] : new URL(database).host);
   const { multicast } = config;
   const air = multicast === undefined ? [] : [hostOf(multicast.group), "0.0.0.0", "[::]"];
