@@ -3,6 +3,7 @@
  * must be possible to make all of them anew. Storages of such a cluster look for broken rows all the time.
  */
 import type { Oid, Tid } from "../../core/ids.ts";
+import { MAX_TID, toTid } from "../../core/ids.ts";
 import type { StoredData } from "../../core/ports.ts";
 import type { Cluster } from "./cluster.ts";
 import { simDigest } from "./digest.ts";
@@ -80,6 +81,10 @@ export class Rot {
     const whole = storages.filter((one) => one.isUp && isWhole(rowOf(one, write.oid, tid!)));
     if (whole.length < 2) return;
     const storage = random.pick(whole);
+    // what undoes a change has the data of another revision: that one turns as well
+    const tids = revisionsOf(storage, write.oid);
+    const others = whole.filter((one) => one !== storage);
+    if (!others.some((one) => tids.every((each) => isWhole(rowOf(one, write.oid, each))))) return;
     const { data } = rowOf(storage, write.oid, tid!)!;
     if (data.length === 0) return;
     data[random.int(0, data.length - 1)]! ^= 1 << random.int(0, 7);
@@ -88,6 +93,18 @@ export class Rot {
     }
     trace.line("sim", `${storage.name} has a bit turned in revision ${tid} of object ${write.oid}`);
     this.#rows = [...this.#rows, { storage, oid: write.oid, tid: tid! }];
+  }
+}
+
+/** The revisions of an object with data, as a storage has them. */
+function revisionsOf({ plan: { disk } }: Storage, oid: Oid): Tid[] {
+  const tids: Tid[] = [];
+  for (let at: Tid = MAX_TID;;) {
+    const answer = disk?.store?.read({ read: "load", oid, at });
+    if (answer?.read !== "load" || answer.revision === null) return tids;
+    const { tid, stored } = answer.revision;
+    if (stored !== null) tids.push(tid);
+    at = toTid(tid - 1n);
   }
 }
 

@@ -330,7 +330,13 @@ class Run {
   async #probe(): Promise<void> {
     for (const client of this.cluster.clients) {
       let isDone = false;
-      client.session?.run(this.#write(client, () => (isDone = true)));
+      const begin = (session: Session): void => session.run(this.#write(client, () => (isDone = true)));
+      // what was asked to end while it paused ends only now: the next process tries again
+      client.begin = (session) => {
+        client.feed?.follow(session);
+        if (!isDone) begin(session);
+      };
+      if (client.session !== undefined) begin(client.session);
       await this.#until(() => isDone, HEALTHY_MS_MAX, () => {
         return `${client.name} can't commit though nothing is wrong any more; ${this.#state()}`;
       });
