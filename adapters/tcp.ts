@@ -8,6 +8,7 @@
  * @module
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Proof } from "../core/identity.ts";
 import type { Conn } from "../core/ids.ts";
 import { CONNECT_TIMEOUT_MS, SOCKET_BYTES_MAX, WRITE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Transport, TransportEvent } from "../core/ports.ts";
@@ -48,10 +49,52 @@ export function formatAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function reasonOf(error: Error & { readonly code?: string }): string {
+/** Where the other side of a socket is; it may have gone already, and its address with it. */
+export function remoteOf(socket: Socket): string {
+  return formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0);
+}
+
+/** What an error of the system says. */
+export function reasonOf(error: Error & { readonly code?: string }): string {
   // The error of several addresses that were tried has no text of its own.
   return error.message || (error.code ?? error.name);
 }
+
+/** Who takes what comes to a server. */
+export interface Arrivals {
+  /** A socket is ready. */
+  taken(socket: Socket, proof?: Proof): void;
+  /** One couldn't be made ready: what stood in the way. */
+  failed(remote: string, reason: string): void;
+}
+
+/** What makes sockets: plain ones, unless told; those of `tls.ts` prove who is at the other end. */
+export interface Sockets {
+  /** A server that doesn't listen yet. */
+  serve(arrivals: Arrivals): Server;
+  /** Begins a connection. */
+  connect(to: TcpAddress): Socket;
+  /** What an outgoing socket emits when it is ready. */
+  readonly ready: "connect" | "secureConnect";
+  /** Holds back what comes, or lets it come. */
+  setReading(socket: Socket, on: boolean): void;
+  /** Who is at the other end of an outgoing socket that is ready. */
+  proofOf(socket: Socket): Proof | undefined;
+  /** Why a socket failed; and whether that will be so as long as nobody changes the configuration. */
+  explain(error: Error): { readonly reason: string; readonly untrusted: boolean };
+  /** Ends sockets that aren't ready yet. */
+  end(): void;
+}
+
+const plain: Sockets = {
+  serve: ({ taken }) => createServer({ allowHalfOpen: true, noDelay: true }, (socket) => taken(socket)),
+  connect: ({ host, port }) => connect({ host, port, allowHalfOpen: true, noDelay: true }),
+  ready: "connect",
+  setReading: (socket, on) => void (on ? socket.resume() : socket.pause()),
+  proofOf: () => undefined,
+  explain: (error) => ({ reason: reasonOf(error), untrusted: false }),
+  end: () => {},
+};
 
 /** The highest number of a connection so far; numbers are for the process, whatever transport it has. */
 let lastConn = 0;
@@ -64,28 +107,40 @@ function nextConn(): Conn {
 class TcpConnection {
   readonly conn: Conn;
   readonly #socket: Socket;
+  readonly #sockets: Sockets;
   readonly #emit: (event: TransportEvent) => void;
   readonly #later: Later;
   #stage: "connecting" | "open" | "ending";
   /** Why it ends: the first cause is the one that is told. */
   #reason: string | undefined;
+  #untrusted = false;
   #owesDrained = false;
+  #isReading = true;
+  /** What came although reading was to stop: pieces, and the end behind them. */
+  #held: Uint8Array[] = [];
+  #heldEnd = false;
   #cancelTimer: () => void = () => {};
 
-  constructor(conn: Conn, socket: Socket, emit: (event: TransportEvent) => void, later: Later) {
+  constructor(
+    start: { readonly conn: Conn; readonly socket: Socket; readonly stage: "connecting" | "open" },
+    emit: (event: TransportEvent) => void,
+    { sockets, later }: { readonly sockets: Sockets; readonly later: Later },
+  ) {
+    const { conn, socket, stage } = start;
     this.conn = conn;
     this.#socket = socket;
+    this.#sockets = sockets;
     this.#emit = emit;
     this.#later = later;
-    this.#stage = socket.connecting ? "connecting" : "open";
-    if (socket.connecting) {
+    this.#stage = stage;
+    if (stage === "connecting") {
       this.#endAfter(CONNECT_TIMEOUT_MS, `no connection was made within ${CONNECT_TIMEOUT_MS} ms`);
+      socket.on(sockets.ready, () => this.#connected());
     }
-    socket.on("connect", () => this.#connected());
     socket.on("data", (data) => this.#received(data));
     socket.on("drain", () => this.#drained());
-    socket.on("end", () => this.#end("the peer ended the connection"));
-    socket.on("error", (error) => this.#reason ??= reasonOf(error));
+    socket.on("end", () => this.#ended());
+    socket.on("error", (error) => this.#failed(error));
     socket.on("close", () => this.#closed());
   }
 
@@ -100,8 +155,9 @@ class TcpConnection {
 
   setReading(on: boolean): void {
     if (this.#stage === "ending") return;
-    if (on) this.#socket.resume();
-    else this.#socket.pause();
+    this.#isReading = on;
+    this.#sockets.setReading(this.#socket, on);
+    if (on && (this.#held.length > 0 || this.#heldEnd)) queueMicrotask(() => this.#release());
   }
 
   close(): void {
@@ -123,15 +179,40 @@ class TcpConnection {
     if (this.#stage !== "connecting") return;
     this.#cancelTimer();
     this.#stage = "open";
-    this.#emit({ type: "connected", conn: this.conn });
+    const proof = this.#sockets.proofOf(this.#socket);
+    this.#emit({ type: "connected", conn: this.conn, ...(proof && { proof }) });
+  }
+
+  #failed(error: Error): void {
+    if (this.#reason !== undefined) return;
+    const { reason, untrusted } = this.#sockets.explain(error);
+    this.#reason = reason;
+    this.#untrusted = untrusted;
+    this.#socket.destroy(); // one whose certificate can't be used doesn't do so by itself
   }
 
   #received(data: Uint8Array): void {
     if (this.#stage === "ending") return;
     // Not node's Buffer, whose slice() shares memory.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (!this.#isReading || this.#held.length > 0) return void this.#held.push(bytes);
     this.#emit({ type: "bytes", conn: this.conn, bytes });
     moved(bytes.length);
+  }
+
+  /** Gives what was held back, for as long as it is wanted. */
+  #release(): void {
+    while (this.#isReading && this.#stage !== "ending" && this.#held.length > 0) {
+      const bytes = this.#held.shift()!;
+      this.#emit({ type: "bytes", conn: this.conn, bytes });
+      moved(bytes.length);
+    }
+    if (this.#heldEnd && this.#isReading) this.#ended();
+  }
+
+  #ended(): void {
+    this.#heldEnd = !this.#isReading || this.#held.length > 0;
+    if (!this.#heldEnd) this.#end("the peer ended the connection");
   }
 
   #drained(): void {
@@ -146,7 +227,7 @@ class TcpConnection {
     this.#reason ??= reason;
     this.#endAfter(WRITE_TIMEOUT_MS, reason);
     this.#socket.end();
-    this.#socket.resume();
+    this.#sockets.setReading(this.#socket, true);
   }
 
   #endAfter(ms: number, reason: string): void {
@@ -157,7 +238,13 @@ class TcpConnection {
   #closed(): void {
     this.#cancelTimer();
     this.#stage = "ending";
-    this.#emit({ type: "closed", conn: this.conn, reason: this.#reason ?? "the connection ended" });
+    const untrusted = this.#untrusted ? { untrusted: true } as const : {};
+    this.#emit({
+      type: "closed",
+      conn: this.conn,
+      reason: this.#reason ?? "the connection ended",
+      ...untrusted,
+    });
   }
 }
 
@@ -189,6 +276,7 @@ class TcpConnection {
  */
 export class TcpTransport implements Transport {
   readonly #later: Later;
+  readonly #sockets: Sockets;
   readonly #connections = new Map<Conn, TcpConnection>();
   /** Servers, from the moment that they begin to listen. */
   readonly #servers = new Map<Server, Promise<void>>();
@@ -196,9 +284,10 @@ export class TcpTransport implements Transport {
   #over: Promise<void> | undefined;
   #lastClosed: () => void = () => {};
 
-  /** @param options `later`: the timer for `CONNECT_TIMEOUT_MS` and `WRITE_TIMEOUT_MS` */
-  constructor(options: { readonly later?: Later } = {}) {
+  /** @param options `later`: the timer for `CONNECT_TIMEOUT_MS` and `WRITE_TIMEOUT_MS`; `sockets`: other ones than plain */
+  constructor(options: { readonly later?: Later; readonly sockets?: Sockets } = {}) {
     this.#later = options.later ?? systemLater;
+    this.#sockets = options.sockets ?? plain;
   }
 
   onEvent(sink: (event: TransportEvent) => void): void {
@@ -209,7 +298,10 @@ export class TcpTransport implements Transport {
   async listen(address: string): Promise<string> {
     const { host, port } = parseAddress(address);
     if (this.#over !== undefined) throw new Error(`Cannot listen on ${address}: the transport is shut down`);
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    const server = this.#sockets.serve({
+      taken: (socket, proof) => this.#accept(socket, proof),
+      failed: (remote, reason) => this.#refuse(remote, reason),
+    });
     const listening = new Promise<void>((resolve, reject) => {
       // Stays for later errors: those of one connection that couldn't be accepted, which its peer learns.
       server.on("error", reject);
@@ -231,8 +323,7 @@ export class TcpTransport implements Transport {
     const conn = nextConn();
     try {
       if (this.#over !== undefined) throw new Error("this node ends");
-      const { host, port } = parseAddress(address);
-      this.#add(conn, connect({ host, port, allowHalfOpen: true, noDelay: true }));
+      this.#add(conn, this.#sockets.connect(parseAddress(address)), "connecting");
     } catch (error) {
       const reason = error instanceof Error ? reasonOf(error) : String(error);
       queueMicrotask(() => this.#sink({ type: "closed", conn, reason }));
@@ -265,22 +356,30 @@ export class TcpTransport implements Transport {
     // A server that is about to listen can't be closed yet.
     await Promise.allSettled(this.#servers.values());
     const closed = [...this.#servers.keys()].map((server) => new Promise((done) => server.close(done)));
+    this.#sockets.end();
     for (const connection of this.#connections.values()) connection.shutdown();
     if (this.#connections.size > 0) await new Promise<void>((resolve) => this.#lastClosed = resolve);
     await Promise.all(closed);
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, proof?: Proof): void {
     const conn = nextConn();
-    // The peer may have gone already, and its address with it.
-    const remote = formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0);
-    this.#add(conn, socket);
-    this.#sink({ type: "accepted", conn, remote });
+    const remote = remoteOf(socket);
+    this.#add(conn, socket, "open");
+    this.#sink({ type: "accepted", conn, remote, ...(proof && { proof }) });
     if (this.#over !== undefined) this.destroy(conn);
   }
 
-  #add(conn: Conn, socket: Socket): void {
-    const connection = new TcpConnection(conn, socket, (event) => this.#report(event), this.#later);
+  /** Whoever looks at connections hears of this one, too. */
+  #refuse(remote: string, reason: string): void {
+    const conn = nextConn();
+    this.#sink({ type: "accepted", conn, remote, proof: { refusal: reason } });
+    this.#sink({ type: "closed", conn, reason, untrusted: true });
+  }
+
+  #add(conn: Conn, socket: Socket, stage: "connecting" | "open"): void {
+    const ports = { sockets: this.#sockets, later: this.#later };
+    const connection = new TcpConnection({ conn, socket, stage }, (event) => this.#report(event), ports);
     this.#connections.set(conn, connection);
   }
 

@@ -76,6 +76,7 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   lost: "unreachable",
   notPrimary: "unreachable",
   ioError: "failed",
+  untrusted: "security",
 };
 
 /** What is printed of an error: `code` is one word for programs, `hint` may be empty. */

@@ -70,7 +70,7 @@ export class Operator implements Machine<OperatorEvent, OperatorEffect> {
 
   constructor(options: OperatorOptions) {
     this.#options = options;
-    this.#seeker = new Seeker(options.addresses, () => options.hello);
+    this.#seeker = new Seeker(options.addresses, () => options.hello, ["master", "admin"]);
   }
 
   step(event: OperatorEvent, now: Now): OperatorEffect[] {

@@ -15,6 +15,7 @@ import {
   OBJECT_BYTES_MAX,
   OID_BATCH,
   RESERVE_BYTES,
+  REVOKED_COUNT_MAX,
   SCRUB_BYTES_PER_S,
   SCRUB_PASS_MS,
   STARTUP_GRACE_MS,
@@ -31,12 +32,16 @@ export type ConfigRole = (typeof configRoles)[number];
 /** One key. */
 export interface ConfigKey {
   readonly key: string;
-  readonly type: "integer" | "choice" | "flag";
+  readonly type: "integer" | "choice" | "list";
   /** Of integers: `bytes`, `ms`, `bytes/s`, or nothing. */
   readonly unit: string;
   /** Of integers. */
   readonly least: number;
   readonly most: number;
+  /** Of lists: what each of its words must be; the words are separated by spaces, and `most` can stand there. */
+  readonly word?: { readonly pattern: RegExp; readonly rule: string };
+  /** Whether it is for the whole cluster only. */
+  readonly clusterOnly?: true;
   /** Of choices. */
   readonly choices: readonly string[];
   /** In text, as all values. */
@@ -88,9 +93,22 @@ function choice(
   return { key, type: "choice", unit: "", least: 0, most: 0, choices, live: true, ...rest };
 }
 
+/** Of the same for all, so that it can be set for the cluster only. */
+function list(
+  key: string,
+  word: NonNullable<ConfigKey["word"]>,
+  rest: Pick<ConfigKey, "roles" | "description" | "most">,
+): ConfigKey {
+  const what = { type: "list", unit: "", least: 0, choices: [], default: "", live: true } as const;
+  return { key, word, clusterOnly: true, ...what, ...rest };
+}
+
 const storages = ["storage"] as const;
 const masters = ["master"] as const;
 const clients = ["client"] as const;
+
+/** The key with the fingerprints of certificates that are revoked. */
+export const TLS_REVOKED = "tls.revoked";
 
 /** All keys, by name. */
 export const configKeys: readonly ConfigKey[] = [
@@ -180,6 +198,11 @@ export const configKeys: readonly ConfigKey[] = [
     roles: storages,
     description: "How long a hanging client may hold locks; where it isn't set, neo.toml says it",
   }),
+  list(TLS_REVOKED, { pattern: /^[0-9a-f]{64}$/, rule: "SHA-256 fingerprints, 64 hexadecimal digits" }, {
+    most: REVOKED_COUNT_MAX,
+    roles: configRoles,
+    description: "Certificates that aren't believed any more; `neo tls revoke` adds to them",
+  }),
 ];
 
 const byName = new Map(configKeys.map((key) => [key.key, key]));
@@ -215,6 +238,8 @@ export function settingProblem({ scope, key: name, value }: Setting): string | u
   if (!isScope) {
     return `${name}: expected scope cluster, role:ROLE or node:NAME, found ${JSON.stringify(scope)}`;
   }
+  if (key.clusterOnly && scope !== "cluster") return `${name}: it is for the whole cluster, not for ${scope}`;
+  if (key.type === "list") return listProblem(key, value);
   if (key.type === "choice") {
     return key.choices.includes(value)
       ? undefined
@@ -223,6 +248,33 @@ export function settingProblem({ scope, key: name, value }: Setting): string | u
   const number = Number(value);
   if (/^(0|[1-9]\d{0,15})$/.test(value) && key.least <= number && number <= key.most) return undefined;
   return `${name}: expected a whole number from ${key.least} to ${key.most}, found ${JSON.stringify(value)}`;
+}
+
+function listProblem({ key, word, most }: ConfigKey, value: string): string | undefined {
+  const words = wordsOf(value);
+  const wrong = words.find((one) => !word!.pattern.test(one));
+  if (wrong !== undefined) return `${key}: expected ${word!.rule}, found ${JSON.stringify(wrong)}`;
+  return words.length <= most ? undefined : `${key}: expected ${most} words at most, found ${words.length}`;
+}
+
+/** What a value of a key may be, in words. */
+export function ruleOf({ type, choices, least, most, unit, word }: ConfigKey): string {
+  if (type === "choice") return choices.join(", ");
+  if (type === "list") return `up to ${most} ${word!.rule}`;
+  return `${least} to ${most}${unit === "" ? "" : ` ${unit}`}`;
+}
+
+/** The words of a list. */
+export function wordsOf(value: string): string[] {
+  return value === "" ? [] : value.split(" ");
+}
+
+/** The fingerprints that are revoked by what is set. */
+export function revokedIn(settings: Iterable<Setting>): string[] {
+  for (const { key, scope, value } of settings) {
+    if (key === TLS_REVOKED && scope === "cluster") return wordsOf(value);
+  }
+  return [];
 }
 
 /** What is set for a node, by key, without what is as by default. */

@@ -128,6 +128,12 @@ export const errorCodes = {
     cause: "another master is the primary, or none is",
     remedy: "none: the primary is looked for by itself; see `neo status` if there is none",
   },
+  untrusted: {
+    number: 34,
+    cause: "a certificate that isn't accepted, or none",
+    remedy:
+      "see the reason; `neo tls list` shows certificates, `neo tls issue` and `neo tls renew` make them",
+  },
 } as const;
 
 /** The name of a cause. */

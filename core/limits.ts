@@ -64,6 +64,8 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 
 /** A cause for which peers are refused is logged once in this time. */
 export const NOTICE_MS = 10_000;
+/** Causes that are told apart at once. */
+export const NOTICE_CAUSES_MAX = 64;
 
 // Multicast
 /** A datagram: what networks carry in one piece. A longer notice goes by TCP. */
@@ -413,3 +415,17 @@ export const NOTIFY_RETRY_MS = 5_000;
 export const NOTIFY_TRIES_MAX = 8;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
+
+// Certificates
+/** How far back certificates begin, because the clocks of machines differ. */
+export const CERTIFICATE_BACKDATE_MS = 3_600_000;
+/** How long a cluster's authority is valid. */
+export const AUTHORITY_DAYS = 3_650;
+/** How long a certificate is valid, unless told. */
+export const CERTIFICATE_DAYS = 365;
+/** The same, at most: as long as the authority that has signed it. */
+export const CERTIFICATE_DAYS_MAX = AUTHORITY_DAYS;
+/** Certificates that end sooner are told of as such. */
+export const CERTIFICATE_WARN_DAYS = 30;
+/** Certificates that can be revoked at once: as many as one value of the configuration takes. */
+export const REVOKED_COUNT_MAX = 256;

@@ -101,6 +101,8 @@ export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unkno
     readonly text: string;
     readonly facts?: { readonly [name: string]: unknown };
   }
+  /** These certificates, by fingerprint, are revoked, and no others: who came by one of them goes. */
+  | { readonly do: "distrust"; readonly fingerprints: readonly string[] }
   /** For the program around the machine: results of calls, changes to show. After saves and sends. */
   | { readonly do: "output"; readonly output: O }
   /** The node ends, in order (`error` undefined) or because it can't go on. */

@@ -1,4 +1,5 @@
 /** The promises that adapters keep. Roles reach the world through these only. */
+import type { Proof } from "./identity.ts";
 import type { Conn, Oid, Partition, Tid, Ttid } from "./ids.ts";
 import type { Now } from "./machine.ts";
 import type { Note, TransactionInfo } from "./messages.ts";
@@ -27,14 +28,18 @@ export interface Compression {
   expand(algorithm: number, data: Uint8Array, bytesMax: number): Uint8Array;
 }
 
-/** What a transport reports. All bytes of a connection come before its `closed`. */
+/**
+ * What a transport reports. All bytes of a connection come before its `closed`. A transport that asks the other side for proof of
+ * who it is gives it with the connection, `refusal` included: whoever hears of it tells the other side why, and closes.
+ */
 export type TransportEvent =
-  | { readonly type: "accepted"; readonly conn: Conn; readonly remote: string }
-  | { readonly type: "connected"; readonly conn: Conn }
+  | { readonly type: "accepted"; readonly conn: Conn; readonly remote: string; readonly proof?: Proof }
+  | { readonly type: "connected"; readonly conn: Conn; readonly proof?: Proof }
   | { readonly type: "bytes"; readonly conn: Conn; readonly bytes: Uint8Array }
   /** What was written has left this process. */
   | { readonly type: "drained"; readonly conn: Conn }
-  | { readonly type: "closed"; readonly conn: Conn; readonly reason: string };
+  /** `untrusted`: the two couldn't agree on how to prove who they are, so that trying again is of no use. */
+  | { readonly type: "closed"; readonly conn: Conn; readonly reason: string; readonly untrusted?: true };
 
 /** Ordered, reliable byte streams between nodes. */
 export interface Transport {

@@ -70,11 +70,35 @@ export function parseUri(text: string): ClusterUri {
  * ```
  */
 export function formatUri(uri: ClusterUri): string {
-  const options = Object.entries(uri.options).map(([name, value]) => `${name}=${escaped(value)}`);
+  const options = Object.entries(uri.options).map(([name, value]) =>
+    `${name}=${escaped(value).replaceAll("%2F", "/")}`
+  );
   const query = options.length > 0 ? `?${options.join("&")}` : "";
   const text = `${SCHEME}${escaped(uri.cluster)}@${uri.masters.map(escapedZone).join(",")}${query}`;
   parseUri(text);
   return text;
+}
+
+/** A key, its certificate and the cluster's authorities: texts in PEM, or paths of files with them. */
+export interface Credentials {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * What a URI says of certificates: `?ca=FILE&cert=FILE&key=FILE`, all of them or none.
+ *
+ * @throws RangeError when it names some of them
+ */
+export function credentialsIn({ cluster, options }: ClusterUri): Credentials | undefined {
+  const { ca, cert, key } = options;
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+  if (ca !== undefined && cert !== undefined && key !== undefined) return { ca, cert, key };
+  const missing = ["ca", "cert", "key"].filter((name) => options[name] === undefined).join(" and ");
+  throw new RangeError(
+    `Cannot connect to ${cluster}: its URI says nothing of ${missing}; name all of ca, cert and key, or none`,
+  );
 }
 
 /** A master as it stands in a URI: the zone of a link-local address, `[fe80::1%eth0]:9100`, is written `%25eth0` (RFC 6874). */

@@ -7,6 +7,7 @@ import { seededRandom, sha256 } from "../adapters/system.ts";
 import { errorCodes } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { evidenceDigest } from "../core/evidence.ts";
+import type { Proof } from "../core/identity.ts";
 import { MAX_TID, toOid, ttidOf, ZERO_TID } from "../core/ids.ts";
 import type { ClientSession, Conn, Ttid } from "../core/ids.ts";
 import { GUEST_MS, LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../core/limits.ts";
@@ -47,11 +48,11 @@ const data = new TextEncoder().encode("hello");
 const checksum = sha256(data);
 
 /** What a storage's peers are told that begin with these bytes. */
-function greeting(bytes: Uint8Array): WireError {
+function greeting(bytes: Uint8Array, proof?: Proof): WireError {
   const transport = new FakeTransport();
   const peers = new Peers(transport, { hello: helloAs("storage", { name: "s1" }), serves: ["client"] });
   const conn = transport.conn();
-  peers.receive({ type: "accepted", conn, remote: "elsewhere" }, 0);
+  peers.receive({ type: "accepted", conn, remote: "elsewhere", ...(proof && { proof }) }, 0);
   peers.receive({ type: "bytes", conn, bytes }, 0);
   peers.send(0);
   const [packet] = transport.takePackets(conn);
@@ -136,6 +137,15 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
       return errorsOf(bench.pass(GUEST_MS));
     },
     names: /no primary/i,
+  },
+  untrusted: {
+    provoke: () => {
+      const identity = { cluster: "test", role: "client", name: "web" };
+      return [
+        greeting(helloBytes(client), { identity: { ...identity, role: "storage" }, fingerprint: "ab" }),
+      ];
+    },
+    names: /storage web: its certificate is for role storage, and it says that it is a client/,
   },
   malformed: {
     provoke: () => [greeting(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"))],

@@ -12,8 +12,14 @@ import {
 } from "../core/codec.ts";
 import type { Packet } from "../core/codec.ts";
 import { MalformedError } from "../core/errors.ts";
+import type { Proof } from "../core/identity.ts";
 import type { Conn } from "../core/ids.ts";
-import { QUEUED_BYTES_MAX, SOCKET_BYTES_MAX } from "../core/limits.ts";
+import {
+  EARLY_BYTES_MAX,
+  QUEUED_BYTES_MAX,
+  REQUESTS_IN_FLIGHT_MAX,
+  SOCKET_BYTES_MAX,
+} from "../core/limits.ts";
 import { lanes, messages } from "../core/messages.ts";
 import type { Answer, AskName, Body, Hello, Lane, TellName, WireError } from "../core/messages.ts";
 
@@ -72,14 +78,19 @@ export function endParcel(error: WireError): Parcel {
   return parcelOf(encodeError(0, error), { lane: "bulk", id: 0, kind: "error" });
 }
 
+/** How a peer begins that speaks TLS (RFC 8446, 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
 /** A connection's state. */
 export class Link<C> {
   readonly conn: Conn;
   readonly incoming: boolean;
   /** What an outgoing connection was made for. */
   readonly target: string | undefined;
-  /** Where an incoming connection comes from. */
+  /** Where an incoming connection comes from, or an outgoing one goes to. */
   readonly remote: string;
+  /** What the transport knows of the other side. */
+  proof: Proof | undefined;
   /** What we say of ourselves there. */
   readonly hello: Hello;
   phase: LinkPhase;
@@ -89,9 +100,6 @@ export class Link<C> {
   readonly questions = new Map<number, Question<C>>();
   /** Requests of the peer that have no answer yet, with their names. */
   readonly requests = new Map<number, AskName>();
-  /** Packets of a peer that isn't accepted yet. */
-  early: Packet[] = [];
-  earlyBytes = 0;
   heardMs: number;
   /** Silence after which the peer is asked whether it is there. */
   readonly keepaliveMs: number;
@@ -99,6 +107,11 @@ export class Link<C> {
   missed = 0;
   /** Since when the socket takes nothing, undefined while it does. */
   blockedMs: number | undefined;
+  /** Packets of a peer that isn't accepted yet. */
+  #early: Packet[] = [];
+  #earlyBytes = 0;
+  /** The first byte that came. */
+  #first: number | undefined;
   #nextId = 1;
   #deframer = new Deframer();
   #joiner = new Joiner();
@@ -110,7 +123,7 @@ export class Link<C> {
       conn: Conn;
       incoming: boolean;
       target?: string;
-      remote?: string;
+      remote: string;
       hello: Hello;
       nowMs: number;
       keepaliveMs: number;
@@ -119,7 +132,7 @@ export class Link<C> {
     this.conn = start.conn;
     this.incoming = start.incoming;
     this.target = start.target;
-    this.remote = start.remote ?? "";
+    this.remote = start.remote;
     this.hello = start.hello;
     this.phase = start.incoming ? "greeting" : "connecting";
     this.heardMs = start.nowMs;
@@ -140,13 +153,53 @@ export class Link<C> {
     return question;
   }
 
+  /** Notes a request of the peer; gives why it can't be taken, if so. Throws `MalformedError` for an id in use. */
+  takeRequest(id: number, name: AskName): WireError | undefined {
+    if (id === 0 || this.requests.has(id)) {
+      throw new MalformedError(`Cannot take request ${id}: the id is in use`);
+    }
+    if (this.requests.size >= REQUESTS_IN_FLIGHT_MAX) {
+      return {
+        code: "tooLarge",
+        message: `Cannot take more than ${REQUESTS_IN_FLIGHT_MAX} requests at once`,
+      };
+    }
+    this.requests.set(id, name);
+    return undefined;
+  }
+
+  /** Keeps a packet until the peer is accepted; false: no more should come. */
+  holdEarly(packet: Packet, bytes: number): boolean {
+    this.#early.push(packet);
+    this.#earlyBytes += bytes;
+    return this.#earlyBytes <= EARLY_BYTES_MAX;
+  }
+
+  /** What was kept, and whether no more was to come. */
+  takeEarly(): { readonly packets: readonly Packet[]; readonly wereTooMany: boolean } {
+    const taken = { packets: this.#early, wereTooMany: this.#earlyBytes > EARLY_BYTES_MAX };
+    this.#early = [];
+    this.#earlyBytes = 0;
+    return taken;
+  }
+
   /** Lets frames be longer than a hello. */
   widen(): void {
     this.#deframer.widen();
   }
 
+  /** Why it ends when the peer has sent what it mustn't. */
+  ruleBroken({ message }: MalformedError): WireError {
+    if (this.#first !== TLS_HANDSHAKE) return { code: "malformed", message };
+    return {
+      code: "untrusted",
+      message: "Cannot talk: one side speaks TLS, this one doesn't; see neo.toml of both",
+    };
+  }
+
   /** Takes bytes in. */
   receive(bytes: Uint8Array): void {
+    this.#first ??= bytes[0];
     this.#deframer.push(bytes);
   }
 

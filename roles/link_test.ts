@@ -18,7 +18,14 @@ import { Link, parcelOf } from "./link.ts";
 const hello = helloOf({ role: "storage" });
 
 function linkOf(): Link<string> {
-  return new Link<string>({ conn: 1 as Conn, incoming: true, hello, nowMs: 0, keepaliveMs: 1_000 });
+  return new Link<string>({
+    conn: 1 as Conn,
+    incoming: true,
+    remote: "",
+    hello,
+    nowMs: 0,
+    keepaliveMs: 1_000,
+  });
 }
 
 /** A message of about `bytes` bytes whose frames begin with `mark`. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NOTICE_MS } from "../core/limits.ts";
+import { NOTICE_CAUSES_MAX, NOTICE_MS } from "../core/limits.ts";
 import { Notices } from "./notices.ts";
 
 test("Notices says each cause once in a while, and how often it came since", () => {
@@ -16,4 +16,15 @@ test("Notices says each cause once in a while, and how often it came since", () 
     ["Ended a connection: r", { code: "wrongRole", remote: "b:1" }],
     ["Ended a connection: m", { code: "malformed", remote: "c:1", more: 2 }],
   ]);
+});
+
+test("Notices tells of each that isn't trusted, as long as they aren't too many (N6)", () => {
+  const said: string[] = [];
+  const notices = new Notices((text) => void said.push(text));
+  const refuse = (who: number, nowMs: number): void =>
+    notices.take({ code: "untrusted", message: `Cannot trust ${who}` }, "elsewhere", nowMs);
+  for (let who = 0; who < 2 * NOTICE_CAUSES_MAX; who++) for (const _twice of [1, 2]) refuse(who, 0);
+  assert.equal(said.length, NOTICE_CAUSES_MAX + 1, "those beyond are one cause");
+  refuse(3, NOTICE_MS);
+  assert.equal(said.at(-1), "Ended a connection: Cannot trust 3");
 });

@@ -10,15 +10,14 @@ import { encodeAnswer, encodeError } from "../core/codec.ts";
 import type { Packet } from "../core/codec.ts";
 import { Deadlines } from "../core/deadlines.ts";
 import { MalformedError } from "../core/errors.ts";
+import type { Proof } from "../core/identity.ts";
 import type { Conn } from "../core/ids.ts";
 import {
   CONNECT_TIMEOUT_MS,
-  EARLY_BYTES_MAX,
   HELLO_TIMEOUT_MS,
   KEEPALIVE_MS,
   PATIENCE_MS,
   REQUEST_TIMEOUT_MS,
-  REQUESTS_IN_FLIGHT_MAX,
   UNIDENTIFIED_MAX,
   WRITE_TIMEOUT_MS,
 } from "../core/limits.ts";
@@ -35,6 +34,7 @@ import { HEARS_MULTICAST, laneOf, Multicasting, parcelsTo } from "./multicast.ts
 import type { MulticastOptions } from "./multicast.ts";
 import { Notices } from "./notices.ts";
 import type { PeerEffect, PeersOptions } from "./peer_options.ts";
+import { distrustOf, endOf, impostureOf } from "./trust.ts";
 
 export type { PeerEffect, PeersOptions } from "./peer_options.ts";
 
@@ -54,12 +54,14 @@ export class Peers<C> {
   #out: PeerEvent<C>[] = [];
   #dirty = new Set<Link<C>>();
   #notices: Notices;
+  #revoked: ReadonlySet<string>;
   #multicast: Multicasting<C> | undefined;
   #nowMs = 0; // of the call that runs
 
   constructor(transport: Transport, options: PeersOptions) {
     this.#transport = transport;
     this.#options = options;
+    this.#revoked = new Set(options.revoked);
     this.#notices = new Notices(options.log ?? (() => {}));
     this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
     if (options.multicast) this.#multicast = this.#multicasting(options.multicast);
@@ -78,7 +80,7 @@ export class Peers<C> {
     else if (link !== undefined) {
       switch (event.type) {
         case "connected":
-          this.#connected(link, nowMs);
+          this.#connected(link, event.proof, nowMs);
           break;
         case "bytes":
           this.#heard(link, event.bytes, nowMs);
@@ -89,7 +91,7 @@ export class Peers<C> {
           this.#dirty.add(link);
           break;
         case "closed":
-          this.#lose(link, { code: "lost", message: `Lost the connection: ${event.reason}` });
+          this.#lose(link, endOf(event));
           break;
       }
     }
@@ -126,7 +128,8 @@ export class Peers<C> {
       case "connect": {
         const conn = this.#transport.connect(effect.address);
         const { target, hello, keepaliveMs = this.#keepaliveMs } = effect;
-        const link = new Link<C>({ conn, incoming: false, target, hello, nowMs, keepaliveMs });
+        const remote = effect.address;
+        const link = new Link<C>({ conn, incoming: false, target, remote, hello, nowMs, keepaliveMs });
         this.#links.set(conn, link);
         const patienceMs = Math.min(CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS, 2 * keepaliveMs);
         this.#deadlines.set(link, nowMs + patienceMs);
@@ -155,6 +158,10 @@ export class Peers<C> {
         if (link) this.#end(link, effect.error, effect.do === "reject");
         break;
       }
+      case "distrust":
+        this.#revoked = new Set(effect.fingerprints);
+        for (const link of this.#links.values()) this.#trusts(link, link.proof);
+        break;
     }
     return this.#taken();
   }
@@ -171,18 +178,28 @@ export class Peers<C> {
     return events;
   }
 
-  #accepted({ conn, remote }: { readonly conn: Conn; readonly remote: string }, nowMs: number): void {
+  #accepted({ conn, remote, proof }: Extract<TransportEvent, { type: "accepted" }>, nowMs: number): void {
     if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
     const { hello } = this.#options;
     const link = new Link<C>({ conn, incoming: true, remote, hello, nowMs, keepaliveMs: this.#keepaliveMs });
     this.#links.set(conn, link);
     this.#unidentified += 1;
     this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
+    this.#trusts(link, proof);
   }
 
-  #connected(link: Link<C>, nowMs: number): void {
+  /** Takes what the transport knows of the other side; who isn't believed is told why, and goes. */
+  #trusts(link: Link<C>, proof: Proof | undefined): boolean {
+    link.proof = proof;
+    const wrong = distrustOf(proof, this.#revoked);
+    if (wrong) this.#end(link, wrong, true);
+    return wrong === undefined;
+  }
+
+  #connected(link: Link<C>, proof: Proof | undefined, nowMs: number): void {
     link.phase = "greeting";
     link.heardMs = nowMs;
+    if (!this.#trusts(link, proof)) return;
     const { hello } = link;
     const capabilities = this.#multicast ? [...hello.capabilities, HEARS_MULTICAST] : hello.capabilities;
     this.#post(link, helloParcel({ ...hello, capabilities }));
@@ -202,13 +219,12 @@ export class Peers<C> {
     });
   }
 
-  /** What a peer sends wrongly ends its own connection, with the reason. */
   #guard(link: Link<C>, take: () => void): void {
     try {
       take();
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
-      this.#end(link, { code: "malformed", message: error.message }, true);
+      this.#end(link, link.ruleBroken(error), true);
     }
   }
 
@@ -221,15 +237,13 @@ export class Peers<C> {
     switch (link.phase) {
       case "greeting":
         if (packet.kind === "hello") return this.#identify(link, packet.hello, nowMs);
-        if (packet.kind === "error" && packet.id === 0) return this.#lose(link, packet.error);
+        if (packet.kind === "error" && packet.id === 0) return this.#turnedAway(link, packet.error);
         throw new MalformedError("Cannot take a message: the first one must be a hello");
       case "waiting":
-        if (packet.kind === "error" && packet.id === 0) return this.#lose(link, packet.error);
+        if (packet.kind === "error" && packet.id === 0) return this.#turnedAway(link, packet.error);
         // whoever waits must not be taken for dead by a side that isn't kept waiting
         if (packet.kind === "ask" && packet.message.name === "ping") return this.#deliver(link, packet);
-        link.early.push(packet);
-        link.earlyBytes += bytes;
-        if (link.earlyBytes > EARLY_BYTES_MAX) this.#transport.setReading(link.conn, false);
+        if (!link.holdEarly(packet, bytes)) this.#transport.setReading(link.conn, false);
         return;
       case "open":
         return this.#deliver(link, packet);
@@ -237,7 +251,8 @@ export class Peers<C> {
   }
 
   #identify(link: Link<C>, hello: Hello, nowMs: number): void {
-    const wrong = mismatchOf(link.hello, hello, link.incoming ? this.#options.serves : undefined);
+    const serves = link.incoming ? this.#options.serves : undefined;
+    const wrong = mismatchOf(link.hello, hello, serves) ?? impostureOf(link.proof, link.hello, hello);
     if (wrong) return this.#end(link, wrong, true);
     if (link.incoming) {
       this.#unidentified -= 1;
@@ -259,12 +274,10 @@ export class Peers<C> {
     link.heardMs = nowMs;
     this.#watch(link);
     this.#multicast?.accepted(link);
-    if (link.earlyBytes > EARLY_BYTES_MAX) this.#transport.setReading(conn, true);
-    const early = link.early;
-    link.early = [];
-    link.earlyBytes = 0;
+    const { packets, wereTooMany } = link.takeEarly();
+    if (wereTooMany) this.#transport.setReading(conn, true);
     this.#guard(link, () => {
-      for (const packet of early) if (this.#phaseOf(link) === "open") this.#deliver(link, packet);
+      for (const packet of packets) if (this.#phaseOf(link) === "open") this.#deliver(link, packet);
     });
   }
 
@@ -284,7 +297,7 @@ export class Peers<C> {
         return;
       case "answer":
       case "error": {
-        if (packet.id === 0 && packet.kind === "error") return this.#lose(link, packet.error);
+        if (packet.id === 0 && packet.kind === "error") return this.#turnedAway(link, packet.error);
         const question = link.questions.get(packet.id);
         if (!question) return; // its deadline has passed
         if (packet.kind === "answer" && packet.message.name !== question.name) {
@@ -306,14 +319,8 @@ export class Peers<C> {
 
   #asked(link: Link<C>, packet: { id: number; withinMs: number; message: AskMessage }): void {
     const { id, withinMs, message } = packet;
-    if (id === 0 || link.requests.has(id)) {
-      throw new MalformedError(`Cannot take request ${id}: the id is in use`);
-    }
-    if (link.requests.size >= REQUESTS_IN_FLIGHT_MAX) {
-      const text = `Cannot take more than ${REQUESTS_IN_FLIGHT_MAX} requests at once`;
-      return this.#end(link, { code: "tooLarge", message: text }, true);
-    }
-    link.requests.set(id, message.name);
+    const refused = link.takeRequest(id, message.name);
+    if (refused) return this.#end(link, refused, true);
     if (message.name === "ping") return this.#reply(link.conn, id, () => encodeAnswer(id, "ping", {}));
     this.#out.push({ type: "asked", conn: link.conn, id, withinMs, message });
   }
@@ -363,7 +370,6 @@ export class Peers<C> {
     if (link.phase === "closing") this.#transport.close(link.conn);
   }
 
-  /** Sets the next look at an open link. */
   #watch(link: Link<C>): void {
     if (link.phase === "open") this.#deadlines.set(link, lookAt(link));
   }
@@ -427,10 +433,16 @@ export class Peers<C> {
     this.#transport.destroy(link.conn);
   }
 
+  /** The other side ends it, and says why. That it doesn't trust this one is for the operators of both. */
+  #turnedAway(link: Link<C>, error: WireError): void {
+    if (error.code === "untrusted") this.#notice(link, error);
+    this.#lose(link, error);
+  }
+
   /** Refusals that are part of a cluster's life (a session that ends, a stop) are no news. */
   #notice(link: Link<C>, error: WireError): void {
     const ordinary = error.code === "sessionEnded" || error.code === "stopping";
-    if (link.incoming && link.phase !== "closing" && !ordinary) {
+    if ((link.incoming || error.code === "untrusted") && link.phase !== "closing" && !ordinary) {
       this.#notices.take(error, link.remote, this.#nowMs);
     }
   }
@@ -450,7 +462,7 @@ export class Peers<C> {
     const { conn, phase } = link;
     if (link.incoming && phase === "greeting") this.#unidentified -= 1;
     link.phase = "closing";
-    link.early = [];
+    link.takeEarly();
     this.#multicast?.forget(link);
     this.#deadlines.set(link, this.#nowMs + WRITE_TIMEOUT_MS);
     // why the connection ended says nothing about what was asked on it

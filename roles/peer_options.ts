@@ -7,7 +7,7 @@ import type { NoticeLog } from "./notices.ts";
 /** Effects that concern connections. */
 export type PeerEffect<C> = Extract<
   Effect<C>,
-  { do: "ask" | "tell" | "answer" | "refuse" | "accept" | "reject" | "close" | "connect" }
+  { do: "ask" | "tell" | "answer" | "refuse" | "accept" | "reject" | "close" | "connect" | "distrust" }
 >;
 
 /** Who we are and whom we serve. */
@@ -17,6 +17,8 @@ export interface PeersOptions {
   /** Roles that may connect to us. */
   readonly serves: readonly Role[];
   readonly keepaliveMs?: number;
+  /** Fingerprints of certificates that are revoked, until the machine says otherwise. */
+  readonly revoked?: readonly string[];
   /** Hears notices by multicast, and with `speaks` sends them so; not, unless told. */
   readonly multicast?: MulticastOptions;
   /** Hears of peers that come to us and are refused or dropped. */

@@ -22,6 +22,7 @@ type State =
 export class Seeker {
   #addresses: string[];
   #hello: () => Hello;
+  #roles: readonly string[];
   #state: State = { is: "idle" };
   #at = 0;
   #delayMs = 0;
@@ -30,7 +31,9 @@ export class Seeker {
   /** Why the last attempt failed, for status and logs. */
   problem: WireError | undefined;
 
-  constructor(addresses: readonly string[], hello: () => Hello) {
+  /** @param roles who may stand at these addresses: masters, unless told */
+  constructor(addresses: readonly string[], hello: () => Hello, roles: readonly string[] = ["master"]) {
+    this.#roles = roles;
     this.#addresses = [...addresses];
     this.#hello = hello;
   }
@@ -60,11 +63,16 @@ export class Seeker {
     return this.#state.is === "waiting" && this.#state.untilMs <= now.monoMs ? this.#connect() : [];
   }
 
-  /** The peer at the other end said who it is. Whether it really serves us, its first message tells. */
+  /** The peer at the other end said who it is; only some may be a primary. Whether it really serves us, its first message tells. */
   identified(
     event: Extract<PeerEvent<unknown>, { type: "identified" }>,
   ): Effect<never, never, never, never, never>[] {
-    this.#state = { is: "connected", conn: event.conn };
+    const { conn, hello: { role } } = event;
+    if (!this.#roles.includes(role)) {
+      const message = `Cannot take a ${role} for the primary: expected ${this.#roles.join(" or ")}`;
+      return [{ do: "reject", conn, error: { code: "wrongRole", message } }];
+    }
+    this.#state = { is: "connected", conn };
     return [{ do: "accept", conn: event.conn }];
   }
 

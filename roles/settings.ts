@@ -3,7 +3,7 @@
  * count at once, others when the node starts again. What is set on the node itself (an emergency) counts more than all else, and
  * the primary hears of it.
  */
-import { configKey } from "../core/config_keys.ts";
+import { configKey, TLS_REVOKED, wordsOf } from "../core/config_keys.ts";
 import { invariant } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import { tell } from "../core/machine.ts";
@@ -67,6 +67,7 @@ export class Settings {
 
   /** Takes what the primary tells; gives what to answer, and what whoever runs the node is to keep. */
   take(body: Body<"config">, primary: Conn): Effect<never, never, never, never, SettingsOutput>[] {
+    const revoked = this.text(TLS_REVOKED);
     if (body.isWhole) this.#values = new Map();
     for (const { key, value } of body.values) {
       if (value === null) this.#values.delete(key);
@@ -75,7 +76,14 @@ export class Settings {
     this.#revision = body.revision;
     const overrides = [...this.#overrides.keys()];
     const said = { revision: body.revision, pending: this.#pending(), overrides };
-    return [{ do: "output", output: this.output }, tell(primary, "configured", said)];
+    const isOther = this.text(TLS_REVOKED) !== revoked;
+    const distrust = isOther ? [{ do: "distrust", fingerprints: this.revoked } as const] : [];
+    return [{ do: "output", output: this.output }, ...distrust, tell(primary, "configured", said)];
+  }
+
+  /** Fingerprints of certificates that are revoked. */
+  get revoked(): string[] {
+    return wordsOf(this.text(TLS_REVOKED));
   }
 
   /** What whoever runs the node is to know. */

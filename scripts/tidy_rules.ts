@@ -24,7 +24,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   cborg: ["core", "objects"],
   "@logtape/logtape": ["adapters", "cli"],
   "@stricli/core": ["cli"],
+  "@peculiar/x509": ["cli"],
   postgres: ["adapters"],
+  "reflect-metadata": ["cli"],
   "smol-toml": ["adapters", "cli"],
 };
 

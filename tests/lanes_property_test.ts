@@ -42,6 +42,7 @@ function linkOf(): Link<string> {
   const link = new Link<string>({
     conn: 1 as Conn,
     incoming: true,
+    remote: "elsewhere",
     hello: helloAs("storage"),
     nowMs: 0,
     keepaliveMs: 1_000,

@@ -1,6 +1,7 @@
 /** The peers of a storage in the hand of a test: connections come, speak and go as it says. */
 import assert from "node:assert/strict";
 import type { Packet } from "../core/codec.ts";
+import type { Proof } from "../core/identity.ts";
 import { toOid, ZERO_TID } from "../core/ids.ts";
 import type { Conn } from "../core/ids.ts";
 import type { PeerEvent } from "../core/machine.ts";
@@ -16,16 +17,22 @@ export const client: Hello = helloAs("client", { name: "web" });
 /** The peers of a storage, on a transport in our hand. */
 export class Hand {
   readonly transport = new FakeTransport();
+  /** What an operator would read. */
+  readonly logged: string[] = [];
   readonly peers = new Peers<string>(this.transport, {
     hello: helloAs("storage", { name: "s1" }),
     serves: ["client", "storage"],
+    log: (text) => void this.logged.push(text),
   });
   nowMs = 1_000;
 
   /** A connection comes in; nothing is said yet. */
-  accepts(): Conn {
+  accepts(proof?: Proof): Conn {
     const conn = this.transport.conn();
-    assert.deepEqual(this.peers.receive({ type: "accepted", conn, remote: "elsewhere" }, this.nowMs), []);
+    const shown = proof === undefined ? {} : { proof };
+    const heard = this.peers.receive({ type: "accepted", conn, remote: "elsewhere", ...shown }, this.nowMs);
+    this.peers.send(this.nowMs);
+    assert.deepEqual(heard, []);
     return conn;
   }
 

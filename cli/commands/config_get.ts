@@ -1,5 +1,5 @@
 /** `neo config get` */
-import { configKey } from "../../core/config_keys.ts";
+import { configKey, ruleOf } from "../../core/config_keys.ts";
 import { currentConfig } from "../config_questions.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
@@ -25,12 +25,11 @@ export default async function configGet(
   }));
   if (output.json) return output.printJson({ cluster: clusterNameOf(target), revision, ...key, set });
   const unit = key.unit === "" ? "" : ` ${key.unit}`;
-  const rule = key.type === "choice" ? key.choices.join(", ") : `${key.least} to ${key.most}${unit}`;
   output.print(`${output.style("bold", name)}: ${key.description}`);
   output.print(
     `  for ${key.roles.join(", ")}; ${key.live ? "counts at once" : "counts when a node starts again"}`,
   );
-  output.print(`  ${rule}; default ${key.default}${unit}`);
+  output.print(`  ${ruleOf(key)}; default ${key.default || "none"}${unit}`);
   for (const { scope, value } of set) output.print(`  set for ${scope}: ${value}${unit}`);
   if (set.length === 0) output.print("  not set");
 }

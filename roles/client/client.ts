@@ -45,7 +45,7 @@ export interface ClientStart {
 }
 
 /** Refusals that no waiting will change. */
-const FINAL: readonly string[] = ["wrongCluster", "wrongVersion", "wrongRole", "wrongNode"];
+const FINAL: readonly string[] = ["wrongCluster", "wrongVersion", "wrongRole", "wrongNode", "untrusted"];
 
 /** A client. */
 export class ClientMachine implements Machine<ClientEvent, ClientEffect> {

@@ -92,7 +92,7 @@ export class Site extends Outbox<ClientEffect> {
 
   /** The primary tells what is configured. */
   configured(body: Body<"config">, primary: Conn): void {
-    for (const effect of this.settings.take(body, primary)) if (effect.do === "tell") this.emit(effect);
+    for (const effect of this.settings.take(body, primary)) if (effect.do !== "output") this.emit(effect);
     this.cache.resize(this.#cacheBytes ?? this.settings.number("client.cacheBytes"));
   }
 

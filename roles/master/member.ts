@@ -8,6 +8,7 @@
  * told why. Invariants: a primary's machine lives in one reign of one term; what it asked in an earlier one is answered to
  * nobody; nobody is served by a master that doesn't lead.
  */
+import { revokedIn } from "../../core/config_keys.ts";
 import { unreachable } from "../../core/errors.ts";
 import type { Conn } from "../../core/ids.ts";
 import { GUEST_MS } from "../../core/limits.ts";
@@ -155,6 +156,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     this.#now = now;
     switch (event.type) {
       case "opened":
+        if (this.#metadata && revokedIn(this.#metadata.settings.settings).length > 0) this.#distrust();
         this.#raft.begin(now);
         this.#circle.look(now);
         break;
@@ -322,7 +324,14 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     for (const entry of all) this.#metadata!.apply(entry);
     this.#reign?.agreement.take(all);
     if (image !== undefined || all.some(({ type }) => type === "masters")) this.#circle.look(this.#now);
+    if (image !== undefined || all.some(({ type }) => type === "config")) this.#distrust();
     return image !== undefined || entries.length > 0;
+  }
+
+  /** Tells whom not to believe. */
+  #distrust(): void {
+    const fingerprints = revokedIn(this.#metadata!.settings.settings);
+    this.#out.emit({ do: "distrust", fingerprints });
   }
 
   /** It leads, and everything that was held before is applied: a primary begins. */

@@ -5,7 +5,7 @@ import type { Later } from "../../adapters/system.ts";
 import { SOCKET_BYTES_MAX } from "../../core/limits.ts";
 import { ending } from "./transport_endings.ts";
 import { bytesOf, type Case, connected, type TransportNetwork, withNetwork } from "./transport_kit.ts";
-import { assertBytes, FILL_BYTES, patternOf } from "./transport_probe.ts";
+import { assertBytes, FILL_BYTES, joined, patternOf } from "./transport_probe.ts";
 
 const opening: readonly Case[] = [
   ["listen() gives a real address for port 0, and more than one", async ({ node }) => {
@@ -115,20 +115,26 @@ const flowing: readonly Case[] = [
   ["a reader that stops holds the writer back, which is told once when it may go on", async ({ pair }) => {
     const { a, b, aConn, bConn, settle } = await pair();
     b.setReading(bConn, false);
-    const sent = a.fill(aConn);
+    const fills: Uint8Array[] = [];
+    let drained = -1;
+    // what a transport says that it has too much of may still find room in the system's buffers
+    while (drained < a.of("drained", aConn).length) {
+      drained = a.of("drained", aConn).length;
+      fills.push(a.fill(aConn));
+      assert.equal(a.write(aConn, new Uint8Array()), false, "still too much");
+      await settle();
+    }
+    const sent = joined(fills);
     assert.ok(sent.length > SOCKET_BYTES_MAX);
-    assert.equal(a.write(aConn, new Uint8Array()), false, "still too much");
-    await settle();
     assert.equal(b.received(bConn).length, 0);
-    assert.deepEqual(a.of("drained"), []);
 
     b.setReading(bConn, true);
-    await a.one("drained", aConn);
+    await a.until("drained", () => a.of("drained", aConn).length > drained);
     await b.until("everything", () => b.received(bConn).length >= sent.length);
     await settle();
 
     assertBytes(b.received(bConn), sent);
-    assert.equal(a.of("drained", aConn).length, 1);
+    assert.equal(a.of("drained", aConn).length, drained + 1);
     assert.equal(a.write(aConn, bytesOf("more")), true);
   }],
   ["a writer that was always welcome is told nothing", async ({ pair }) => {
@@ -141,7 +147,7 @@ const flowing: readonly Case[] = [
     const sent = a.fill(other.aConn, most - Math.ceil(SOCKET_BYTES_MAX / 2 / FILL_BYTES));
     b.setReading(other.bConn, true);
     await b.until("everything", () => b.received(other.bConn).length === sent.length);
-    assert.equal(a.of("drained", aConn).length, 0);
+    assert.equal(a.of("drained", other.aConn).length, 0);
   }],
   ["setReading(false) counts at once, also within the sink", async ({ pair }) => {
     const { a, b, aConn, bConn, settle } = await pair();

@@ -186,7 +186,8 @@ export class Probe {
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+/** Pieces as one. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
