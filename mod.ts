@@ -8,7 +8,8 @@
 import { UnreachableError } from "./core/errors.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
 import type { Transport } from "./core/ports.ts";
-import { parseUri } from "./core/uri.ts";
+import { credentialsIn, parseUri } from "./core/uri.ts";
+import type { Credentials } from "./core/uri.ts";
 import { Caller } from "./roles/client/caller.ts";
 import { ClientMachine } from "./roles/client/client.ts";
 import { Client } from "./roles/client/library.ts";
@@ -28,7 +29,7 @@ export {
 } from "./core/errors.ts";
 export { type Oid, type Tid, toOid, toTid, type Ttid } from "./core/ids.ts";
 export { dateOfTid, tidOfDate } from "./core/tid.ts";
-export { UriError } from "./core/uri.ts";
+export { type Credentials, UriError } from "./core/uri.ts";
 export { type CallOptions, type PublishListener } from "./roles/client/caller.ts";
 export { type LoadedRevision } from "./roles/client/calls.ts";
 export { type Change, type ChangesOptions } from "./roles/client/changes.ts";
@@ -80,6 +81,8 @@ export interface ConnectOptions {
   readonly cacheBytes?: number;
   /** Asks a second copy when a storage takes longer than nearly all answers did lately; no, unless told. */
   readonly hedges?: boolean;
+  /** For a cluster with TLS: PEM texts, or paths. Without it the URI may say them: `?ca=FILE&cert=FILE&key=FILE`. */
+  readonly tls?: Credentials;
   /** Hears what many are told by multicast, if the cluster sends it: by the network of this address, or any (true). */
   readonly multicast?: true | string;
   /** Where the client, and the nodes that it runs, say what they see. */
@@ -116,7 +119,7 @@ export interface ConnectOptions {
 export async function connect(target: ConnectTarget, options: ConnectOptions = {}): Promise<Client> {
   const { signal, log = () => {}, name = "" } = options;
   signal?.throwIfAborted();
-  const place = await placeOf(target, log);
+  const place = await placeOf(target, log, options.tls);
   const { SystemClock, sha256, systemRandom, zlibCompression } = await import("./adapters/system.ts");
   const { cluster, masters, transport, nodes } = place;
   const ports = { digest: sha256, compression: zlibCompression, random: systemRandom() };
@@ -203,11 +206,15 @@ interface Place {
 }
 
 /** What a target needs is imported when it is meant, so that a program may be bundled, or run, without the rest. */
-async function placeOf(target: ConnectTarget, log: NonNullable<ConnectOptions["log"]>): Promise<Place> {
+async function placeOf(
+  target: ConnectTarget,
+  log: NonNullable<ConnectOptions["log"]>,
+  tls: Credentials | undefined,
+): Promise<Place> {
   if (typeof target === "string") {
-    const { cluster, masters } = parseUri(target);
-    const { TcpTransport } = await import("./adapters/tcp.ts");
-    return { cluster, masters, transport: new TcpTransport() };
+    const parsed = parseUri(target);
+    const { cluster, masters } = parsed;
+    return { cluster, masters, transport: await transportTo(tls ?? credentialsIn(parsed), log) };
   }
   const { directory, memory, partitions } = formOf(target);
   if (
@@ -222,6 +229,19 @@ async function placeOf(target: ConnectTarget, log: NonNullable<ConnectOptions["l
   }
   const { openDirectory } = await import("./cli/embedded_directory.ts");
   return placeIn(await openDirectory({ directory, partitions, log }));
+}
+
+/** Of a cluster with certificates, or without. */
+async function transportTo(
+  tls: Credentials | undefined,
+  log: NonNullable<ConnectOptions["log"]>,
+): Promise<Transport> {
+  if (tls !== undefined) {
+    const { tlsTransport } = await import("./adapters/tls_files.ts");
+    return tlsTransport(tls, (text) => log("warning", text));
+  }
+  const { TcpTransport } = await import("./adapters/tcp.ts");
+  return new TcpTransport();
 }
 
 function placeIn(nodes: Nodes): Place {

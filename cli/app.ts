@@ -8,6 +8,7 @@ import { configCommands } from "./app_config.ts";
 import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
+import { tlsCommands } from "./app_tls.ts";
 import {
   aliases,
   command,
@@ -21,7 +22,7 @@ import {
   wait,
 } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
-import { loopback, nodeName, oid, whole } from "./parsers.ts";
+import { nodeName, oid, ownAddress, whole } from "./parsers.ts";
 import { VERSION } from "./version.ts";
 
 const demo = command({
@@ -62,13 +63,19 @@ const init = command({
       ),
       listen: {
         kind: "parsed",
-        parse: loopback,
+        parse: ownAddress,
         optional: true,
         placeholder: "ADDRESS",
         brief: "Where all nodes listen, such as ::1 (127.0.0.1)",
       },
       basePort: optionalNumber("First port; free ones are found if none is given", 0, 10 ** 9),
       ...databaseFlags,
+      tls: {
+        kind: "boolean",
+        brief: "Everybody shows a certificate; they are made",
+        default: false,
+        withNegated: false,
+      },
       single: {
         kind: "boolean",
         brief: "All nodes in one process, by default master, storage and admin",
@@ -294,6 +301,7 @@ const root = buildRouteMap({
     table: tableCommands,
     cluster: clusterCommands,
     config: configCommands,
+    tls: tlsCommands,
     tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),
     version,
   },

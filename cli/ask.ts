@@ -1,13 +1,14 @@
 /** Questions to a cluster from the command line. */
 import { SystemClock } from "../adapters/system.ts";
-import { TcpTransport } from "../adapters/tcp.ts";
 import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
 import type { Answer, Body, Hello } from "../core/messages.ts";
-import { parseUri } from "../core/uri.ts";
+import { credentialsIn, parseUri } from "../core/uri.ts";
+import type { Credentials } from "../core/uri.ts";
 import { Host } from "../roles/host.ts";
 import { Operator } from "./operator.ts";
 import type { OperatorOutput, OperatorQuestion } from "./operator.ts";
 import type { Target } from "./target.ts";
+import { credentialsOf, OPERATOR, transportWith } from "./tls_folder.ts";
 
 /** What the primary says of its cluster. */
 export type ClusterStatus = Answer<"status">;
@@ -52,7 +53,7 @@ export interface AskOptions<N extends OperatorQuestion> {
  *
  * @throws UnreachableError when no answer came in time, RefusedError with the reason when the cluster refuses
  */
-export function askPrimary<N extends OperatorQuestion>(
+export async function askPrimary<N extends OperatorQuestion>(
   question: N,
   body: Body<N>,
   target: Target,
@@ -62,12 +63,13 @@ export function askPrimary<N extends OperatorQuestion>(
   const isWanted = (answer: Answer<OperatorQuestion>) => options.isWanted?.(answer as Answer<N>) ?? true;
   const hello = helloOf(target, withinMs);
   const addresses = parseUri(target.uri).masters;
+  const transport = await transportWith(operatorsOf(target), () => {});
   const operator = new Operator({ question, body, addresses, hello, withinMs, isWanted, once });
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     let result: OperatorOutput | undefined;
     const ports = {
       clock: new SystemClock({ keepsProcess: true }),
-      transport: new TcpTransport(),
+      transport,
       log: () => {},
       output: (output: OperatorOutput) => result = output,
       stopped: () => {
@@ -79,6 +81,13 @@ export function askPrimary<N extends OperatorQuestion>(
     const host = new Host(operator, ports, { hello, serves: [] });
     void options.giveUp?.then(() => host.terminate());
   });
+}
+
+/** What an operator shows: this machine's, or what the URI names. */
+export function operatorsOf(target: Target): Credentials | undefined {
+  if (target.kind === "uri") return credentialsIn(target.parsed);
+  const { tls } = target.config;
+  return tls === undefined ? undefined : credentialsOf(tls, OPERATOR);
 }
 
 function helloOf(target: Target, patienceMs: number): Hello {

@@ -5,14 +5,16 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { CONFIG_FILE, formatConfig } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
 import { CliError } from "./exit.ts";
 import { placeOf } from "./provision.ts";
+import { credentialsOf, OPERATOR } from "./tls_folder.ts";
 
 /** Only its owner may read it. */
 const SECRET = 0o600;
+const PRIVATE_FOLDER = 0o700;
 
 /**
  * Writes `bundles/CLUSTER-HOST.tar.gz` in the cluster's folder.
@@ -32,6 +34,9 @@ export function writeBundle(config: ClusterConfig, host: string): { path: string
       if (node.host !== host) continue;
       cpSync(placeOf(config, node), join(root, relative(config.folder, node.data)), { recursive: true });
     }
+    if (config.tls !== undefined) {
+      copyCertificates(config, host, join(root, relative(config.folder, config.tls)));
+    }
     const path = join(config.folder, "bundles", `${config.cluster}-${host}.tar.gz`);
     const { status, stderr, error } = spawnSync("tar", ["-czf", path, "-C", staging, config.cluster]);
     if (status !== 0) {
@@ -43,4 +48,12 @@ export function writeBundle(config: ClusterConfig, host: string): { path: string
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }
+}
+
+/** What the nodes and commands of a host show, and whom they believe; not the authority's key. */
+function copyCertificates(config: ClusterConfig, host: string, folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER });
+  const holders = [...config.nodes.filter((node) => node.host === host), OPERATOR];
+  const files = holders.flatMap((holder) => Object.values(credentialsOf(config.tls!, holder)));
+  for (const file of new Set(files)) cpSync(file, join(folder, basename(file)));
 }

@@ -3,6 +3,7 @@ import process from "node:process";
 import { CLI_CONNECT_MS } from "../core/limits.ts";
 import { connect } from "../mod.ts";
 import type { CallName, Calls } from "../roles/client/calls.ts";
+import { operatorsOf } from "./ask.ts";
 import { processesOf } from "./config.ts";
 import type { World } from "./context.ts";
 import { runningPidOf } from "./daemons.ts";
@@ -57,7 +58,8 @@ async function connected<T>(
   interrupt: Interrupt,
   work: (client: CallClient) => Promise<T>,
 ): Promise<T> {
-  const options = { withinMs: CLI_CONNECT_MS, name: `neo-cli-${process.pid}` };
+  const tls = operatorsOf(target);
+  const options = { withinMs: CLI_CONNECT_MS, name: `neo-cli-${process.pid}`, ...(tls && { tls }) };
   const stopped = interrupt.first.then(() => Promise.reject(interrupted()));
   const client = await Promise.race([connect(target.uri, options), stopped]);
   void interrupt.first.then(() => client.close());

@@ -7,6 +7,7 @@
  * partitions = 240
  * replicas = 1
  * transactionTimeoutMs = 120_000   # optional: how long a hanging client may hold locks
+ * tls = "tls"          # optional: the folder with certificates, as `neo tls` makes them; then everybody shows one
  * multicast = "239.1.2.3:9199"   # optional: notices to many go there as datagrams
  * multicastInterface = "10.0.0.5"   # optional: by the network of this address
  * here = "db1"         # optional: the machine where this file lies; it runs the nodes with that host, and those without one
@@ -28,7 +29,7 @@
  * ```
  */
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
 import { postgresPlace } from "../adapters/postgres_uri.ts";
 import { settingProblem } from "../core/config_keys.ts";
@@ -38,10 +39,11 @@ import {
   TRANSACTION_TIMEOUT_MS,
   TRANSACTION_TIMEOUT_MS_MIN,
 } from "../core/limits.ts";
-import { escapedZone } from "../core/uri.ts";
+import { escapedZone, formatUri } from "../core/uri.ts";
 import { CliError } from "./exit.ts";
 import { multicastFields } from "./multicast.ts";
 import type { MulticastConfig } from "./multicast.ts";
+import { credentialsOf, FIRST_CLIENT } from "./tls_folder.ts";
 import { Fields } from "./toml_fields.ts";
 
 /** Name of the file. */
@@ -95,6 +97,8 @@ export interface ClusterConfig {
   readonly insecure: boolean;
   /** How long a storage holds what a client that hangs hasn't finished, before the primary decides. */
   readonly transactionTimeoutMs: number;
+  /** Absolute path of the folder with certificates: everybody shows one; not, unless told. */
+  readonly tls?: string;
   /** Notices to many go there as datagrams, too; not, unless told. */
   readonly multicast?: MulticastConfig;
   /** The machine where the file lies, if nodes have hosts. */
@@ -120,6 +124,7 @@ const CLUSTER_KEYS = [
   "replicas",
   "insecure",
   "transactionTimeoutMs",
+  "tls",
   "multicast",
   "multicastInterface",
   "here",
@@ -163,10 +168,12 @@ export function parseConfig(text: string, file: string): ClusterConfig {
   top.refuseOthers(CLUSTER_KEYS);
   const here = top.optionalText("here", NAME_PATTERN, NAME_RULE);
   const insecure = top.flag("insecure", false);
+  const tls = top.optionalText("tls", /./, "a folder");
   const config: ClusterConfig = {
     folder: dirname(file),
     ...multicastFields(top, insecure),
     ...(here === undefined ? {} : { here }),
+    ...(tls === undefined ? {} : { tls: resolve(dirname(file), tls) }),
     cluster: top.text("cluster", NAME_PATTERN, NAME_RULE),
     clusterId: top.text("clusterId", /^[0-9a-f]{32}$/, "32 hexadecimal digits, as init made them"),
     partitions: top.whole("partitions", 1, PARTITIONS_MAX),
@@ -300,7 +307,7 @@ function checkNodes(config: ClusterConfig, top: Fields): void {
   config.nodes.forEach((node, index) => {
     const key = node.listen === undefined ? "address" : "listen";
     const where = listensAt(node);
-    if (config.insecure || isLoopback(where) || !isHere(config, node)) return;
+    if (config.insecure || config.tls !== undefined || isLoopback(where) || !isHere(config, node)) return;
     const rule =
       "without TLS a node listens on this machine only, say 127.0.0.1, unless the file says insecure = true";
     throw tables[index]!.error(key, `"${where}" can be reached from elsewhere; ${rule}`);
@@ -355,6 +362,7 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     ...(multicast === undefined ? {} : { multicast: multicast.group }),
     ...(multicast?.networkInterface === undefined ? {} : { multicastInterface: multicast.networkInterface }),
     ...(config.here === undefined ? {} : { here: config.here }),
+    ...(config.tls === undefined ? {} : { tls: relative(config.folder, config.tls) }),
   };
   const top = { cluster, clusterId, partitions, replicas, ...optional, node };
   return `# What the nodes of this cluster need at start. Made by \`neo init\`.\n${stringify(top)}`;
@@ -393,8 +401,11 @@ export function selectProcesses(config: ClusterConfig, names: readonly string[])
   return all.filter((group) => wanted.has(group));
 }
 
-/** The URI at which clients find the cluster. */
+/** The URI at which clients find the cluster; with TLS it says what the first of them shows. */
 export function uriOf(config: ClusterConfig): string {
   const masters = config.nodes.filter(({ role }) => role === "master").map(({ address }) => address);
-  return `neo://${config.cluster}@${masters.map(escapedZone).join(",")}`;
+  const { cluster, tls } = config;
+  if (tls === undefined) return `neo://${cluster}@${masters.map(escapedZone).join(",")}`;
+  const { ca, cert, key } = credentialsOf(tls, FIRST_CLIENT);
+  return formatUri({ cluster, masters, options: { ca, cert, key } });
 }

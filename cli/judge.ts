@@ -3,12 +3,19 @@
  * severities are promises: `problem` is what keeps data from being served or from being safe against one more loss of a node
  * that is away already; `warning` is what mends itself, or what its operator should look at in time.
  */
-import { CLOCK_AHEAD_MS_MAX, DISK_FREE_BYTES_PROBLEM, DISK_FREE_BYTES_WARNING } from "../core/limits.ts";
+import {
+  CERTIFICATE_WARN_DAYS,
+  CLOCK_AHEAD_MS_MAX,
+  DISK_FREE_BYTES_PROBLEM,
+  DISK_FREE_BYTES_WARNING,
+} from "../core/limits.ts";
 import { dateOfTid } from "../core/tid.ts";
 import type { ClusterStatus } from "./ask.ts";
 
+const DAY_MS = 24 * 3_600_000;
+
 /** What can be checked alone. */
-export const checks = ["connection", "cluster", "replication", "disk", "clock"] as const;
+export const checks = ["connection", "cluster", "replication", "disk", "clock", "certs"] as const;
 /** One of them. */
 export type Check = (typeof checks)[number];
 /** How `neo check` prints what it finds. */
@@ -34,6 +41,8 @@ export interface Look {
   readonly wallMs: number;
   /** Room on the disks that can be seen from there. */
   readonly disks: readonly { readonly node: string; readonly freeBytes: number }[];
+  /** Certificates that can be seen from there, and when they end. */
+  readonly certificates?: readonly { readonly of: string; readonly untilMs: number }[];
 }
 
 /** All findings of a look, worst first. */
@@ -42,7 +51,7 @@ export function judge(look: Look): Finding[] {
   const findings: Finding[] = status === undefined
     ? [{ check: "connection", severity: "problem", text: `no primary answers: ${problem}` }]
     : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look.wallMs)];
-  findings.push(...ofDisks(look));
+  findings.push(...ofDisks(look), ...ofCertificates(look));
   return findings.sort((a, b) => severities.indexOf(b.severity) - severities.indexOf(a.severity));
 }
 
@@ -93,6 +102,18 @@ function ofClock({ lastTid }: ClusterStatus, wallMs: number): Finding[] {
   if (aheadMs <= CLOCK_AHEAD_MS_MAX) return [];
   const text = `the newest transaction is ${Math.round(aheadMs / 1_000)} s ahead of this machine's clock`;
   return [{ check: "clock", severity: "warning", text }];
+}
+
+function ofCertificates({ certificates = [], wallMs }: Look): Finding[] {
+  return certificates.flatMap(({ of, untilMs }) => {
+    const days = Math.floor((untilMs - wallMs) / DAY_MS);
+    if (days >= CERTIFICATE_WARN_DAYS) return [];
+    const severity = days < 0 ? "problem" : "warning";
+    const text = days < 0
+      ? `the certificate of ${of} has ended`
+      : `the certificate of ${of} ends in ${days} days`;
+    return [{ check: "certs" as const, severity, text: `${text}: neo tls renew` }];
+  });
 }
 
 function ofDisks({ status, disks }: Look): Finding[] {

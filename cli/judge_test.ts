@@ -109,3 +109,16 @@ test("judge: the worst stands first, and an admin that is away is nobody's findi
   assert.equal(worstOf(all), "problem");
   assert.equal(worstOf(all.slice(1)), "warning");
 });
+
+test("judge: certificates that end soon are a warning, ended ones a problem (N6, N13)", () => {
+  const day = 24 * 3_600_000;
+  const certificates = [
+    { of: "storage s1", untilMs: WALL_MS + 31 * day },
+    { of: "storage s2", untilMs: WALL_MS + 3 * day },
+    { of: "client app", untilMs: WALL_MS - 1 },
+  ];
+  assert.deepEqual(found(look({}, { certificates })), [
+    "certs problem: the certificate of client app has ended: neo tls renew",
+    "certs warning: the certificate of storage s2 ends in 3 days: neo tls renew",
+  ]);
+});

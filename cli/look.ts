@@ -1,10 +1,11 @@
 /** One look at a cluster, to be judged: what its primary says, the clock and the disks of this machine. */
 import { statfsSync } from "node:fs";
 import { DatabaseError } from "../core/errors.ts";
-import { askStatus } from "./ask.ts";
+import { askStatus, operatorsOf } from "./ask.ts";
 import { isHere } from "./config.ts";
 import type { Look } from "./judge.ts";
 import type { Target } from "./target.ts";
+import { list, listed } from "./tls_folder.ts";
 
 /** Asks the primary, and looks at the disks of this machine. */
 export async function look(target: Target, withinMs: number): Promise<Look> {
@@ -13,12 +14,28 @@ export async function look(target: Target, withinMs: number): Promise<Look> {
       diskOf,
     )
     : [];
+  const certificates = certificatesOf(target);
   try {
-    return { status: await askStatus(target, { withinMs }), problem: "", wallMs: Date.now(), disks };
+    return {
+      status: await askStatus(target, { withinMs }),
+      problem: "",
+      wallMs: Date.now(),
+      disks,
+      certificates,
+    };
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
-    return { status: undefined, problem: error.message, wallMs: Date.now(), disks };
+    return { status: undefined, problem: error.message, wallMs: Date.now(), disks, certificates };
   }
+}
+
+/** Those of a folder that are in use; else the one that we show. */
+function certificatesOf(target: Target): { readonly of: string; readonly untilMs: number }[] {
+  const own = operatorsOf(target);
+  if (own === undefined) return [];
+  const { tls } = target.kind === "folder" ? target.config : { tls: undefined };
+  const found = tls === undefined ? [listed(own.cert, false)] : list(tls).filter(({ isOld }) => !isOld);
+  return found.map(({ role, name, untilMs }) => ({ of: `${role} ${name}`, untilMs }));
 }
 
 function diskOf({ name, data }: { readonly name: string; readonly data: string }) {

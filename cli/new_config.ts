@@ -24,9 +24,11 @@ export function newConfig(
     /** A PostgreSQL server for the storages. */
     readonly database?: string;
     readonly passwordFile?: string;
+    /** Everybody shows a certificate. */
+    readonly tls?: boolean;
   },
 ): ClusterConfig {
-  const { folder, cluster, ports, host = HOST, database, passwordFile } = place;
+  const { folder, cluster, ports, host = HOST, database, passwordFile, tls = false } = place;
   return {
     folder,
     cluster,
@@ -35,6 +37,7 @@ export function newConfig(
     replicas,
     insecure: false,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+    ...(tls ? { tls: join(folder, "tls") } : {}),
     nodes: nodes.map((node, index) => ({
       ...node,
       address: `${host}:${ports[index]}`,

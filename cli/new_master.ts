@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { createMetadata, openMetadata } from "../adapters/sqlite_metadata.ts";
+import { certify } from "./certify.ts";
 import { processesOf } from "./config.ts";
 import type { ClusterConfig, NodeConfig, ProcessConfig } from "./config.ts";
 import { runningPidOf } from "./daemons.ts";
@@ -40,6 +41,7 @@ export async function masterOf(config: ClusterConfig, name: string): Promise<Loc
       hint,
     });
   }
+  await certify(config, node);
   let diskId = randomBytes(16).toString("hex");
   if (made) {
     mkdirSync(node.data, { recursive: true });

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import process from "node:process";
 import { parse, stringify } from "smol-toml";
 import { systemRandom } from "../adapters/system.ts";
+import { certify } from "./certify.ts";
 import {
   CONFIG_FILE,
   hostOf,
@@ -52,6 +53,7 @@ export async function storageOf(
     throw new CliError("refused", `Cannot add ${name}: it is a node of this cluster, of role ${known.role}`);
   }
   const node = known ?? { ...await newNode(config, name), ...place };
+  await certify(config, node);
   const made = await makeDatabase(config, node);
   const after = known === undefined ? append(config, node) : config;
   const group = processesOf(after).find(({ nodes }) => nodes.some((one) => one.name === name))!;
@@ -114,7 +116,7 @@ function nameIn(part: string): unknown {
 }
 
 /** Writes `neo.toml` anew, if what comes out can be read. */
-function rewrite(folder: string, change: (text: string) => string): ClusterConfig {
+export function rewrite(folder: string, change: (text: string) => string): ClusterConfig {
   const file = join(folder, CONFIG_FILE);
   const text = change(readFileSync(file, "utf8"));
   parseConfig(text, file);

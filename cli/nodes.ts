@@ -2,8 +2,8 @@
 import type { LogLine } from "../adapters/log.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
 import { later, sha256, systemRandom } from "../adapters/system.ts";
-import { TcpTransport } from "../adapters/tcp.ts";
 import type { Transport } from "../core/ports.ts";
+import type { Credentials } from "../core/uri.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
 import { MemberMachine } from "../roles/master/member.ts";
 import { Metadata } from "../roles/master/metadata.ts";
@@ -20,6 +20,7 @@ import { monitorOf } from "./monitor_file.ts";
 import { multicastOf } from "./multicast.ts";
 import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
 import type { StorageStore } from "./stores.ts";
+import { credentialsOf, transportWith } from "./tls_folder.ts";
 
 /** What a node needs besides its configuration. */
 export interface OpenOptions {
@@ -39,7 +40,9 @@ export async function openNode(
   cluster: ClusterConfig,
   options: OpenOptions,
 ): Promise<RunningNode> {
-  const { log, transport = new TcpTransport() } = options;
+  const { log } = options;
+  const fresh = () => transportWith(shownBy(node, cluster), (text) => log("warning", text));
+  const transport = options.transport ?? await fresh();
   // nodes of one process, on a network of their own, send no datagrams
   const config = options.transport === undefined ? cluster.multicast : undefined;
   const multicast = multicastOf(config, { speaks: node.role === "master", log });
@@ -52,12 +55,17 @@ export async function openNode(
       return node.database === undefined || options.transport !== undefined
         ? (await openStorage(opening)).node
         : await reopening(
-          () => openStorage({ ...opening, transport: new TcpTransport() }),
+          async () => openStorage({ ...opening, transport: await fresh() }),
           (text, facts) => log("warning", text, facts),
         );
     case "admin":
       return await openAdmin(opening);
   }
+}
+
+/** The certificate of a node, in a cluster that has some. */
+function shownBy({ role, name }: NodeConfig, { tls }: ClusterConfig): Credentials | undefined {
+  return tls === undefined ? undefined : credentialsOf(tls, { role, name });
 }
 
 interface Opening extends Listening {
@@ -112,7 +120,8 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
     });
     const keepaliveMs = settings.number("peer.keepaliveMs");
     const serves = ["client", "storage"] as const;
-    const peers = { hello: machine.hello(), serves, keepaliveMs, ...opening.multicast };
+    const { revoked } = settings;
+    const peers = { hello: machine.hello(), serves, keepaliveMs, revoked, ...opening.multicast };
     return { machine, peers, figures: () => storageFigures(machine, store.freeBytes()) };
   });
   return { node: running, store };
@@ -139,7 +148,13 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
     const keepaliveMs = settings.number("peer.keepaliveMs");
     return {
       machine,
-      peers: { hello: machine.hello(), serves: ["admin"], keepaliveMs, ...opening.multicast },
+      peers: {
+        hello: machine.hello(),
+        serves: ["admin"],
+        keepaliveMs,
+        revoked: settings.revoked,
+        ...opening.multicast,
+      },
       figures: () => adminFigures(machine),
     };
   });

@@ -3,7 +3,7 @@ import { toOid } from "../core/ids.ts";
 import type { Oid } from "../core/ids.ts";
 import { PATH_LENGTH_MAX } from "../core/limits.ts";
 import { dateOfTid, parseTidOrDate } from "../core/tid.ts";
-import { ADDRESS_PATTERN, isLoopback, NAME_PATTERN, NAME_RULE } from "./config.ts";
+import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE } from "./config.ts";
 
 /** The name of a node. */
 export function nodeName(text: string): string {
@@ -70,21 +70,22 @@ export function oid(text: string): Oid {
 }
 
 /**
- * An address of this machine that nobody else reaches, as it stands before a port.
+ * An address of this machine, as it stands before a port.
  *
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { loopback } from "./parsers.ts";
- * assert.equal(loopback("::1"), "[::1]");
- * assert.equal(loopback("127.0.0.2"), "127.0.0.2");
- * assert.throws(() => loopback("10.0.0.1"), RangeError);
+ * import { ownAddress } from "./parsers.ts";
+ * assert.equal(ownAddress("::1"), "[::1]");
+ * assert.equal(ownAddress("10.0.0.1"), "10.0.0.1");
+ * assert.throws(() => ownAddress("10.0.0.1:80"), RangeError);
  * ```
  */
-export function loopback(text: string): string {
+export function ownAddress(text: string): string {
   const host = text.includes(":") && !text.startsWith("[") ? `[${text}]` : text;
-  if (ADDRESS_PATTERN.test(`${host}:1`) && isLoopback(`${host}:1`)) return host;
-  throw new RangeError("expected an address of this machine alone, such as 127.0.0.1 or ::1");
+  const isHost = host.startsWith("[") || !host.includes(":");
+  if (isHost && ADDRESS_PATTERN.test(`${host}:1`)) return host;
+  throw new RangeError("expected an address of this machine, such as 127.0.0.1 or ::1");
 }
 
 /** One of some words. */

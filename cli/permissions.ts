@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { CONFIG_FILE, hostOf, isLoopback, listensAt } from "./config.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import { logFileOf } from "./log_tail.ts";
+import { credentialsOf } from "./tls_folder.ts";
 
 /** Of this machine alone. */
 const LOOPBACK = ["127.0.0.1", "[::1]", "localhost"];
@@ -22,11 +23,16 @@ export function permissionsOf(config: ClusterConfig, group: ProcessConfig): stri
   const secrets = group.nodes.flatMap(({ passwordFile }) => passwordFile ?? []);
   const tokens = group.nodes.flatMap(({ httpTokenFile }) => httpTokenFile ?? []); // made where there is none
   const watches = group.nodes.flatMap(({ watch }) => watch ?? []);
+  const { tls } = config;
+  // not the authority's key, though it may lie beside them
+  const shown = tls === undefined
+    ? []
+    : group.nodes.flatMap((node) => Object.values(credentialsOf(tls, node)));
   const isOnServer = group.nodes.some(({ database }) => database !== undefined);
   const file = `${config.folder}/${CONFIG_FILE}`;
   return [
     "--no-prompt",
-    flag("read", [...folders, file, ...secrets, ...tokens, ...watches]),
+    flag("read", [...folders, file, ...secrets, ...tokens, ...watches, ...new Set(shown)]),
     flag("write", [...folders, ...tokens]),
     flag("net", hostsOf(config, group)),
     flag("env", isOnServer || watches.length > 0 ? [] : ENVIRONMENT), // a command that is begun inherits all of it

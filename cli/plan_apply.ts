@@ -1,8 +1,9 @@
 /** Does the steps of a plan, one after the other. Each can be done again after it was broken off. */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { systemRandom } from "../adapters/system.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../core/limits.ts";
 import { askPrimary } from "./ask.ts";
+import { certify } from "./certify.ts";
 import { readConfig, selectProcesses } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import type { Cli } from "./context.ts";
@@ -78,6 +79,7 @@ async function add(
   }
   if (!config.nodes.some((one) => one.name === name)) {
     const placed = await place(plan, [node]);
+    await certify(config, placed[0]!);
     await makeNode(config, placed[0]!);
     config = append(config, placed[0]!);
   }
@@ -89,7 +91,7 @@ async function add(
 }
 
 async function make(cli: Cli, plan: ProvisionPlan): Promise<void> {
-  const { folder, cluster, partitions, replicas, insecure, here } = plan;
+  const { folder, cluster, partitions, replicas, insecure, here, tls } = plan;
   const nodes = await place(plan, plan.nodes);
   await provision({
     folder,
@@ -100,6 +102,7 @@ async function make(cli: Cli, plan: ProvisionPlan): Promise<void> {
     insecure,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     ...(here === undefined ? {} : { here }),
+    ...(tls ? { tls: join(folder, "tls") } : {}),
     nodes,
   });
   const before = rememberCluster(cluster, folder, cli.world.env);

@@ -6,6 +6,7 @@
  * folder = "shop"      # where this machine's part of it lies, seen from this file
  * partitions = 240     # fixed for ever
  * replicas = 1
+ * tls = true           # optional: everybody shows a certificate; they are made
  * here = "db1"         # optional: this machine, if nodes run on several
  *
  * [[node]]
@@ -53,13 +54,15 @@ export interface ProvisionPlan {
   readonly replicas: number;
   readonly insecure: boolean;
   readonly here: string | undefined;
+  /** Everybody shows a certificate. */
+  readonly tls: boolean;
   readonly nodes: readonly PlannedNode[];
 }
 
 const PATH_PATTERN = new RegExp(
   `^${NAME_PATTERN.source.slice(1, -1)}(?:/${NAME_PATTERN.source.slice(1, -1)}){0,${PATH_LENGTH_MAX - 1}}$`,
 );
-const PLAN_KEYS = ["cluster", "folder", "partitions", "replicas", "insecure", "here", "node"];
+const PLAN_KEYS = ["cluster", "folder", "partitions", "replicas", "insecure", "tls", "here", "node"];
 const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path", "database", "passwordFile"];
 
 /**
@@ -78,6 +81,7 @@ export function parsePlan(text: string, file: string): ProvisionPlan {
     partitions: top.whole("partitions", 1, PARTITIONS_MAX, PARTITIONS_DEFAULT),
     replicas: top.whole("replicas", 0, PARTITIONS_MAX, 0),
     insecure: top.flag("insecure", false),
+    tls: top.flag("tls", false),
     here: top.optionalText("here", NAME_PATTERN, NAME_RULE),
     nodes: tables.map((fields) => nodeOf(fields, cluster, dirname(file))),
   };

@@ -23,6 +23,7 @@ test("parsePlan() fills in what isn't said", () => {
     partitions: 240,
     replicas: 0,
     insecure: false,
+    tls: false,
     here: undefined,
   });
   const s1 = { name: "s1", role: "storage", address: undefined, data: "s1", host: undefined };

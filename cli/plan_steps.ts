@@ -123,6 +123,12 @@ function checkFixed(plan: ProvisionPlan, config: ClusterConfig): void {
     const what = `it has ${config.partitions} partitions, the plan wants ${plan.partitions}`;
     throw refuse(what, "the number of partitions is fixed for ever: export, and import into a new cluster");
   }
+  if (plan.tls !== (config.tls !== undefined)) {
+    const what = plan.tls
+      ? "its nodes show no certificates, the plan wants them to"
+      : "its nodes show certificates, the plan says nothing of it";
+    throw refuse(what, plan.tls ? "stop it, and make them: neo tls init" : "write tls = true into the plan");
+  }
   for (const node of plan.nodes) {
     const there = config.nodes.find(({ name }) => name === node.name);
     const difference = there && differenceOf(node, there, config.folder);

@@ -22,7 +22,14 @@ function planned(name: string, more: Partial<PlannedNode> = {}): PlannedNode {
 }
 
 function planOf(...names: readonly string[]): ProvisionPlan {
-  const rest = { folder: "/shop", cluster: "shop", partitions: 24, insecure: false, here: undefined };
+  const rest = {
+    folder: "/shop",
+    cluster: "shop",
+    partitions: 24,
+    insecure: false,
+    tls: false,
+    here: undefined,
+  };
   return { ...rest, replicas: 1, nodes: names.map((name) => planned(name)) };
 }
 

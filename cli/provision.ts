@@ -17,6 +17,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { createMetadata } from "../adapters/sqlite_metadata.ts";
 import { firstImage } from "../roles/master/metadata.ts";
+import { certifyCluster } from "./certify.ts";
 import { CONFIG_FILE, formatConfig, isHere, UNFINISHED_FILE } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
@@ -56,6 +57,7 @@ export async function provision(config: ClusterConfig): Promise<void> {
   try {
     writeDurably(unfinished, formatConfig(config, ({ data }) => relative(folder, data)));
     checkStillFree(folder);
+    await certifyCluster(config);
     await makeDatabases(config);
     renameSync(unfinished, join(folder, CONFIG_FILE));
     flushFolder(folder);
@@ -63,6 +65,7 @@ export async function provision(config: ClusterConfig): Promise<void> {
   } catch (error) {
     if (error instanceof CliError) throw error; // another's folder, of which nothing is ours
     for (const node of config.nodes) rmSync(placeOf(config, node), { recursive: true, force: true });
+    if (config.tls !== undefined) rmSync(config.tls, { recursive: true, force: true });
     rmSync(unfinished, { force: true });
     if (made !== undefined) rmSync(made, { recursive: true, force: true });
     throw error;

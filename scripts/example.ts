@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
  * A worked example: from nothing to a cluster of 3 masters, 4 storages (2 on SQLite, 2 on PostgreSQL) and an admin on this machine,
- * by a plan; a ZODB database imported; every node restarted while a program commits; a change of the configuration and the way
+ * by a plan, all of them with certificates; a ZODB database imported; every node restarted while a program commits; a change of the configuration and the way
  * back; then all of it taken down. Ends with 0 if everything went as it should.
  *
  *     deno task example [--keep] [DATA.FS]
@@ -32,7 +32,7 @@ function planOf(database: string | undefined): string {
     `[[node]]\nname = "${name}"\nrole = "${role}"\n${more}\n`;
   const on = database === undefined ? "" : `database = "${database}"`;
   return [
-    `cluster = "example"\npartitions = 24\nreplicas = 1\n`,
+    `cluster = "example"\npartitions = 24\nreplicas = 1\ntls = true\n`,
     ...["m1", "m2", "m3"].map((name) => node(name, "master")),
     ...["s1", "s2"].map((name) => node(name, "storage")),
     ...["s3", "s4"].map((name) => node(name, "storage", on)),

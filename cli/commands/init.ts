@@ -1,9 +1,10 @@
 /** `neo init` */
 import { relative, resolve } from "node:path";
 import { systemRandom } from "../../adapters/system.ts";
-import { uriOf } from "../config.ts";
+import { isLoopback, uriOf } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli } from "../context.ts";
+import { CliError } from "../exit.ts";
 import { generateName } from "../names.ts";
 import { newConfig } from "../new_config.ts";
 import { quoted } from "../next.ts";
@@ -20,12 +21,20 @@ type Flags = Wishes & {
   readonly listen: string | undefined;
   readonly database: string | undefined;
   readonly passwordFile: string | undefined;
+  readonly tls: boolean;
   readonly json: boolean;
 };
 
 /** Makes a cluster: its folder, its databases, its place in the list of names. */
 export default async function init({ output, world }: Cli, flags: Flags, dir: string): Promise<void> {
   const plan = planCluster(flags);
+  const { listen } = flags;
+  if (listen !== undefined && !flags.tls && !isLoopback(`${listen}:1`)) {
+    const hint = "add --tls, so that everybody shows a certificate; or name 127.0.0.1, ::1 or none";
+    throw new CliError("usage", `Cannot listen on ${listen} without TLS: it can be reached from elsewhere`, {
+      hint,
+    });
+  }
   const folder = resolve(world.cwd, dir);
   checkFolder(folder);
   const most = storagesMax(plan.partitions, plan.replicas);
@@ -44,6 +53,7 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
     folder,
     cluster,
     ports,
+    tls: flags.tls,
     ...(flags.listen === undefined ? {} : { host: flags.listen }),
     ...(database === undefined ? {} : { database }),
     ...(passwordFile === undefined ? {} : { passwordFile: resolve(world.cwd, passwordFile) }),
@@ -97,6 +107,7 @@ function show(config: ClusterConfig, output: Output, next: string): void {
   ]);
   for (const line of table(rows, (style, text) => output.style(style, text))) output.print(line);
   const deals = inWords(evenDeals(partitions, replicas));
+  if (config.tls !== undefined) output.print(`Everybody shows a certificate; they are in ${config.tls}`);
   output.print(
     `Room for up to ${plural(storagesMax(partitions, replicas), "storage")}; an even deal for ${deals}`,
   );

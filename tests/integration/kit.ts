@@ -27,6 +27,8 @@ export interface Shape {
   readonly partitions?: number;
   /** All nodes in one process. */
   readonly single?: boolean;
+  /** Everybody shows a certificate. */
+  readonly tls?: boolean;
   /** The storages' PostgreSQL server. */
   readonly database?: string;
   /** Where all nodes listen. */
@@ -37,11 +39,15 @@ export interface Shape {
 
 /** Arguments of `neo init`. */
 export function initArguments(
-  { masters, storages, replicas, partitions, database, listen, single }: Shape,
+  { masters, storages, replicas, partitions, database, listen, single, tls }: Shape,
 ): string[] {
   const numbers = { masters, storages, replicas, partitions, database, listen };
   const named = Object.entries(numbers).filter(([, value]) => value !== undefined);
-  return [...named.flatMap(([name, value]) => [`--${name}`, `${value}`]), ...(single ? ["--single"] : [])];
+  return [
+    ...named.flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    ...(single ? ["--single"] : []),
+    ...(tls ? ["--tls"] : []),
+  ];
 }
 
 /** A test that needs something of the machine: without it, it is skipped, and counted, and says why. */

@@ -1,7 +1,7 @@
 /** A plan, and a cluster of real processes that is brought to it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemRandom } from "../../adapters/system.ts";
@@ -77,10 +77,12 @@ test("provision starts what has been stopped, and refuses what can't be changed"
   assert.deepEqual([wrong.exitCode, /host of node 2/.test(wrong.stderr)], [2, true]);
 });
 
-test("provision --bundle writes what another machine needs: its nodes join when it is started there", async () => {
+test("provision --bundle writes what another machine needs, certificates too: its nodes join when it is started there (N6)", async () => {
   await using cluster = new CliCluster();
   const [port] = await findPorts(1, undefined, systemRandom());
-  const plan = `here = "db1"\n${planOf(["m1", "s1", "s2"])}host = "db2"\naddress = "127.0.0.1:${port}"\n`;
+  const plan = `here = "db1"\ntls = true\n${
+    planOf(["m1", "s1", "s2"])
+  }host = "db2"\naddress = "127.0.0.1:${port}"\n`;
   const file = cluster.beside("plan.toml");
   writeFileSync(file, plan);
   const around = { env: cluster.around.env, cwd: cluster.beside("") };
@@ -93,6 +95,13 @@ test("provision --bundle writes what another machine needs: its nodes join when 
   assert.equal(spawnSync("tar", ["-xzf", bundle.json.path, "-C", there]).status, 0);
   const config = readConfig(join(there, "shop"));
   assert.deepEqual([config.here, existsSync(join(there, "shop", "m1"))], ["db2", false]);
+  assert.deepEqual(readdirSync(config.tls!).sort(), [
+    "admin-operator.crt",
+    "admin-operator.key",
+    "ca.crt",
+    "storage-s2.crt",
+    "storage-s2.key",
+  ]);
   try {
     const started = await neo(["start", "-C", join(there, "shop")], around);
     assert.equal(started.exitCode, 0, started.stderr);
