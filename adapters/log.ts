@@ -12,7 +12,13 @@ import { Buffer } from "node:buffer";
 import { closeSync, existsSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import process from "node:process";
 import { hexOf } from "../core/ids.ts";
-import { LOG_BATCH_BYTES_MAX, LOG_FILE_BYTES_MAX, LOG_FLUSH_MS, LOG_LINE_BYTES_MAX } from "../core/limits.ts";
+import {
+  LOG_BATCH_BYTES_MAX,
+  LOG_FILE_AGE_MS_MAX,
+  LOG_FILE_BYTES_MAX,
+  LOG_FLUSH_MS,
+  LOG_LINE_BYTES_MAX,
+} from "../core/limits.ts";
 import { type Later, later as systemLater } from "./system.ts";
 
 /** How much somebody should care. */
@@ -32,6 +38,8 @@ export interface Log {
   (level: Level, text: string, facts?: Facts): void;
   /** The lowest level that is kept from now on. */
   setLevel(level: Level): void;
+  /** Goes on in a new file of the same name, after somebody has moved the old one away. */
+  reopen(): void;
   /** Writes what was gathered. */
   flush(): void;
   /** Flushes and ends; what is logged afterwards is dropped. */
@@ -50,6 +58,8 @@ export interface LogOptions {
   readonly later?: Later;
   /** In place of `LOG_FILE_BYTES_MAX`. */
   readonly fileBytesMax?: number;
+  /** The time, in milliseconds since 1970; the machine's, unless told. */
+  readonly nowMs?: () => number;
 }
 
 /** Lines on their way to a descriptor, gathered. A disk that is full costs lines, which are counted, not the node. */
@@ -57,8 +67,11 @@ class LineSink {
   readonly #path: string | undefined;
   readonly #later: Later;
   readonly #fileBytesMax: number;
+  readonly #nowMs: () => number;
   #descriptor: number;
-  #fileBytes: number;
+  #fileBytes = 0;
+  /** When the file was begun. */
+  #begunMs = 0;
   #lines: string[] = [];
   #gathered = 0;
   #lost = 0;
@@ -66,12 +79,34 @@ class LineSink {
   #torn = false;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(path: string | undefined, later: Later, fileBytesMax: number) {
-    this.#path = path;
+  constructor(
+    { file, later = systemLater, fileBytesMax = LOG_FILE_BYTES_MAX, nowMs = Date.now }: LogOptions,
+  ) {
+    this.#path = file;
     this.#later = later;
     this.#fileBytesMax = fileBytesMax;
-    this.#descriptor = path === undefined ? process.stderr.fd : openSync(path, "a");
-    this.#fileBytes = path === undefined ? 0 : fstatSync(this.#descriptor).size;
+    this.#nowMs = nowMs;
+    this.#descriptor = file === undefined ? process.stderr.fd : openSync(file, "a");
+    this.#look();
+  }
+
+  /** What stands in the file already; some systems don't know when it was made. */
+  #look(): void {
+    if (this.#path === undefined) return;
+    const { size, birthtimeMs, mtimeMs } = fstatSync(this.#descriptor);
+    this.#fileBytes = size;
+    this.#begunMs = size === 0 ? this.#nowMs() : birthtimeMs || mtimeMs;
+  }
+
+  /** Whoever moved the file away gets all that was said before. */
+  reopen(): void {
+    if (this.#path === undefined) return;
+    this.flush();
+    const fresh = openSync(this.#path, "a");
+    closeSync(this.#descriptor);
+    this.#descriptor = fresh;
+    this.#torn = false;
+    this.#look();
   }
 
   write(line: string, urgent: boolean): void {
@@ -124,13 +159,14 @@ class LineSink {
 
   #rotate(moreBytes: number): void {
     if (this.#path === undefined || this.#fileBytes === 0) return;
-    if (this.#fileBytes + moreBytes <= this.#fileBytesMax) return;
+    const isOld = this.#nowMs() - this.#begunMs > LOG_FILE_AGE_MS_MAX;
+    if (this.#fileBytes + moreBytes <= this.#fileBytesMax && !isOld) return;
     // It may have been moved away by somebody, or by an earlier attempt that then found no place for a fresh one.
     if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.1`);
     const fresh = openSync(this.#path, "a");
     closeSync(this.#descriptor);
     this.#descriptor = fresh;
-    this.#fileBytes = 0;
+    this.#look();
   }
 }
 
@@ -144,13 +180,14 @@ const LAST_EVENTS = ["exit", "uncaughtExceptionMonitor"] as const;
 /** Nodes of one process may share a file: it is one sink then, so that one of them doesn't turn it over under the others. */
 const sinks = new Map<LineSink, { readonly file: string | undefined; users: number }>();
 
-function sinkOf({ file, later, fileBytesMax }: LogOptions): LineSink {
+function sinkOf(options: LogOptions): LineSink {
+  const { file } = options;
   for (const [lines, shared] of sinks) {
     if (file === undefined || shared.file !== file) continue;
     shared.users += 1;
     return lines;
   }
-  const lines = new LineSink(file, later ?? systemLater, fileBytesMax ?? LOG_FILE_BYTES_MAX);
+  const lines = new LineSink(options);
   sinks.set(lines, { file, users: 1 });
   return lines;
 }
@@ -207,6 +244,7 @@ export function makeLog(options: LogOptions): Log {
   };
   const log: Log = Object.assign(say, {
     setLevel: (level: Level) => void (lowest = level),
+    reopen: () => lines.reopen(),
     flush: () => lines.flush(),
     close,
   });

@@ -1,12 +1,26 @@
 import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { LOG_BATCH_BYTES_MAX, LOG_FLUSH_MS, LOG_LINE_BYTES_MAX } from "../core/limits.ts";
+import {
+  LOG_BATCH_BYTES_MAX,
+  LOG_FILE_AGE_MS_MAX,
+  LOG_FLUSH_MS,
+  LOG_LINE_BYTES_MAX,
+} from "../core/limits.ts";
 import { ManualTimers } from "../tests/conformance/transport_probe.ts";
 import { type Log, type LogOptions, makeLog } from "./log.ts";
 
@@ -145,6 +159,43 @@ test("makeLog() goes on in a file that is there, and begins another one at its s
     assert.equal(kept.at(-1), 199);
     assert.deepEqual(kept, kept.map((_, at) => 200 - kept.length + at), "nothing is lost between the two");
     assert.ok(statSync(`${file}.1`).size <= 4_000);
+  }));
+
+test("makeLog() begins another file when its own is too old (N12)", () =>
+  withFolder(({ open, lines, file }) => {
+    let nowMs = Date.now();
+    const log = open({ nowMs: () => nowMs });
+    log("error", "first");
+    nowMs += LOG_FILE_AGE_MS_MAX;
+    log("error", "second");
+    nowMs += 1_000;
+    log("error", "third");
+    assert.deepEqual([...linesOf(`${file}.1`), {}, ...lines()].map(({ text }) => text), [
+      "first",
+      "second",
+      undefined,
+      "third",
+    ]);
+    nowMs += LOG_FILE_AGE_MS_MAX - 2_000;
+    log("error", "fourth");
+    assert.equal(lines().length, 2);
+  }));
+
+test("reopen() goes on in a new file, and leaves all that was said in the one that was moved away (N12)", () =>
+  withFolder(({ open, lines, file }) => {
+    const log = open();
+    log("info", "one");
+    log("info", "two"); // gathered
+    renameSync(file, `${file}.moved`);
+    log.reopen();
+    log("error", "three");
+    assert.deepEqual([...linesOf(`${file}.moved`), {}, ...lines()].map(({ text }) => text), [
+      "one",
+      "two",
+      undefined,
+      "three",
+    ]);
+    rmSync(`${file}.moved`);
   }));
 
 test("makeLog() cuts a line that is too long, and takes facts that can't be printed", () =>

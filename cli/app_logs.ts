@@ -14,6 +14,12 @@ export const logs = command({
     positional: nodes,
     flags: {
       ...common,
+      follow: {
+        kind: "boolean",
+        brief: "Stay, and print what comes, until Ctrl-C",
+        default: false,
+        withNegated: false,
+      },
       since: when("Not what is older: a date with its time zone, or 90s, 10m, 2h, 7d ago"),
       until: when("Not what is newer"),
       level: { kind: "enum", values: LEVELS, optional: true, brief: "At least this level" },
@@ -25,10 +31,10 @@ export const logs = command({
         brief: "Only lines with this in them",
       },
     },
-    aliases,
+    aliases: { ...aliases, f: "follow" },
   },
   docs: {
-    customUsage: ["[NODE]...", "--since 10m --level warning", "s1 --grep listens --json"],
+    customUsage: ["[NODE]...", "--since 10m --level warning", "s1 --grep listens --json", "-f --since 1m"],
     brief: "Print what nodes of this machine have logged, in order of time",
     fullDescription: "All nodes together, unless some are named. With --json one object a line.",
   },

@@ -9,6 +9,7 @@ import { Host } from "../roles/host.ts";
 import type { HostedMachine } from "../roles/host.ts";
 import { Meter } from "../roles/meter.ts";
 import type { PeersOptions } from "../roles/peer.ts";
+import { Recorder } from "../roles/recorder.ts";
 import type { SettingsOutput } from "../roles/settings.ts";
 import type { NodeConfig } from "./config.ts";
 import { pagesOf, tokenOf } from "./pages.ts";
@@ -22,6 +23,8 @@ export interface RunningNode {
   readonly done: Promise<{ readonly error?: string }>;
   /** Asks it to end in order. */
   terminate(): void;
+  /** Logs how it is, and what it has said and heard last. */
+  dump(): void;
 }
 
 /** Where a node listens, and whom it tells what it does. */
@@ -52,13 +55,16 @@ export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
   try {
     const address = await transport.listen(wanted);
     const { machine, peers, figures } = build(address);
+    const recorder = new Recorder();
+    const clock = new SystemClock();
     const meter = node?.http === undefined ? undefined : new Meter();
     const pages = await pagesFor(node, meter, figures);
     let ended: (result: { readonly error?: string }) => void;
     const done = new Promise<{ readonly error?: string }>((resolve) => ended = resolve);
     const stopped = (error?: WireError) => ended(error === undefined ? {} : { error: error.message });
     const ports = {
-      clock: new SystemClock(),
+      clock,
+      recorder,
       transport,
       log,
       output: (said: O) => output(said as SettingsOutput),
@@ -69,7 +75,12 @@ export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
     if (pages) log("info", "Pages are served over HTTP", { address: pages.address });
     const host = new Host(machine, ports, peers);
     void done.then(() => pages?.close());
-    return { address, done, terminate: () => host.terminate() };
+    const dump = (): void => {
+      const { ready, state, details } = figures?.() ?? { ready: true, state: "running", details: {} };
+      log("info", "State", { ready, state, ...details });
+      for (const said of recorder.report(clock.now().monoMs)) log("info", "Said last", { ...said });
+    };
+    return { address, done, terminate: () => host.terminate(), dump };
   } catch (error) {
     await transport.shutdown();
     await store?.close();

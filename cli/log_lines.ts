@@ -75,10 +75,15 @@ export function isWanted(entry: LogEntry, filter: LogFilter): boolean {
   return containing === undefined || JSON.stringify(entry.fields).includes(containing);
 }
 
-/** Lines of one process's log, the turned-over file first. */
-export async function* linesOf(path: string, process: string): AsyncGenerator<LogEntry> {
+/** Lines of one process's log, the turned-over file first, or that one only. */
+export async function* linesOf(
+  path: string,
+  process: string,
+  { older = false }: { readonly older?: boolean } = {},
+): AsyncGenerator<LogEntry> {
   let time = "";
-  for (const file of [`${path}.1`, path].filter((file) => existsSync(file))) {
+  const files = older ? [`${path}.1`] : [`${path}.1`, path];
+  for (const file of files.filter((file) => existsSync(file))) {
     for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
       if (line === "") continue;
       const entry = parseLine(line, process, time);

@@ -51,6 +51,9 @@ async function main(): Promise<void> {
     cwd: process.cwd(),
     self: selfCommand(),
     onSignal,
+    onRequest: (listener) => {
+      for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, listener);
+    },
   };
   const exitCode = await runCli(process.argv.slice(2), world);
   process.stdout.write("", () => process.exit(exitCode));

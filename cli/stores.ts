@@ -160,6 +160,7 @@ export async function reopening(
       isEnding = true;
       current.node.terminate();
     },
+    dump: () => current.node.dump(),
   };
 }
 

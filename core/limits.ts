@@ -298,6 +298,11 @@ export const LINK_BLOCK_BYTES = 4096;
 export const SALVAGE_BLOCK_BYTES = 64 * KIB;
 /** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
 export const LOG_FILE_BYTES_MAX = 32 * MIB;
+/** The same for one that is older; it is looked at when something is logged. */
+export const LOG_FILE_AGE_MS_MAX = 7 * 24 * 3_600_000;
+/** Connections whose last messages a node remembers, and how many of each. */
+export const RECORDED_CONNECTIONS_MAX = 64;
+export const RECORDED_MESSAGES = 32;
 /** Lines that are gathered before they are written together. */
 export const LOG_BATCH_BYTES_MAX = 64 * KIB;
 /** A line that follows another is in the file after this time at most; lone ones, warnings and errors are at once. */

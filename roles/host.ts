@@ -24,6 +24,7 @@ import type { Clock, Multicast, MulticastEvent, Store, Transport, TransportEvent
 import type { Meter, MeteredEvent } from "./meter.ts";
 import { Peers } from "./peer.ts";
 import type { PeerEffect, PeersOptions } from "./peer.ts";
+import type { RecordedEvent, Recorder } from "./recorder.ts";
 
 /** What a host needs of the world. */
 export interface HostPorts<W, Q, A, O> {
@@ -39,6 +40,8 @@ export interface HostPorts<W, Q, A, O> {
   readonly output: (output: O) => void;
   /** Is told what the node does, if somebody wants to know. */
   readonly meter?: Meter;
+  /** Remembers what was said last; the node's last words when it crashes. */
+  readonly recorder?: Recorder;
   /** The node has ended; with what stood in the way, unless it was asked to. */
   readonly stopped: (error?: WireError) => void;
 }
@@ -193,8 +196,10 @@ export class Host<C, W, Q, R, A, E, O> {
   #step(event: PeerEvent<C> | HostEvent<R, A> | E, now: Now): void {
     if (this.#stopping || this.#isTurned(event)) return; // a machine that has said `stop` is stepped no more
     this.#ports.meter?.event(event as MeteredEvent);
+    this.#ports.recorder?.event(event as RecordedEvent, now.monoMs);
     for (const effect of this.#decided(event, now)) {
       this.#ports.meter?.effect(effect);
+      this.#ports.recorder?.effect(effect, now.monoMs);
       this.#effects.push(effect);
       if (effect.do === "stop") this.#stopping = true;
       if (effect.do === "reject" || effect.do === "close") this.#turned.add(effect.conn);
@@ -339,6 +344,10 @@ export class Host<C, W, Q, R, A, E, O> {
       code: error.code,
       stack: (failure as Error).stack,
     });
+    const nowMs = this.#ports.clock.now().monoMs;
+    for (const said of this.#ports.recorder?.report(nowMs) ?? []) {
+      this.#ports.log("error", "Said last", { ...said });
+    }
     const done = async (): Promise<void> => {
       await this.#ports.transport.shutdown();
       await this.#ports.store?.close(); // another may open it now; after a failed save it flushes nothing

@@ -1,8 +1,13 @@
 /** `neo logs` */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Level } from "../../adapters/log.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { exitCodes } from "../exit.ts";
 import { printable } from "../hex_view.ts";
+import { Interrupt } from "../interrupt.ts";
+import { FollowedLog, watchFolder } from "../log_follow.ts";
 import { isWanted, linesOf, mergedByTime } from "../log_lines.ts";
 import type { LogEntry } from "../log_lines.ts";
 import { logFileOf } from "../log_tail.ts";
@@ -14,12 +19,17 @@ type Flags = CommonFlags & {
   readonly until: number | undefined;
   readonly level: Level | undefined;
   readonly grep: string | undefined;
+  readonly follow: boolean;
 };
 
 const STYLES: { readonly [level: string]: Style } = { debug: "dim", warning: "yellow", error: "red" };
 
 /** Prints what nodes of this machine have logged, as one story; JSON is one object a line. */
-export default async function logs({ output, world }: Cli, flags: Flags, ...names: string[]): Promise<void> {
+export default async function logs(
+  { output, world }: Cli,
+  flags: Flags,
+  ...names: string[]
+): Promise<number> {
   const config = resolveFolder(flags.cluster, world);
   const filter = {
     ...(flags.since === undefined ? {} : { sinceMs: flags.since }),
@@ -31,13 +41,62 @@ export default async function logs({ output, world }: Cli, flags: Flags, ...name
   // a process may be named, or a node of one: then only that node's lines are meant
   const isNamed = (process: string, { node }: LogEntry) =>
     names.length === 0 || names.includes(process) || names.includes(node);
-  const sources = groups.map(({ name }) =>
-    only(linesOf(logFileOf(config, name), name), (entry) => isNamed(name, entry) && isWanted(entry, filter))
-  );
-  for await (const entry of mergedByTime(sources)) {
+  const print = (entry: LogEntry): void => {
     if (output.json) output.printJson(entry.fields);
     else output.print(lineOf(output, entry));
+  };
+  const wanted = (name: string) => (entry: LogEntry): boolean =>
+    isNamed(name, entry) && isWanted(entry, filter);
+  const files = groups.map(({ name }) => ({ name, path: logFileOf(config, name), wanted: wanted(name) }));
+  if (flags.follow) return await follow(files, dirname(files[0]!.path), world, print);
+  const sources = files.map(({ name, path, wanted }) => only(linesOf(path, name), wanted));
+  for await (const entry of mergedByTime(sources)) print(entry);
+  return exitCodes.ok;
+}
+
+/** What stands there, then what comes, until it is interrupted: that is how it is meant to end. */
+async function follow(
+  files: readonly {
+    readonly name: string;
+    readonly path: string;
+    readonly wanted: (entry: LogEntry) => boolean;
+  }[],
+  folder: string,
+  world: Cli["world"],
+  print: (entry: LogEntry) => void,
+): Promise<number> {
+  let wake: () => void = () => {};
+  let isNew = false;
+  const changed = (): void => {
+    isNew = true;
+    wake();
+  };
+  const interrupt = new Interrupt(world);
+  void interrupt.first.then(() => wake());
+  mkdirSync(folder, { recursive: true }); // before the first start there is none
+  const unwatch = watchFolder(folder, changed);
+  const logs = files.map((file) => ({ ...file, log: new FollowedLog(file.path, file.name) }));
+  try {
+    const standing = logs.map(({ log, name, path, wanted }) => only(before(log, name, path), wanted));
+    for await (const entry of mergedByTime(standing)) print(entry);
+    while (!interrupt.came) {
+      const came = logs.flatMap(({ log, wanted }) => [...log.fresh()].filter(wanted));
+      came.sort((a, b) => a.time < b.time ? -1 : a.time > b.time ? 1 : 0);
+      for (const entry of came) print(entry);
+      if (!isNew) await new Promise<void>((resolve) => interrupt.came ? resolve() : wake = resolve);
+      isNew = false;
+    }
+    return exitCodes.interrupted;
+  } finally {
+    interrupt.off();
+    unwatch();
+    for (const { log } of logs) log.close();
   }
+}
+
+async function* before(log: FollowedLog, name: string, path: string): AsyncGenerator<LogEntry> {
+  yield* linesOf(path, name, { older: true });
+  yield* log.fresh();
 }
 
 async function* only(

@@ -1,6 +1,7 @@
 /** `neo run`: the nodes of one process, in the foreground. `neo start` begins exactly this, apart from the terminal. */
 import process from "node:process";
 import { makeLog } from "../../adapters/log.ts";
+import type { Log } from "../../adapters/log.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig, NodeConfig, ProcessConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -29,7 +30,7 @@ class Run {
   readonly #cli: Cli;
   readonly #config: ClusterConfig;
   readonly #group: ProcessConfig;
-  readonly #open: { readonly node: NodeConfig; readonly running: RunningNode }[] = [];
+  readonly #open: { readonly node: NodeConfig; readonly running: RunningNode; readonly log: Log }[] = [];
   #ending = false;
   /** A node that was up couldn't go on: its pid file stays, so that `status` shows a crash. */
   #crashed = false;
@@ -46,6 +47,7 @@ class Run {
     const atOnce = new Promise<number>((resolve) => this.#leave = resolve);
     this.#claim();
     const unlisten = this.#cli.world.onSignal((signal) => this.#signalled(signal));
+    this.#cli.world.onRequest?.((signal) => this.#requested(signal));
     try {
       return await Promise.race([atOnce, this.#inOrder()]);
     } finally {
@@ -88,7 +90,7 @@ class Run {
     const file = this.#cli.world.env[LOG_FILE_VARIABLE];
     const log = makeLog({ ...(file ? { file } : {}), node: node.name, role: node.role, level: "info" });
     const running = await openNode(node, this.#config, { log });
-    this.#open.push({ node, running });
+    this.#open.push({ node, running, log });
     writePidFile(node, { address: running.address, listens: true }, VERSION);
     log("info", `${node.role} ${node.name} listens`, {
       address: running.address,
@@ -96,6 +98,14 @@ class Run {
       version: VERSION,
     });
     if (this.#ending) running.terminate();
+  }
+
+  /** Logs begin new files where theirs were moved away; or nodes say how they are. */
+  #requested(signal: "SIGHUP" | "SIGUSR2"): void {
+    for (const { running, log } of this.#open) {
+      if (signal === "SIGHUP") log.reopen();
+      else running.dump();
+    }
   }
 
   /** The first signal asks for an end in order, the second ends at once. */
