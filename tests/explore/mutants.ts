@@ -375,6 +375,32 @@ export const mutants: readonly MutantCase[] = [
     noticed: HALF,
   },
   {
+    breaks: "a transaction isn't waited for where a copy that has it becomes readable (B13)",
+    world: "copy catches up",
+    hear: (event, process) => {
+      if (ofRole("master", process)) {
+        const { $transactions } = process.machine as unknown as {
+          readonly $transactions: { opened(): void };
+        };
+        $transactions.opened = () => {};
+      }
+      return [event];
+    },
+    noticed: HALF,
+  },
+  {
+    breaks: "a copy is readable though it hasn't locked what was published without waiting for it (B13)",
+    world: "copy catches up",
+    hear: (event, process) => {
+      if (ofRole("master", process)) {
+        const { $catchUp } = process.machine as unknown as { readonly $catchUp: { late(): void } };
+        $catchUp.late = () => {};
+      }
+      return [event];
+    },
+    noticed: HALF,
+  },
+  {
     breaks: "votes of an earlier session count, and a storage locks what it hasn't (A1, A14)",
     world: {
       ...ALONE,
