@@ -1,8 +1,7 @@
 /** The table of commands: names, flags, help. What a command does is loaded when it is called. */
 import { buildApplication, buildRouteMap } from "@stricli/core";
-import type { Application } from "@stricli/core";
+import type { Application, RouteMap } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
-import { parseTidOrDate } from "../core/tid.ts";
 import { check } from "./app_check.ts";
 import { configCommands } from "./app_config.ts";
 import { logs } from "./app_logs.ts";
@@ -14,6 +13,7 @@ import {
   command,
   common,
   databaseFlags,
+  ends,
   json,
   nodes,
   NODES_USAGE,
@@ -22,7 +22,7 @@ import {
   wait,
 } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
-import { nodeName, oid, ownAddress, whole } from "./parsers.ts";
+import { nodeName, oid, ownAddress, tidOrDate, whole } from "./parsers.ts";
 import { VERSION } from "./version.ts";
 
 const demo = command({
@@ -38,6 +38,10 @@ const demo = command({
     fullDescription:
       "Makes a cluster with 2 storages and 1 replica in a temporary folder, commits and changes a small "
       + "wiki, reads its past, and compares both copies. Stays until Ctrl-C, then removes the folder.",
+    examples: [
+      ["neo demo --once", "the tour only"],
+    ],
+    exits: [...ends.local, "interrupted"],
   },
 });
 
@@ -85,7 +89,15 @@ const init = command({
       json,
     },
   },
-  docs: { brief: "Make a cluster on this machine" },
+  docs: {
+    brief: "Make a cluster on this machine",
+    examples: [
+      ["neo init shop", "1 master, 2 storages, a copy of everything on each"],
+      ["neo init shop --single", "the same in one process"],
+      ["neo init shop --masters 3 --storages 4", "goes on when any one of them is lost"],
+    ],
+    exits: [...ends.folder],
+  },
 });
 
 const provision = command({
@@ -112,6 +124,11 @@ const provision = command({
       "Compares the plan with what there is and does what is missing, step by step; done twice it changes nothing. "
       + "A storage that isn't planned any more is drained first. No data folder is deleted. Ends with 10 if --wait "
       + "passes before all copies are up to date; it goes on then.",
+    examples: [
+      ["neo provision plan.toml --dry-run", "what it would do"],
+      ["neo provision plan.toml --bundle db2", "what the machine db2 needs, as one archive"],
+    ],
+    exits: [...ends.remote, "waiting"],
   },
 });
 
@@ -124,6 +141,11 @@ const start = command({
     fullDescription:
       "One process for each node. Nodes that run already are left alone. Ends with 10 if --wait passes "
       + "before the cluster runs; the nodes go on starting.",
+    examples: [
+      ["neo start -C shop", "all nodes of this machine"],
+      ["neo start s1 s2", "only these"],
+    ],
+    exits: [...ends.folder, "unreachable", "waiting"],
   },
 });
 
@@ -136,6 +158,11 @@ const stop = command({
     fullDescription:
       "Commits that have begun are served first. What still runs when --wait passes is killed, with a "
       + "warning. To stop what is stopped is no error.",
+    examples: [
+      ["neo stop", "the whole cluster, or its nodes of this machine"],
+      ["neo stop s1", "only this one"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -162,6 +189,11 @@ const restart = command({
       "The next one is restarted when the one before does its work again: a storage has all its copies up to date, a "
       + "master has what the others have. The primary comes last, when another one has taken over. A cluster that "
       + "doesn't run is started as a whole.",
+    examples: [
+      ["neo restart", "one after another, while clients go on"],
+      ["neo restart s1 --wait 120", "only this one; its copies may take 2 minutes"],
+    ],
+    exits: [...ends.remote, "waiting"],
   },
 });
 
@@ -177,6 +209,21 @@ const status = command({
     brief: "Whether the cluster is healthy, and if not, what to do",
     fullDescription:
       "Ends with 0 if it is, 3 if nothing runs, 4 if it is degraded, 5 if it can't be reached.",
+    examples: [
+      ["neo status", "one screen, and what to do next"],
+      ["neo status --json", "the same for programs"],
+    ],
+    exits: {
+      0: "healthy",
+      1: "failed; the message says why",
+      2: "the command line, or a file that it names, is wrong",
+      3: "nothing of it runs on this machine",
+      4: "it runs, but not as it should",
+      5: "a cluster elsewhere doesn't answer",
+      6: "the state of the folder doesn't allow it",
+      7: "there is no such cluster or node",
+      8: "a certificate or a right is missing",
+    },
   },
 });
 
@@ -190,6 +237,10 @@ const runNode = command({
   docs: {
     brief: "Run a node in the foreground",
     fullDescription: "Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it in order, a second one at once.",
+    examples: [
+      ["neo run s1", "until Ctrl-C"],
+    ],
+    exits: [...ends.folder, "interrupted"],
   },
 });
 
@@ -213,6 +264,11 @@ const importFile = command({
     fullDescription:
       "Transactions keep their tids; clients are kept out meanwhile. The database must be empty or older "
       + "than the file.",
+    examples: [
+      ["neo import Data.fs", "a FileStorage, with its whole history"],
+      ["neo import Data.fs --salvage", "what is whole of a damaged one"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
   },
 });
 
@@ -232,7 +288,14 @@ const exportFile = command({
     },
     aliases,
   },
-  docs: { brief: "Export everything, with its history, as ZODB reads it" },
+  docs: {
+    brief: "Export everything, with its history, as ZODB reads it",
+    examples: [
+      ["neo export out.fs", "as ZODB's FileStorage"],
+      ["neo export - --format zodbdump | less", "as text, on stdout"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
 });
 
 const objGet = command({
@@ -243,7 +306,7 @@ const objGet = command({
       ...common,
       at: {
         kind: "parsed",
-        parse: parseTidOrDate,
+        parse: tidOrDate,
         optional: true,
         placeholder: "TID|DATE",
         brief: "As it was then, such as 2026-11-22T10:00Z",
@@ -254,6 +317,11 @@ const objGet = command({
   docs: {
     brief: "Print an object's data",
     fullDescription: "Raw bytes; on a terminal a hexadecimal view.",
+    examples: [
+      ["neo obj get 1 > root.pickle", "its bytes as they are"],
+      ["neo obj get 0x2a --at 2026-11-22T10:00Z", "as it was then"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
   },
 });
 
@@ -272,16 +340,30 @@ const txList = command({
     },
     aliases: { ...aliases, n: "limit" },
   },
-  docs: { brief: "List transactions, the newest last" },
+  docs: {
+    brief: "List transactions, the newest last",
+    examples: [
+      ["neo tx list", "the newest 20"],
+      ["neo tx list --limit 1 --json", "the newest, for programs"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
 });
 
 const version = command({
   load: () => import("./commands/version.ts"),
   parameters: { flags: { json } },
-  docs: { brief: "Print the version" },
+  docs: {
+    brief: "Print the version",
+    examples: [
+      ["neo version", "of neo, its protocol and its runtime"],
+    ],
+    exits: ends.local,
+  },
 });
 
-const root = buildRouteMap({
+/** All commands. */
+export const root: RouteMap<Cli> = buildRouteMap({
   routes: {
     demo,
     init,

@@ -29,10 +29,12 @@ export const check = command({
   docs: {
     customUsage: ["[--format nagios] [CHECK]..."],
     brief: "Ok, warning or problem, for a monitor",
-    fullDescription:
-      "Ends with 0 if all is well, 1 with a warning, 2 with a problem, 3 if it couldn't look.\n\n"
-      + "  neo check --format nagios                 one line, as plugins of Nagios print it\n"
-      + "  neo check replication disk                these two only\n"
-      + "  neo check --format prometheus > neo.prom  for the textfile collector",
+    fullDescription: "Ends with 0 if all is well, 1 with a warning, 2 with a problem, 3 if it couldn't look.",
+    examples: [
+      ["neo check --format nagios", "one line, as plugins of Nagios print it"],
+      ["neo check replication disk", "these two only"],
+      ["neo check --format prometheus > neo.prom", "for its textfile collector"],
+    ],
+    exits: { 0: "all is well", 1: "a warning", 2: "a problem, or wrong usage", 3: "it couldn't look" },
   },
 });

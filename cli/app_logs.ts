@@ -1,5 +1,5 @@
 /** The command about logs. */
-import { aliases, command, common, nodes } from "./command_spec.ts";
+import { aliases, command, common, ends, nodes, NODES_USAGE } from "./command_spec.ts";
 import { LEVELS } from "./log_lines.ts";
 import { moment } from "./parsers.ts";
 
@@ -34,8 +34,15 @@ export const logs = command({
     aliases: { ...aliases, f: "follow" },
   },
   docs: {
-    customUsage: ["[NODE]...", "--since 10m --level warning", "s1 --grep listens --json", "-f --since 1m"],
+    customUsage: NODES_USAGE,
     brief: "Print what nodes of this machine have logged, in order of time",
     fullDescription: "All nodes together, unless some are named. With --json one object a line.",
+    examples: [
+      ["neo logs --since 10m --level warning", "of all nodes"],
+      ["neo logs s1 --grep listens --json", "of one, an object a line"],
+      ["neo logs -f --since 1m", "of all, as they come"],
+    ],
+    exits: [...ends.folder, "interrupted"],
+    streams: true,
   },
 });

@@ -1,6 +1,6 @@
 /** Commands about masters. */
 import { buildRouteMap } from "@stricli/core";
-import { aliases, command, common, one, wait } from "./command_spec.ts";
+import { aliases, command, common, ends, one, wait } from "./command_spec.ts";
 import { nodeName } from "./parsers.ts";
 
 const flags = { ...common, wait: { ...wait, brief: "How long to wait for the cluster" } };
@@ -9,7 +9,13 @@ const yes = { kind: "boolean", brief: "Do it without asking", default: false, wi
 const list = command({
   load: () => import("./commands/master_list.ts"),
   parameters: { flags, aliases },
-  docs: { brief: "List masters: state, address, which is the primary" },
+  docs: {
+    brief: "List masters: state, address, which is the primary",
+    examples: [
+      ["neo master list", "who is the primary, who votes"],
+    ],
+    exits: ends.remote,
+  },
 });
 
 const add = command({
@@ -30,6 +36,10 @@ const add = command({
   docs: {
     brief: "Make a master on this machine, and take it in",
     fullDescription: "It gets the log first, and votes when it has everything. Masters change one at a time.",
+    examples: [
+      ["neo master add", "one more, on this machine; make them 3 or 5"],
+    ],
+    exits: [...ends.remote, "waiting"],
   },
 });
 
@@ -39,13 +49,23 @@ const remove = command({
   docs: {
     brief: "Remove a master",
     fullDescription: "Its process ends; its data folder stays. The primary is made to step down first.",
+    examples: [
+      ["neo master remove m2 --yes", "the others go on"],
+    ],
+    exits: ends.remote,
   },
 });
 
 const stepDown = command({
   load: () => import("./commands/master_step_down.ts"),
   parameters: { flags, aliases },
-  docs: { brief: "Let another master be the primary" },
+  docs: {
+    brief: "Let another master be the primary",
+    examples: [
+      ["neo master step-down", "before work on the primary's machine"],
+    ],
+    exits: ends.remote,
+  },
 });
 
 /** `neo master ...` */

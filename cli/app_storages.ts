@@ -1,9 +1,8 @@
 /** Commands about storages, the partition table and the cluster as a whole. */
 import { buildRouteMap } from "@stricli/core";
 import { PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
-import { parseTidOrDate } from "../core/tid.ts";
-import { aliases, command, common, databaseFlags, one, optionalNumber, wait } from "./command_spec.ts";
-import { nodeName, tableId, topologyPath, whole } from "./parsers.ts";
+import { aliases, command, common, databaseFlags, ends, one, optionalNumber, wait } from "./command_spec.ts";
+import { nodeName, tableId, tidOrDate, topologyPath, whole } from "./parsers.ts";
 
 const storage = one("NAME", nodeName, "A storage");
 const flags = { ...common, wait: { ...wait, brief: "How long to wait for the cluster" } };
@@ -15,6 +14,11 @@ const nodeList = command({
   docs: {
     brief: "List storages: state, copies, use, place",
     fullDescription: "Storages that have come and aren't members are listed too, as unknown.",
+    examples: [
+      ["neo node list", "all, with their copies"],
+      ["neo node list --json", "the same for programs"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -57,6 +61,12 @@ const nodeAdd = command({
       "In a folder with neo.toml: makes the storage if it isn't there, starts it, and takes it in. For a "
       + "cluster elsewhere: takes in a storage that was started with the cluster's configuration. It "
       + "gets cells with the next `neo table tweak`; with --replace, at once.",
+    examples: [
+      ["neo node add", "one more, on this machine"],
+      ["neo node add --replace s2", "a new disk in place of one that is lost"],
+      ["neo node add s5 --path east/host7 --weight 2", "where it stands; twice as large as others"],
+    ],
+    exits: [...ends.remote, "waiting"],
   },
 });
 
@@ -68,6 +78,10 @@ const nodeDrop = command({
     fullDescription:
       "Refused if it holds the only readable copy of something. Its process ends; its data folder stays. "
       + "`neo node drain` moves its copies elsewhere first.",
+    examples: [
+      ["neo node drop s1 --yes", "its copies are given up"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -77,6 +91,10 @@ const nodeKill = command({
   docs: {
     brief: "End a storage's process, wherever it runs",
     fullDescription: "Refused if it holds the only readable copy of something. It stays a member.",
+    examples: [
+      ["neo node kill s1", "it stays a member"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -95,6 +113,11 @@ const nodeDrain = command({
     fullDescription:
       "Ends when the moving has begun; `neo node list` shows how far it is. The storage is dropped when "
       + "it has no cell left.",
+    examples: [
+      ["neo node drain s1", "then it is no member any more"],
+      ["neo node drain s1 --undo", "it stays after all"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -116,13 +139,23 @@ const nodeClone = command({
     fullDescription:
       "It gets the same cells, and only what is missing is transferred. Faster than copying over the network; the "
       + "source is started again afterwards.",
+    examples: [
+      ["neo node clone s1 s4", "s4 begins with what s1 has"],
+    ],
+    exits: [...ends.remote, "waiting"],
   },
 });
 
 const tableShow = command({
   load: () => import("./commands/table_show.ts"),
   parameters: { flags, aliases },
-  docs: { brief: "Print the partition table: a line a storage, a letter a partition" },
+  docs: {
+    brief: "Print the partition table: a line a storage, a letter a partition",
+    examples: [
+      ["neo table show", "who has which partitions"],
+    ],
+    exits: ends.remote,
+  },
 });
 
 const tableTweak = command({
@@ -147,6 +180,11 @@ const tableTweak = command({
     fullDescription:
       "By weight, by place and by measured use. No readable copy goes before its replacement is readable. "
       + "A second tweak does nothing.",
+    examples: [
+      ["neo table tweak --dry-run", "what would move"],
+      ["neo table tweak --ignore s3", "without touching what s3 has"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -176,13 +214,24 @@ const tableVerify = command({
     fullDescription:
       "Reads everything. Ends with 0 if all copies are sound, or have been made so, else with 1. The last good "
       + "copy of a partition is never touched. Storages look at their data by themselves too, slowly.",
+    examples: [
+      ["neo table verify", "compare, change nothing"],
+      ["neo table verify --repair", "make bad copies anew from a good one"],
+    ],
+    exits: ends.remote,
   },
 });
 
 const clusterShow = command({
   load: () => import("./commands/cluster_show.ts"),
   parameters: { flags, aliases },
-  docs: { brief: "Print what the cluster is: id, epoch, table, copies" },
+  docs: {
+    brief: "Print what the cluster is: id, epoch, table, copies",
+    examples: [
+      ["neo cluster show", "one fact a line"],
+    ],
+    exits: ends.remote,
+  },
 });
 
 const clusterReplicas = command({
@@ -195,6 +244,10 @@ const clusterReplicas = command({
   docs: {
     brief: "Change how many copies there should be",
     fullDescription: "Copies follow with the next `neo table tweak`.",
+    examples: [
+      ["neo cluster replicas 2", "three copies of everything; then neo table tweak"],
+    ],
+    exits: ends.remote,
   },
 });
 
@@ -205,7 +258,7 @@ const clusterTruncate = command({
       ...flags,
       to: {
         kind: "parsed",
-        parse: parseTidOrDate,
+        parse: tidOrDate,
         placeholder: "TID|DATE",
         brief: "What was committed later goes, such as after 2026-11-22T10:00Z",
       },
@@ -218,6 +271,11 @@ const clusterTruncate = command({
     fullDescription:
       "On all storages, for ever; those that aren't there do it when they return. Clients are let in again behind it. "
       + "No tid of what goes is given to anything else.",
+    examples: [
+      ["neo cluster truncate --to 2026-11-22T10:00Z", "says what would go"],
+      ["neo cluster truncate --to 2026-11-22T10:00Z --yes", "does it"],
+    ],
+    exits: [...ends.remote, "notRunning", "waiting", "interrupted"],
   },
 });
 
@@ -275,8 +333,12 @@ const clusterRecover = command({
     fullDescription:
       "Run it where the cluster's folder is, with all nodes stopped. Shows the partition tables that storages "
       + "and masters know; with --yes, fences whatever is older and gives the masters of neo.toml new "
-      + "metadata. Their old files stay beside the new ones.\n\n"
-      + "Example: neo cluster recover --yes shop",
+      + "metadata. Their old files stay beside the new ones.",
+    examples: [
+      ["neo cluster recover", "shows what was found"],
+      ["neo cluster recover --yes shop", "does it, for the cluster shop"],
+    ],
+    exits: ends.folder,
   },
 });
 

@@ -1,7 +1,7 @@
 /** Commands about certificates. */
 import { buildRouteMap } from "@stricli/core";
 import { CERTIFICATE_DAYS, CERTIFICATE_DAYS_MAX } from "../core/limits.ts";
-import { aliases, command, common, one, wait } from "./command_spec.ts";
+import { aliases, command, common, ends, one, wait } from "./command_spec.ts";
 import { choice, nodeName, whole } from "./parsers.ts";
 import { holderRoles } from "./tls_folder.ts";
 
@@ -23,6 +23,10 @@ const init = command({
     fullDescription:
       "For a cluster that was made without --tls, while it is stopped. Everybody then shows a certificate, and is believed only "
       + "as what it says: nodes, operators and clients.",
+    examples: [
+      ["neo tls init -C shop", "then start it"],
+    ],
+    exits: ends.folder,
   },
 });
 
@@ -47,6 +51,11 @@ const issue = command({
     brief: "Make a certificate for a client, an operator (--role admin) or a node",
     fullDescription:
       "Needs tls/ca.key. One that the holder had before stays valid: see neo tls revoke --old.",
+    examples: [
+      ["neo tls issue web", "for a program"],
+      ["neo tls issue eva --role admin", "for an operator"],
+    ],
+    exits: ends.folder,
   },
 });
 
@@ -65,13 +74,24 @@ const renew = command({
     brief: "Make new certificates in place of those that end soon",
     fullDescription:
       "Running nodes show them at their next connection. The old ones stay valid until they end.",
+    examples: [
+      ["neo tls renew", "what ends soon"],
+      ["neo tls renew s1", "what s1 shows"],
+    ],
+    exits: ends.folder,
   },
 });
 
 const list = command({
   load: () => import("./commands/tls_list.ts"),
   parameters: { flags: { ...flags, wait: { ...flags.wait, default: "2" } }, aliases },
-  docs: { brief: "List certificates: whose, until when, which are revoked" },
+  docs: {
+    brief: "List certificates: whose, until when, which are revoked",
+    examples: [
+      ["neo tls list", "whose, until when"],
+    ],
+    exits: ends.folder,
+  },
 });
 
 const revoke = command({
@@ -97,6 +117,11 @@ const revoke = command({
     fullDescription:
       "Stands in the configuration as tls.revoked: it reaches nodes that are away when they return. Who is connected by one of "
       + "them is turned away. neo config history shows when and by whom; neo config rollback takes it back.",
+    examples: [
+      ['neo tls revoke web --reason "laptop lost"', "web is turned away at once"],
+      ["neo tls revoke s1 --old", "only what was renewed"],
+    ],
+    exits: ends.remote,
   },
 });
 

@@ -5,8 +5,10 @@ import { Cli } from "./context.ts";
 import type { World } from "./context.ts";
 import { CliError, exitCodes, reportOf } from "./exit.ts";
 import type { ErrorReport } from "./exit.ts";
+import { fitted } from "./help_text.ts";
 import { hasColour, styled, toJson } from "./output.ts";
 import type { Output } from "./output.ts";
+import { pathIn } from "./routes.ts";
 
 /**
  * Runs `neo` with arguments.
@@ -28,7 +30,7 @@ export async function runCli(args: readonly string[], world: World): Promise<num
   const json = asksForJson(inputs);
   const complaints: string[] = [];
   const parserProcess = {
-    stdout: { write: (text: string) => void world.stdout.write(text), ...colourDepth(world) },
+    stdout: { write: (text: string) => void world.stdout.write(fitted(text)), ...colourDepth(world) },
     stderr: { write: (text: string) => void complaints.push(text.trimEnd()) },
   };
   const cli = new Cli(world, { json, process: parserProcess });
@@ -43,8 +45,7 @@ export async function runCli(args: readonly string[], world: World): Promise<num
 function parserError(inputs: readonly string[], code: number, complaints: readonly string[]): Error {
   const message = complaints.join("; ");
   if (code !== -5 && code !== -4) return new Error(message);
-  const words = inputs.slice(0, inputs.findIndex((input) => input.startsWith("-")) >>> 0);
-  const command = code === -5 ? "" : words.slice(0, ["obj", "tx"].includes(words[0] ?? "") ? 2 : 1).join(" ");
+  const command = pathIn(inputs).join(" ");
   return new CliError("usage", message, { hint: `see: neo ${command}${command && " "}--help` });
 }
 

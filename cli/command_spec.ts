@@ -1,22 +1,55 @@
 /** How a command of the command line is described, and what many have in common. */
 import { buildCommand } from "@stricli/core";
 import type { BaseArgs, BaseFlags, Command, TypedCommandParameters } from "@stricli/core";
+import type { Schema } from "./answers.ts";
 import type { Cli, Run } from "./context.ts";
+import type { Outcome } from "./exit.ts";
+import { HELP_COLUMNS, wrapped } from "./help_text.ts";
 import { seconds, whole } from "./parsers.ts";
 
+/** A command line, and what it does. */
+export type Example = readonly [line: string, does: string];
+
+/** A module in `commands/`. */
+export interface CommandModule<F extends BaseFlags, A extends BaseArgs> {
+  readonly default: Run<F, A>;
+  /** What `--json` prints; null where that is nothing. */
+  readonly answer?: Schema<unknown> | null;
+}
+
 interface Spec<F extends BaseFlags, A extends BaseArgs> {
-  readonly load: () => Promise<{ default: Run<F, A> }>;
+  readonly load: () => Promise<CommandModule<F, A>>;
   readonly parameters: TypedCommandParameters<F, A, Cli>;
-  readonly docs: {
-    readonly brief: string;
-    readonly fullDescription?: string;
-    readonly customUsage?: readonly string[];
-  };
+  readonly docs: Docs;
+}
+
+interface Docs {
+  readonly brief: string;
+  readonly fullDescription?: string;
+  readonly customUsage?: readonly string[];
+  /** At least one; shown in the help. */
+  readonly examples?: readonly Example[];
+  /** How it may end: names of exit codes, or the meanings of its own. */
+  readonly exits?: readonly Outcome[] | { readonly [code: number]: string };
+  /** The answer is printed as it comes: `--json` prints one object a line. */
+  readonly streams?: true;
+}
+
+/** What is known of a command before it is loaded, and how to load what its answer is. */
+export interface Declaration extends Docs {
+  readonly loadAnswer: () => Promise<Schema<unknown> | null | undefined>;
+}
+
+const declarations = new WeakMap<object, Declaration>();
+
+/** What a command of the table was made from. */
+export function declarationOf(command: object): Declaration | undefined {
+  return declarations.get(command);
 }
 
 /** A command that is loaded when it is called; keeps its exit code, or what it throws, for `runCli`. */
 export function command<F extends BaseFlags, A extends BaseArgs>(
-  { load, ...rest }: Spec<F, A>,
+  { load, docs, parameters }: Spec<F, A>,
 ): Command<Cli> {
   const loader = async () => {
     const { default: run } = await load();
@@ -28,8 +61,30 @@ export function command<F extends BaseFlags, A extends BaseArgs>(
       }
     };
   };
-  return buildCommand<F, A, Cli>({ loader, ...rest });
+  const { brief, customUsage } = docs;
+  const fullDescription = [docs.fullDescription ?? brief, ...examplesIn(docs)].join("\n\n");
+  const shown = { brief, fullDescription, ...(customUsage === undefined ? {} : { customUsage }) };
+  const made = buildCommand<F, A, Cli>({ loader, parameters, docs: shown });
+  declarations.set(made, { ...docs, loadAnswer: async () => (await load()).answer });
+  return made;
 }
+
+function examplesIn({ examples = [] }: Docs): string[] {
+  if (examples.length === 0) return [];
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const isNarrow = examples.every(([, does]) => width + does.length + 4 <= HELP_COLUMNS);
+  const lines = examples.flatMap(([line, does]) =>
+    isNarrow ? [`  ${line.padEnd(width)}  ${does}`] : [`  ${line}`, ...wrapped(does, 6)]
+  );
+  return [`EXAMPLES\n${lines.join("\n")}`];
+}
+
+/** How commands may end: on this machine only, with a cluster's folder, with a cluster that must answer. */
+const local = ["ok", "failed", "usage"] as const satisfies readonly Outcome[];
+const folder = [...local, "refused", "notFound"] as const satisfies readonly Outcome[];
+const remote = [...folder, "unreachable", "security"] as const satisfies readonly Outcome[];
+/** Exit codes that many commands have. */
+export const ends = { local, folder, remote } as const;
 
 /** The flag of every command. */
 export const json = {

@@ -4,6 +4,8 @@ import { parse, stringify } from "smol-toml";
 import { configKeys, settingProblem } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import type { Answer } from "../core/messages.ts";
+import type { Of } from "./answers.ts";
+import * as is from "./answers.ts";
 import { CliError } from "./exit.ts";
 
 /** A change of one value; null: it is set no more. */
@@ -13,7 +15,28 @@ export interface ValueChange {
   readonly value: string | null;
 }
 
+/** A change of one value, as commands show it. */
+export const shownChange = is.object({
+  scope: is.said("cluster, role:ROLE or node:NAME", is.text),
+  key: is.text,
+  before: is.nullable(is.text),
+  after: is.said("Null: it is set no more", is.nullable(is.text)),
+});
+/** A revision, as commands show it. */
+export const shownRevision = is.object({
+  revision: is.count,
+  time: is.time,
+  author: is.text,
+  reason: is.text,
+  changes: is.list(shownChange),
+});
+
 type Revision = Answer<"configHistory">["revisions"][number];
+
+/** A revision for `--json`. */
+export function viewOfRevision({ number, atMs, ...rest }: Revision): Of<typeof shownRevision> {
+  return { revision: number, time: new Date(atMs).toISOString(), ...rest };
+}
 
 /** Who makes a change: the name of the person's account. */
 export function authorOf(env: { readonly [name: string]: string | undefined }): string {
@@ -97,8 +120,8 @@ export function tomlOfSettings(settings: readonly Setting[]): string {
 /** What makes one set of settings of another. */
 export function changesTo(wanted: readonly Setting[], now: readonly Setting[]): ValueChange[] {
   const keyOf = ({ scope, key }: Pick<Setting, "scope" | "key">): string => `${scope} ${key}`;
-  const [will, is] = [wanted, now].map((all) => new Map(all.map((setting) => [keyOf(setting), setting])));
-  const set = wanted.filter((setting) => is!.get(keyOf(setting))?.value !== setting.value);
+  const [will, has] = [wanted, now].map((all) => new Map(all.map((setting) => [keyOf(setting), setting])));
+  const set = wanted.filter((setting) => has!.get(keyOf(setting))?.value !== setting.value);
   const unset = now.filter((setting) => !will!.has(keyOf(setting)));
   return [...set, ...unset.map(({ scope, key }) => ({ scope, key, value: null }))];
 }

@@ -29,6 +29,21 @@ export const exitCodes = {
 /** Name of an exit code. */
 export type Outcome = keyof typeof exitCodes;
 
+/** What they mean, where a command doesn't say it better. */
+export const exitMeanings: { readonly [O in Outcome]: string } = {
+  ok: "done",
+  failed: "failed; the message says why",
+  usage: "the command line, or a file that it names, is wrong",
+  notRunning: "the cluster doesn't run",
+  degraded: "the cluster runs, but not as it should",
+  unreachable: "the cluster can't be reached",
+  refused: "the state of the cluster, or of a folder, doesn't allow it",
+  notFound: "what is named isn't there",
+  security: "a certificate or a right is missing",
+  waiting: "the time of --wait is over; it goes on",
+  interrupted: "interrupted",
+};
+
 /** An error that a command has foreseen. `hint` says what to do, in words that can be typed if possible. */
 export class CliError extends Error {
   override name = "CliError";

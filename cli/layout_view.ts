@@ -1,10 +1,27 @@
 /** How a change of the table's layout is shown. */
 import type { Answer } from "../core/messages.ts";
+import * as is from "./answers.ts";
 import { table } from "./output.ts";
 import type { Output, Style } from "./output.ts";
 
 /** A plan as the primary gives it. */
 export type LayoutPlan = Answer<"tweak">;
+
+/** The same, as commands show it. */
+export const layoutFields = {
+  version: is.said("Of the table", is.count),
+  copied: is.count,
+  feeding: is.count,
+  dropped: is.count,
+  kept: is.count,
+  nodes: is.list(is.object({
+    name: is.text,
+    cells: is.count,
+    cellsAfter: is.count,
+    useMilli: is.said("Its use in thousandths of its share", is.count),
+  })),
+  warnings: is.list(is.text),
+};
 
 /** Whether a plan changes nothing. */
 export function isNothing({ copied, feeding, dropped, kept }: LayoutPlan): boolean {

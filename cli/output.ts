@@ -63,8 +63,8 @@ export class Output {
     this.#stdout.write(`${line}\n`);
   }
 
-  /** The whole answer, where JSON was asked for. */
-  printJson(value: unknown): void {
+  /** The whole answer, where JSON was asked for; `T` is what the command has declared as its `answer`. */
+  printJson<T>(value: T): void {
     this.print(toJson(value));
   }
 

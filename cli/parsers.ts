@@ -1,15 +1,30 @@
-/** Values of arguments, from text. What they throw is shown behind the argument's name. */
+/**
+ * Values of arguments, from text. What they throw is shown behind the argument's name. Each says what it accepts, for
+ * `docs/cli.json`; the bounds of a number stand there too.
+ */
+import { isIPv6 } from "node:net";
 import { toOid } from "../core/ids.ts";
-import type { Oid } from "../core/ids.ts";
+import type { Oid, Tid } from "../core/ids.ts";
 import { PATH_LENGTH_MAX } from "../core/limits.ts";
 import { dateOfTid, parseTidOrDate } from "../core/tid.ts";
+import type { JsonSchema } from "./answers.ts";
 import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE } from "./config.ts";
 
+/** A parser that says what it takes. */
+export interface Parser<T> {
+  (text: string): T;
+  readonly accepts: JsonSchema;
+}
+
+function parser<T>(accepts: JsonSchema, parse: (text: string) => T): Parser<T> {
+  return Object.assign((text: string) => parse(text), { accepts });
+}
+
 /** The name of a node. */
-export function nodeName(text: string): string {
+export const nodeName: Parser<string> = parser({ type: "string", pattern: NAME_PATTERN.source }, (text) => {
   if (NAME_PATTERN.test(text)) return text;
   throw new RangeError(`expected ${NAME_RULE}`);
-}
+});
 
 /**
  * Where a node stands, outermost first.
@@ -22,35 +37,40 @@ export function nodeName(text: string): string {
  * assert.throws(() => topologyPath("east//host7"), RangeError);
  * ```
  */
-export function topologyPath(text: string): string[] {
-  const names = text.split("/");
-  if (names.length <= PATH_LENGTH_MAX && names.every((name) => NAME_PATTERN.test(name))) return names;
-  throw new RangeError(`expected 1 to ${PATH_LENGTH_MAX} names with / between them`);
-}
+export const topologyPath: Parser<string[]> = parser(
+  { type: "string", description: `1 to ${PATH_LENGTH_MAX} names with / between them` },
+  (text) => {
+    const names = text.split("/");
+    if (names.length <= PATH_LENGTH_MAX && names.every((name) => NAME_PATTERN.test(name))) return names;
+    throw new RangeError(`expected 1 to ${PATH_LENGTH_MAX} names with / between them`);
+  },
+);
 
 /** A parser of one of some words. */
-export function oneOf(words: readonly string[]): (text: string) => string {
-  return (text) => {
-    if (words.includes(text)) return text;
-    throw new RangeError(`expected one of ${words.join(", ")}`);
-  };
+export function oneOf(words: readonly string[]): Parser<string> {
+  return choice(words);
 }
 
 /** A parser of whole numbers within bounds. */
-export function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
+export function whole(least: number, most: number): Parser<number> {
+  return parser({ type: "integer", minimum: least, maximum: most }, (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && least <= value && value <= most) return value;
     throw new RangeError(`expected a whole number from ${least} to ${most}`);
-  };
+  });
 }
 
+const SECONDS_MAX = 86_400;
+
 /** Seconds, as whole milliseconds. */
-export function seconds(text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value <= 86_400) return Math.round(value * 1000);
-  throw new RangeError("expected seconds, 0 to 86400");
-}
+export const seconds: Parser<number> = parser(
+  { type: "number", minimum: 0, maximum: SECONDS_MAX },
+  (text) => {
+    const value = Number(text);
+    if (/^\d+(\.\d+)?$/.test(text) && value <= SECONDS_MAX) return Math.round(value * 1000);
+    throw new RangeError(`expected seconds, 0 to ${SECONDS_MAX}`);
+  },
+);
 
 /**
  * An object's id: decimal, `0x` and hexadecimal digits, or exactly 16 hexadecimal digits as ZODB's tools print them.
@@ -63,11 +83,20 @@ export function seconds(text: string): number {
  * assert.throws(() => oid("-1"), RangeError);
  * ```
  */
-export function oid(text: string): Oid {
-  if (/^[0-9a-fA-F]{16}$/.test(text)) return toOid(BigInt(`0x${text}`));
-  if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) return toOid(BigInt(text));
-  throw new RangeError("expected an oid: decimal, 0x..., or 16 hexadecimal digits");
-}
+export const oid: Parser<Oid> = parser(
+  { type: "string", pattern: "^([0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+|\\d+)$" },
+  (text) => {
+    if (/^[0-9a-fA-F]{16}$/.test(text)) return toOid(BigInt(`0x${text}`));
+    if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) return toOid(BigInt(text));
+    throw new RangeError("expected an oid: decimal, 0x..., or 16 hexadecimal digits");
+  },
+);
+
+/** A transaction's id, or the moment up to which transactions are meant. */
+export const tidOrDate: Parser<Tid> = parser(
+  { type: "string", description: "A tid, or a date with its time zone" },
+  parseTidOrDate,
+);
 
 /**
  * An address of this machine, as it stands before a port.
@@ -81,27 +110,30 @@ export function oid(text: string): Oid {
  * assert.throws(() => ownAddress("10.0.0.1:80"), RangeError);
  * ```
  */
-export function ownAddress(text: string): string {
-  const host = text.includes(":") && !text.startsWith("[") ? `[${text}]` : text;
-  const isHost = host.startsWith("[") || !host.includes(":");
+export const ownAddress: Parser<string> = parser({ type: "string", description: "An IP address" }, (text) => {
+  const bare = text.replace(/^\[(.*)\]$/, "$1");
+  const host = isIPv6(bare) ? `[${bare}]` : text;
+  const isHost = isIPv6(bare) || !/[:[\]]/.test(host);
   if (isHost && ADDRESS_PATTERN.test(`${host}:1`)) return host;
   throw new RangeError("expected an address of this machine, such as 127.0.0.1 or ::1");
-}
+});
 
 /** One of some words. */
-export function choice<T extends string>(words: readonly T[]): (text: string) => T {
-  return (text) => {
+export function choice<T extends string>(words: readonly T[]): Parser<T> {
+  return parser({ enum: words }, (text) => {
     const word = words.find((word) => word === text);
     if (word === undefined) throw new RangeError(`expected one of ${words.join(", ")}`);
     return word;
-  };
+  });
 }
 
+const TABLE_ID = /^\d{1,15}\.\d{1,15}-[0-9a-f]{8}$/;
+
 /** The id of a table as `neo cluster recover` shows it: generation, version, and the beginning of its digest. */
-export function tableId(text: string): string {
-  if (/^\d{1,15}\.\d{1,15}-[0-9a-f]{8}$/.test(text)) return text;
+export const tableId: Parser<string> = parser({ type: "string", pattern: TABLE_ID.source }, (text) => {
+  if (TABLE_ID.test(text)) return text;
   throw new RangeError("expected the id of a table, such as 1.7-0a1b2c3d");
-}
+});
 
 const UNITS_MS: { readonly [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -117,9 +149,12 @@ const UNITS_MS: { readonly [unit: string]: number } = { s: 1000, m: 60_000, h: 3
  * assert.throws(() => moment("yesterday"), RangeError);
  * ```
  */
-export function moment(text: string): number {
-  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  if (count !== undefined && unit !== undefined) return Date.now() - Number(count) * UNITS_MS[unit]!;
-  if (/^\d{4}-/.test(text)) return dateOfTid(parseTidOrDate(text));
-  throw new RangeError("expected a date such as 2026-11-22T10:00Z, or how long ago, such as 10m");
-}
+export const moment: Parser<number> = parser(
+  { type: "string", description: "A date, or how long ago" },
+  (text) => {
+    const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+    if (count !== undefined && unit !== undefined) return Date.now() - Number(count) * UNITS_MS[unit]!;
+    if (/^\d{4}-/.test(text)) return dateOfTid(parseTidOrDate(text));
+    throw new RangeError("expected a date such as 2026-11-22T10:00Z, or how long ago, such as 10m");
+  },
+);

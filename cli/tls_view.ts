@@ -3,6 +3,7 @@ import { revokedIn } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import { DatabaseError } from "../core/errors.ts";
 import { CERTIFICATE_WARN_DAYS } from "../core/limits.ts";
+import * as is from "./answers.ts";
 import { uriOf } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
 import { currentConfig } from "./config_questions.ts";
@@ -42,6 +43,20 @@ export type State = "valid" | "ends soon" | "old" | "expired" | "revoked";
 export interface Shown extends Listed {
   readonly state: State;
 }
+
+/** Fields of a certificate, as commands show it. */
+export const certificateFields = {
+  file: is.text,
+  role: is.text,
+  name: is.text,
+  fingerprint: is.text,
+  fromMs: is.said("Milliseconds since 1970", is.number),
+  untilMs: is.said("Milliseconds since 1970", is.number),
+  isOld: is.said("Whether another one has taken its place", is.flag),
+  state: is.word("valid", "ends soon", "old", "expired", "revoked"),
+};
+/** A certificate, as commands show it. */
+export const certificate = is.object(certificateFields);
 
 /** Judges a certificate of the folder. */
 export function shownOf(one: Listed, nowMs: number, revoked: ReadonlySet<string> | undefined): Shown {

@@ -10,6 +10,11 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../cli/cli.ts";
 import type { World } from "../cli/context.ts";
+import { exitCodes } from "../cli/exit.ts";
+import type { Outcome } from "../cli/exit.ts";
+import { pathIn, routes } from "../cli/routes.ts";
+import type { Route } from "../cli/routes.ts";
+import { mistakesIn } from "./json_schema.ts";
 
 /** What a command has said, and how it ended. */
 export interface CommandResult {
@@ -40,6 +45,36 @@ export function neoCommand(): string[] {
   ];
 }
 
+/** A command must end as it has declared, and `--json` print what it has. */
+async function checkContract(args: readonly string[], exitCode: unknown, stdout: string): Promise<void> {
+  const words = args.slice(0, args.indexOf("--") >>> 0);
+  const route = routeIn(words);
+  if (route === undefined || words.includes("--help")) return;
+  const { loadAnswer, exits = [], streams } = route.declaration;
+  const codes = Array.isArray(exits)
+    ? exits.map((name: Outcome) => exitCodes[name])
+    : Object.keys(exits).map(Number);
+  if (typeof exitCode === "number" && !codes.includes(exitCode)) {
+    throw new Error(`neo ${args.join(" ")} ended with ${exitCode}, its exits are ${codes.join(", ")}`);
+  }
+  if (stdout === "" || !words.includes("--json")) return;
+  const schema = await loadAnswer();
+  if (!schema) throw new Error(`neo ${args.join(" ")} must print nothing: ${stdout}`);
+  const answers = streams ? stdout.trimEnd().split("\n") : [stdout];
+  const mistakes = answers.flatMap((text) => mistakesIn(JSON.parse(text), schema.json));
+  if (mistakes.length > 0) {
+    throw new Error(`neo ${args.join(" ")} answers other than it says: ${mistakes.join("; ")}`);
+  }
+}
+
+/** The command that a line means, wherever its flags stand. */
+function routeIn(words: readonly string[]): Route | undefined {
+  const all = routes();
+  return words.map((_, from) => pathIn(words.slice(from)).join(" "))
+    .map((path) => all.find((route) => route.path.join(" ") === path))
+    .find((route) => route !== undefined);
+}
+
 /** Runs `neo` in this process. */
 export async function neo(args: readonly string[], options: WorldOptions = {}): Promise<CommandResult> {
   const said = { stdout: "", stderr: "" };
@@ -58,6 +93,7 @@ export async function neo(args: readonly string[], options: WorldOptions = {}): 
     self: neoCommand(),
     onSignal: options.onSignal ?? (() => () => {}),
   });
+  await checkContract(args, exitCode, said.stdout);
   return {
     exitCode,
     ...said,
@@ -78,6 +114,7 @@ export async function neoProcess(
     child[name].setEncoding("utf8").on("data", (text: string) => said[name] += text);
   }
   const [exitCode, signal] = await once(child, "close");
+  await checkContract(args, exitCode, said.stdout);
   return {
     exitCode: exitCode ?? signal,
     ...said,

@@ -1,6 +1,8 @@
 /** `neo check`: a cluster as a monitor's plugin sees it. */
 import { formatMetrics, metric, metrics } from "../../core/metrics.ts";
 import { parseUri } from "../../core/uri.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { checks, judge, severities, worstOf } from "../judge.ts";
 import type { Check, checkFormats, Finding, Severity } from "../judge.ts";
@@ -19,6 +21,20 @@ type CheckFlags = CommonFlags & {
   readonly format: (typeof checkFormats)[number];
 };
 
+/** What `--json` prints. */
+export const answer = is.either(
+  is.object({
+    cluster: is.text,
+    severity: is.word(...severities),
+    findings: is.list(is.object({
+      check: is.word(...checks),
+      severity: is.word("warning", "problem"),
+      text: is.text,
+    })),
+  }),
+  is.object({ severity: is.exactly("unknown"), message: is.text }),
+);
+
 /** Looks once, prints what was found, and ends with 0, 1, 2 or 3. */
 export default async function check(
   { output, world }: Cli,
@@ -35,14 +51,14 @@ export default async function check(
     findings = judge(await look(target, flags.wait)).filter(({ check }) => wanted.includes(check));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (format === "json") output.printJson({ severity: "unknown", message });
+    if (format === "json") output.printJson<Of<typeof answer>>({ severity: "unknown", message });
     else output.print(format === "nagios" ? `NEO UNKNOWN - ${message}` : message);
     return UNKNOWN;
   }
   const severity = worstOf(findings);
   switch (format) {
     case "json":
-      output.printJson({ cluster, severity, findings });
+      output.printJson<Of<typeof answer>>({ cluster, severity, findings });
       break;
     case "prometheus":
       output.print(metricsOf(cluster, wanted, findings).trimEnd());

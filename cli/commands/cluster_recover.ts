@@ -5,6 +5,8 @@ import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import { objection, rebuild, situationOf } from "../../roles/master/lost_masters.ts";
 import type { Candidate, Situation } from "../../roles/master/lost_masters.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { isHere } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -20,6 +22,37 @@ type Flags = CommonFlags & {
   readonly lost: readonly string[] | undefined;
   readonly yes: string | undefined;
 };
+
+/** What `--json` prints. */
+export const answer = is.either(
+  is.object({
+    cluster: is.text,
+    tables: is.list(is.object({
+      id: is.text,
+      epoch: is.count,
+      holders: is.list(is.text),
+      partitions: is.count,
+      unreadable: is.said("Partitions without a readable copy here", is.count),
+      doubtful: is.said("Partitions whose copies here were out of date", is.count),
+      newestTid: is.nullable(is.id),
+      newest: is.nullable(is.time),
+    })),
+    choice: is.text,
+    absent: is.list(is.text),
+    losses: is.list(is.text),
+    refusal: is.nullable(is.object({ why: is.text, todo: is.text })),
+    next: is.step,
+  }),
+  is.object({
+    cluster: is.text,
+    table: is.text,
+    epoch: is.count,
+    masters: is.list(is.text),
+    lost: is.list(is.text),
+    losses: is.list(is.text),
+    next: is.step,
+  }),
+);
 
 /** Shows with which table a cluster without its masters' log could go on; with the cluster's name, does it. */
 export default async function clusterRecover({ output, world }: Cli, flags: Flags): Promise<void> {
@@ -69,7 +102,15 @@ export default async function clusterRecover({ output, world }: Cli, flags: Flag
   const names = masters.map(({ name }) => name);
   const { cluster } = config;
   if (output.json) {
-    return output.printJson({ cluster, table: choice.id, epoch, masters: names, lost, losses: words, next });
+    return output.printJson<Of<typeof answer>>({
+      cluster,
+      table: choice.id,
+      epoch,
+      masters: names,
+      lost,
+      losses: words,
+      next,
+    });
   }
   output.print(
     `${output.style("bold", cluster)}: masters ${names.join(", ")} begin anew with table ${choice.id}`,
@@ -136,7 +177,15 @@ function show(
   const { absent } = situation;
   if (output.json) {
     const refusal = against === undefined ? null : { why: against.why, todo: against.todo };
-    return output.printJson({ cluster, tables, choice: choice.id, absent, losses: words, refusal, next });
+    return output.printJson<Of<typeof answer>>({
+      cluster,
+      tables,
+      choice: choice.id,
+      absent,
+      losses: words,
+      refusal,
+      next,
+    });
   }
   output.print(`${output.style("bold", cluster)}: ${tables.length} tables found, newest first`);
   for (const { id, epoch, holders, partitions, unreadable, newest } of tables) {

@@ -1,8 +1,18 @@
 /** `neo cluster replicas` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  replicas: is.count,
+  tableVersion: is.count,
+  next: is.step,
+});
 
 /** Sets how many copies there should be besides the first. */
 export default async function clusterReplicas(
@@ -17,7 +27,9 @@ export default async function clusterReplicas(
   });
   const cluster = clusterNameOf(target);
   const next = nextCommand("table tweak", flags);
-  if (output.json) return output.printJson({ cluster, replicas, tableVersion: version, next });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster, replicas, tableVersion: version, next });
+  }
   const copies = replicas === 0 ? "1 copy" : `${replicas + 1} copies`;
   output.print(`${output.style("bold", cluster)}: every partition shall have ${copies}`);
   output.print(`Next: ${next}`);

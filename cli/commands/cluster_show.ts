@@ -1,9 +1,31 @@
 /** `neo cluster show` */
 import { hexOf } from "../../core/ids.ts";
 import { dateOfTid } from "../../core/tid.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askStatus } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  clusterId: is.text,
+  state: is.text,
+  primary: is.text,
+  epoch: is.count,
+  generation: is.count,
+  tableVersion: is.count,
+  partitions: is.count,
+  replicas: is.count,
+  storages: is.count,
+  origin: is.said("Of the file that was imported first; empty: of none", is.text),
+  lastTid: is.id,
+  lastTime: is.nullable(is.time),
+  clients: is.count,
+  waitingFor: is.text,
+  uri: is.text,
+});
 
 /** Prints what a cluster is. */
 export default async function clusterShow(
@@ -24,7 +46,7 @@ export default async function clusterShow(
     lastTime,
     uri: target.uri,
   };
-  if (output.json) return output.printJson(view);
+  if (output.json) return output.printJson<Of<typeof answer>>(view);
   const lines: readonly (readonly [string, string])[] = [
     ["Cluster", view.cluster],
     ["Id", view.clusterId],

@@ -3,6 +3,8 @@ import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { Tid } from "../../core/ids.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import { transactionsBetween } from "../../roles/client/restoring.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary, askStatus } from "../ask.ts";
 import { withClient } from "../client.ts";
 import type { CallClient } from "../client.ts";
@@ -23,6 +25,18 @@ interface Loss {
   /** Whether something stays. */
   readonly stays: boolean;
 }
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  number: is.said("How many truncations there were, with this one", is.count),
+  to: is.id,
+  lastTid: is.said("Of what has stayed", is.id),
+  before: is.said("The last tid before", is.id),
+  transactions: is.said("How many are deleted", is.count),
+  objects: is.said("How many revisions are deleted", is.count),
+  done: is.flag,
+});
 
 /** Deletes everything behind a tid, once it is clear what that is; then waits until the cluster runs again. */
 export default async function clusterTruncate({ output, world }: Cli, flags: Flags): Promise<number> {
@@ -62,7 +76,7 @@ export default async function clusterTruncate({ output, world }: Cli, flags: Fla
       objects,
       done,
     };
-    output.printJson(view);
+    output.printJson<Of<typeof answer>>(view);
   } else {
     output.print(`${output.style("bold", cluster)}: deleted ${words}`);
     if (done) output.print(`The last transaction is ${hexOf(status.lastTid)} of ${isoOf(status.lastTid)}`);

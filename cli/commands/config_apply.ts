@@ -1,12 +1,22 @@
 /** `neo config apply` */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { authorOf, changeLine, changesTo, settingsOfToml } from "../config_view.ts";
+import { authorOf, changeLine, changesTo, settingsOfToml, shownChange } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { ChangeFlags } from "./config_set.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  revision: is.count,
+  applied: is.flag,
+  changes: is.list(shownChange),
+});
 
 /** Makes the configuration what a file says: what isn't there is set no more. */
 export default async function configApply(
@@ -29,7 +39,9 @@ export default async function configApply(
   const { ifRevision = base, reason = `applied ${file}` } = flags;
   const change = { changes, base: ifRevision, author: authorOf(world.env), reason };
   const revision = isDone ? await changeConfig(target, change, flags.wait) : base;
-  if (output.json) return output.printJson({ cluster, revision, applied: isDone, changes: plan });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster, revision, applied: isDone, changes: plan });
+  }
   const what = changes.length === 0
     ? "is as the file says"
     : isDone

@@ -1,8 +1,18 @@
 /** `neo config diff` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { configAt } from "../config_questions.ts";
-import { changeLine, changesTo } from "../config_view.ts";
+import { changeLine, changesTo, shownChange } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  from: is.count,
+  to: is.count,
+  changes: is.list(shownChange),
+});
 
 /** What is other in one revision than in another. */
 export default async function configDiff(
@@ -20,7 +30,9 @@ export default async function configDiff(
       ?? null;
     return { scope, key, before: was, after: value };
   });
-  if (output.json) return output.printJson({ cluster: clusterNameOf(target), from, to: until, changes });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), from, to: until, changes });
+  }
   output.print(`Revision ${from} -> ${until}: ${changes.length === 0 ? "nothing is other" : ""}`.trimEnd());
   for (const change of changes) output.print(changeLine(change));
 }

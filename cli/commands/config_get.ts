@@ -1,9 +1,30 @@
 /** `neo config get` */
 import { configKey, ruleOf } from "../../core/config_keys.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { currentConfig } from "../config_questions.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  revision: is.count,
+  key: is.text,
+  type: is.word("integer", "choice", "list"),
+  unit: is.text,
+  least: is.number,
+  most: is.number,
+  word: is.optional(is.anything),
+  clusterOnly: is.optional(is.flag),
+  choices: is.list(is.text),
+  default: is.text,
+  roles: is.list(is.text),
+  live: is.said("Whether a change counts at once", is.flag),
+  description: is.text,
+  set: is.list(is.object({ scope: is.text, value: is.text })),
+});
 
 /** Shows one key. */
 export default async function configGet(
@@ -23,7 +44,9 @@ export default async function configGet(
     scope,
     value,
   }));
-  if (output.json) return output.printJson({ cluster: clusterNameOf(target), revision, ...key, set });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), revision, ...key, set });
+  }
   const unit = key.unit === "" ? "" : ` ${key.unit}`;
   output.print(`${output.style("bold", name)}: ${key.description}`);
   output.print(

@@ -1,8 +1,13 @@
 /** `neo config history` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
-import { changeLine } from "../config_view.ts";
+import { changeLine, shownRevision, viewOfRevision } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({ cluster: is.text, revisions: is.list(shownRevision) });
 
 /** Who has changed what, when and why. */
 export default async function configHistory(
@@ -12,12 +17,10 @@ export default async function configHistory(
   const target = resolveTarget(flags.cluster, world);
   const body = { before: null, count: flags.count };
   const { revisions } = await askPrimary("configHistory", body, target, { withinMs: flags.wait });
-  const shown = revisions.map(({ number, atMs, ...rest }) => ({
-    revision: number,
-    time: isoOf(atMs),
-    ...rest,
-  }));
-  if (output.json) return output.printJson({ cluster: clusterNameOf(target), revisions: shown });
+  const shown = revisions.map(viewOfRevision);
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), revisions: shown });
+  }
   if (shown.length === 0) output.print("Nothing was ever set");
   for (const { revision, time, author, reason, changes } of shown) {
     output.print(
@@ -27,8 +30,4 @@ export default async function configHistory(
     );
     for (const change of changes) output.print(changeLine(change));
   }
-}
-
-function isoOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

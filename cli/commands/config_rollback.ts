@@ -1,9 +1,19 @@
 /** `neo config rollback` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { changeConfig, configAt } from "../config_questions.ts";
-import { authorOf, changeLine, changesTo } from "../config_view.ts";
+import { authorOf, changeLine, changesTo, shownChange } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { ChangeFlags } from "./config_set.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  revision: is.count,
+  as: is.said("The revision that it says again", is.count),
+  changes: is.list(shownChange),
+});
 
 /** Makes a new revision that says what an earlier one said. */
 export default async function configRollback(
@@ -22,7 +32,9 @@ export default async function configRollback(
     const before = now.find((setting) => setting.scope === scope && setting.key === key)?.value ?? null;
     return { scope, key, before, after };
   });
-  if (output.json) return output.printJson({ cluster, revision: made, as: revision, changes: shown });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster, revision: made, as: revision, changes: shown });
+  }
   const what = changes.length === 0 ? "is as it was then" : `revision ${made} is as revision ${revision} was`;
   output.print(`${output.style("bold", cluster)}: the configuration ${what}`);
   for (const one of shown) output.print(changeLine(one));

@@ -1,6 +1,7 @@
 /** `neo config schema` */
 import { configKeys } from "../../core/config_keys.ts";
 import type { ConfigKey } from "../../core/config_keys.ts";
+import * as is from "../answers.ts";
 import type { Cli } from "../context.ts";
 
 /** What a value must be, in the words of a schema. */
@@ -16,6 +17,9 @@ function shapeOf({ type, choices, least, most, word }: ConfigKey): Record<string
     }
   }
 }
+
+/** What `--json` prints. */
+export const answer = is.said("A JSON Schema", is.byName(is.anything));
 
 /** Prints what a file of `config apply` may say, as a JSON Schema. */
 export default function configSchema({ output }: Cli, _flags: { readonly json: boolean }): Promise<void> {

@@ -1,6 +1,8 @@
 /** `neo config set` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { assignmentOf, authorOf, changeLine, scopeOf } from "../config_view.ts";
+import { assignmentOf, authorOf, changeLine, scopeOf, shownChange } from "../config_view.ts";
 import type { ValueChange } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { nextCommand } from "../next.ts";
@@ -12,6 +14,9 @@ export type ChangeFlags = CommonFlags & {
   readonly reason: string | undefined;
   readonly ifRevision: number | undefined;
 };
+
+/** What `--json` prints. */
+export const answer = is.object({ cluster: is.text, revision: is.count, changes: is.list(shownChange) });
 
 /** Sets values. */
 export default async function configSet(
@@ -39,7 +44,7 @@ export async function changeBy(
     const before = settings.find((setting) => setting.scope === scope && setting.key === key)?.value ?? null;
     return { scope, key, before, after };
   });
-  if (output.json) return output.printJson({ cluster, revision, changes: shown });
+  if (output.json) return output.printJson<Of<typeof answer>>({ cluster, revision, changes: shown });
   output.print(`${output.style("bold", cluster)}: configuration revision ${revision}`);
   for (const one of shown) output.print(changeLine(one));
   output.print(`Next: ${nextCommand("config status", flags)}`);

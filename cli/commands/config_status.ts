@@ -1,9 +1,25 @@
 /** `neo config status` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
 import { table } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  revision: is.count,
+  same: is.said("Whether everybody who is there runs it", is.flag),
+  nodes: is.list(is.object({
+    name: is.text,
+    role: is.text,
+    revision: is.count,
+    pending: is.said("Keys that count after a restart", is.list(is.text)),
+    overrides: is.said("Keys that neo.toml overrides there", is.list(is.text)),
+  })),
+});
 
 /** Who runs which revision, and whose changes wait for a restart. */
 export default async function configStatus(
@@ -15,7 +31,7 @@ export default async function configStatus(
   const isSame = nodes.every((node) => node.revision === revision && node.pending.length === 0);
   const code = isSame ? exitCodes.ok : exitCodes.degraded;
   if (output.json) {
-    output.printJson({ cluster: clusterNameOf(target), revision, same: isSame, nodes });
+    output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), revision, same: isSame, nodes });
     return code;
   }
   const behind = nodes.filter((node) => node.revision !== revision).length;

@@ -1,8 +1,10 @@
 /** `neo config unset` */
 import { scopeOf } from "../config_view.ts";
 import type { Cli } from "../context.ts";
-import { changeBy } from "./config_set.ts";
+import { answer, changeBy } from "./config_set.ts";
 import type { ChangeFlags } from "./config_set.ts";
+
+export { answer };
 
 /** Goes back to what the next wider scope says. */
 export default async function configUnset(

@@ -1,10 +1,14 @@
 /** `neo config watch` */
+import type { Of } from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import { currentConfig, revisionsAbove } from "../config_questions.ts";
-import { changeLine } from "../config_view.ts";
+import { changeLine, shownRevision, viewOfRevision } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
 import { resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = shownRevision;
 
 /** Prints each revision as it comes, until it is interrupted or has seen enough. */
 export default async function configWatch(
@@ -27,7 +31,7 @@ export default async function configWatch(
       for (const one of (await revisionsAbove(target, revision, flags.wait)).reverse()) {
         revision = one.number;
         seen += 1;
-        if (output.json) output.printJson(one);
+        if (output.json) output.printJson<Of<typeof answer>>(viewOfRevision(one));
         else {
           output.print(
             `revision ${one.number} by ${one.author}${one.reason === "" ? "" : `: ${one.reason}`}`,

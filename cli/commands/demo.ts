@@ -1,6 +1,8 @@
 /** `neo demo`: a whole cluster in this process, with a tour. */
 import { makeLog } from "../../adapters/log.ts";
 import { connect } from "../../mod.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import type { Cli } from "../context.ts";
 import { EmbeddedCluster } from "../embedded.ts";
 import { CliError, exitCodes } from "../exit.ts";
@@ -14,6 +16,17 @@ type Flags = { readonly once: boolean; readonly json: boolean };
 const NAME = "demo";
 /** Few enough that a digest of each is quick. */
 const PARTITIONS = 12;
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  uri: is.text,
+  commits: is.list(is.object({ tid: is.id, description: is.text })),
+  now: is.byName(is.text),
+  past: is.byName(is.text),
+  replicas: is.list(is.object({ node: is.text, rows: is.count, digest: is.text })),
+  replicasEqual: is.flag,
+});
 
 /** Shows what neo does. Stays until Ctrl-C unless it is told to go. */
 export default async function demo(cli: Cli, flags: Flags): Promise<number> {
@@ -53,7 +66,7 @@ async function guide({ output }: Cli, { uri }: EmbeddedCluster): Promise<void> {
     const say = (line: string) => output.json || output.print(line);
     say(`The cluster runs at ${output.style("bold", uri)}`);
     const seen = await tour(client, say);
-    if (output.json) output.printJson({ cluster: NAME, uri, ...seen });
+    if (output.json) output.printJson<Of<typeof answer>>({ cluster: NAME, uri, ...seen });
     else for (const line of linesOf(seen)) output.print(line);
     if (!seen.replicasEqual) throw new CliError("failed", "Cannot end the tour well: the replicas differ");
   } finally {

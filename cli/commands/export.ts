@@ -7,6 +7,8 @@ import { writeZodbdump } from "../../adapters/zodbdump_writer.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { ByteSink, TransactionSource, WriteSummary } from "../../core/records.ts";
 import { recordsBetween } from "../../roles/client/restoring.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { withClient } from "../client.ts";
 import type { CallClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -17,6 +19,15 @@ import { resolveTarget } from "../target.ts";
 
 type Format = "filestorage" | "zodbdump";
 type Flags = CommonFlags & { readonly format: Format; readonly force: boolean };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  file: is.text,
+  format: is.word("filestorage", "zodbdump"),
+  transactions: is.count,
+  records: is.count,
+  bytes: is.count,
+});
 
 /** Exports what is published when it begins. A file appears under its name only when it is whole. */
 export default async function exportFile({ output, world }: Cli, flags: Flags, file: string): Promise<void> {
@@ -39,7 +50,7 @@ export default async function exportFile({ output, world }: Cli, flags: Flags, f
   });
   output.endProgress();
   if (path === undefined) return;
-  if (output.json) output.printJson({ file, format, ...summary });
+  if (output.json) output.printJson<Of<typeof answer>>({ file, format, ...summary });
   else {
     const { transactions, records, bytes } = summary;
     output.print(

@@ -1,6 +1,8 @@
 /** `neo init` */
 import { relative, resolve } from "node:path";
 import { systemRandom } from "../../adapters/system.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { isLoopback, uriOf } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli } from "../context.ts";
@@ -24,6 +26,34 @@ type Flags = Wishes & {
   readonly tls: boolean;
   readonly json: boolean;
 };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  clusterId: is.text,
+  folder: is.text,
+  uri: is.text,
+  partitions: is.count,
+  replicas: is.count,
+  storagesMax: is.count,
+  evenDeals: is.said("Numbers of storages that all get the same number of cells", is.list(is.count)),
+  nodes: is.list(is.object({
+    name: is.text,
+    role: is.text,
+    address: is.text,
+    listen: is.optional(is.text),
+    data: is.text,
+    process: is.text,
+    database: is.optional(is.text),
+    passwordFile: is.optional(is.text),
+    overrides: is.optional(is.byName(is.text)),
+    host: is.optional(is.text),
+    http: is.optional(is.text),
+    httpTokenFile: is.optional(is.text),
+    watch: is.optional(is.text),
+  })),
+  next: is.step,
+});
 
 /** Makes a cluster: its folder, its databases, its place in the list of names. */
 export default async function init({ output, world }: Cli, flags: Flags, dir: string): Promise<void> {
@@ -61,7 +91,7 @@ export default async function init({ output, world }: Cli, flags: Flags, dir: st
   await provision(config);
   remember(config, output, world.env);
   const next = `neo start -C ${quoted(relative(world.cwd, folder) || ".")}`;
-  if (output.json) output.printJson({ ...viewOf(config), next });
+  if (output.json) output.printJson<Of<typeof answer>>({ ...viewOf(config), next });
   else show(config, output, next);
 }
 
@@ -76,7 +106,7 @@ function remember({ cluster, folder }: ClusterConfig, output: Output, env: Cli["
   }
 }
 
-function viewOf(config: ClusterConfig): Record<string, unknown> {
+function viewOf(config: ClusterConfig): Omit<Of<typeof answer>, "next"> {
   const { cluster, clusterId, folder, partitions, replicas, nodes } = config;
   return {
     cluster,

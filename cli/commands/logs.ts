@@ -2,6 +2,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Level } from "../../adapters/log.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
@@ -24,6 +26,9 @@ type Flags = CommonFlags & {
 
 const STYLES: { readonly [level: string]: Style } = { debug: "dim", warning: "yellow", error: "red" };
 
+/** What `--json` prints. */
+export const answer = is.said("A line of a log: time, level, node, text, and facts", is.byName(is.anything));
+
 /** Prints what nodes of this machine have logged, as one story; JSON is one object a line. */
 export default async function logs(
   { output, world }: Cli,
@@ -42,7 +47,7 @@ export default async function logs(
   const isNamed = (process: string, { node }: LogEntry) =>
     names.length === 0 || names.includes(process) || names.includes(node);
   const print = (entry: LogEntry): void => {
-    if (output.json) output.printJson(entry.fields);
+    if (output.json) output.printJson<Of<typeof answer>>(entry.fields);
     else output.print(lineOf(output, entry));
   };
   const wanted = (name: string) => (entry: LogEntry): boolean =>

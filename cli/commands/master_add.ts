@@ -1,4 +1,6 @@
 /** `neo master add` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { addMaster } from "../membership.ts";
@@ -6,6 +8,15 @@ import { nextFreeName } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import { monoMs } from "../wait.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  index: is.count,
+  address: is.text,
+  next: is.step,
+});
 
 /** Makes and starts a master on this machine, has the primary take it in, and waits until it votes. */
 export default async function masterAdd(
@@ -25,7 +36,7 @@ export default async function masterAdd(
   const { index, address } = await addMaster(cli, target, name, leftMs);
   const next = nextCommand("master list", flags);
   const cluster = clusterNameOf(target);
-  if (output.json) return output.printJson({ cluster, name, index, address, next });
+  if (output.json) return output.printJson<Of<typeof answer>>({ cluster, name, index, address, next });
   output.print(`${output.style("bold", cluster)}: added master ${name} at ${address}; it votes`);
   output.print(`Next: ${next}`);
 }

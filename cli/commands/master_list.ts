@@ -1,9 +1,24 @@
 /** `neo master list` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { table } from "../output.ts";
 import type { Style } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  masters: is.list(is.object({
+    index: is.count,
+    name: is.text,
+    address: is.text,
+    state: is.text,
+    votes: is.flag,
+    isPrimary: is.flag,
+  })),
+});
 
 /** Lists the masters of a cluster. */
 export default async function masterList(
@@ -12,7 +27,7 @@ export default async function masterList(
 ): Promise<void> {
   const target = resolveTarget(flags.cluster, world);
   const { masters } = await askPrimary("listMasters", {}, target, { withinMs: flags.wait });
-  if (output.json) return output.printJson({ cluster: clusterNameOf(target), masters });
+  if (output.json) return output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), masters });
   const head = ["MASTER", "STATE", "ADDRESS", "PART"].map((text) => ({ text, style: "dim" as Style }));
   const rows = masters.map(({ name, state, address, isPrimary, votes }) => [
     name,

@@ -1,4 +1,6 @@
 /** `neo master remove` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
@@ -7,6 +9,14 @@ import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  removed: is.said("False: it was no member", is.flag),
+  data: is.optional(is.said("Its data folder on this machine, which stays", is.text)),
+});
 
 /** Removes a master from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
 export default async function masterRemove(
@@ -34,7 +44,12 @@ export default async function masterRemove(
   if (config && local) await forgetNode(config, name, true);
   const cluster = clusterNameOf(target);
   if (output.json) {
-    return output.printJson({ cluster, name, removed: member !== undefined, data: local?.data });
+    return output.printJson<Of<typeof answer>>({
+      cluster,
+      name,
+      removed: member !== undefined,
+      data: local?.data,
+    });
   }
   output.print(`${output.style("bold", cluster)}: ${name} is a master no more`);
   if (local) output.print(`Its data stay in ${local.data}; remove the folder when nobody needs it`);

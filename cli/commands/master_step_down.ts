@@ -1,8 +1,17 @@
 /** `neo master step-down` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  before: is.optional(is.said("The primary until now", is.text)),
+  primary: is.optional(is.text),
+});
 
 /** Has another master become the primary, and waits until one has. */
 export default async function masterStepDown(
@@ -19,7 +28,7 @@ export default async function masterStepDown(
   });
   const primary = masters.find(({ isPrimary }) => isPrimary)?.name;
   const cluster = clusterNameOf(target);
-  if (output.json) return output.printJson({ cluster, before: old, primary });
+  if (output.json) return output.printJson<Of<typeof answer>>({ cluster, before: old, primary });
   const what = primary === old
     ? `${old} is the primary still`
     : `${primary} is the primary, in place of ${old}`;

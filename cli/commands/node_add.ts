@@ -1,5 +1,7 @@
 /** `neo node add` */
 import { resolve } from "node:path";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { NodeConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -21,6 +23,16 @@ type Flags = CommonFlags & {
   readonly passwordFile: string | undefined;
 };
 
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  index: is.count,
+  address: is.text,
+  state: is.text,
+  next: is.step,
+});
+
 /** Makes and starts the storage if it is to be one of this machine, waits until the primary has seen it, takes it in. */
 export default async function nodeAdd(cli: Cli, flags: Flags, given?: string): Promise<void> {
   const { output, world } = cli;
@@ -38,7 +50,14 @@ export default async function nodeAdd(cli: Cli, flags: Flags, given?: string): P
   const { index, address, state } = added;
   const next = nextCommand(replace === "" ? "table tweak" : "node list", flags);
   if (output.json) {
-    return output.printJson({ cluster: clusterNameOf(target), name, index, address, state, next });
+    return output.printJson<Of<typeof answer>>({
+      cluster: clusterNameOf(target),
+      name,
+      index,
+      address,
+      state,
+      next,
+    });
   }
   const how = replace === "" ? "" : ` in place of ${replace}`;
   output.print(`${output.style("bold", clusterNameOf(target))}: added storage ${name} at ${address}${how}`);

@@ -7,6 +7,8 @@ import type { NodeIndex, Partition, Tid } from "../../core/ids.ts";
 import { LOG_FLUSH_MS } from "../../core/limits.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { DatabaseState } from "../../core/ports.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import { processesOf } from "../config.ts";
 import type { ClusterConfig, NodeConfig } from "../config.ts";
@@ -26,6 +28,18 @@ import { monoMs, until } from "../wait.ts";
 const LOG_WAIT_MS = 2 * LOG_FLUSH_MS;
 
 type Flags = CommonFlags & { readonly wait: number };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  from: is.text,
+  cells: is.count,
+  readable: is.count,
+  rows: is.said("How many were transferred", is.count),
+  bytes: is.count,
+  done: is.flag,
+});
 
 /** Copies a stopped storage's database under another name, takes that in, and waits until it has what it lacks. */
 export default async function nodeClone(cli: Cli, flags: Flags, from: string, name: string): Promise<number> {
@@ -56,8 +70,9 @@ export default async function nodeClone(cli: Cli, flags: Flags, from: string, na
   const cluster = clusterNameOf(target);
   const { rows, bytes } = await copiedBy(after, group.name);
   const done = readable === cells;
-  if (output.json) output.printJson({ cluster, name, from, cells, readable, rows, bytes, done });
-  else {
+  if (output.json) {
+    output.printJson<Of<typeof answer>>({ cluster, name, from, cells, readable, rows, bytes, done });
+  } else {
     output.print(
       `${output.style("bold", cluster)}: storage ${name} began as a copy of ${from}, with ${cells} cells`,
     );

@@ -1,4 +1,6 @@
 /** `neo node drop` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
@@ -7,6 +9,14 @@ import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 type Flags = CommonFlags & { readonly wait: number; readonly yes: boolean };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  dropped: is.said("False: it was no member", is.flag),
+  data: is.optional(is.said("Its data folder on this machine, which stays", is.text)),
+});
 
 /** Removes a storage from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
 export default async function nodeDrop({ output, world }: Cli, flags: Flags, name: string): Promise<void> {
@@ -26,7 +36,12 @@ export default async function nodeDrop({ output, world }: Cli, flags: Flags, nam
   if (config && local) await forgetNode(config, name, member !== undefined);
   const cluster = clusterNameOf(target);
   if (output.json) {
-    return output.printJson({ cluster, name, dropped: member !== undefined, data: local?.data });
+    return output.printJson<Of<typeof answer>>({
+      cluster,
+      name,
+      dropped: member !== undefined,
+      data: local?.data,
+    });
   }
   output.print(`${output.style("bold", cluster)}: storage ${name} is a member no more`);
   if (local) output.print(`Its data stay in ${local.data}; remove the folder when nobody needs it`);

@@ -1,4 +1,6 @@
 /** `neo node list` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { table } from "../output.ts";
@@ -6,6 +8,25 @@ import type { Style } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 const STYLES: { readonly [state: string]: Style } = { running: "green", unavailable: "red" };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  nodes: is.list(is.object({
+    index: is.said("0: no member", is.count),
+    name: is.text,
+    address: is.text,
+    state: is.text,
+    weight: is.count,
+    path: is.list(is.text),
+    draining: is.flag,
+    cells: is.count,
+    readable: is.count,
+    feeding: is.count,
+    use: is.said("Its part of the use of all, 0 to 1", is.amount),
+    problem: is.nullable(is.text),
+  })),
+});
 
 /** Lists the storages of a cluster. */
 export default async function nodeList(
@@ -16,7 +37,7 @@ export default async function nodeList(
   const { nodes } = await askPrimary("listNodes", {}, target, { withinMs: flags.wait });
   if (output.json) {
     const views = nodes.map(({ useMilli, ...node }) => ({ ...node, use: useMilli / 1_000 }));
-    return output.printJson({ cluster: clusterNameOf(target), nodes: views });
+    return output.printJson<Of<typeof answer>>({ cluster: clusterNameOf(target), nodes: views });
   }
   const head = ["NODE", "STATE", "ADDRESS", "COPIES", "USE", "PLACE", "WEIGHT"];
   const rows = nodes.map((node) => [

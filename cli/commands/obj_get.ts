@@ -3,11 +3,24 @@ import { hexOf } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import type { LoadedRevision } from "../../roles/client/calls.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { withClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { hexView } from "../hex_view.ts";
 import { resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  oid: is.id,
+  tid: is.id,
+  time: is.time,
+  next: is.said("The tid of the next revision", is.nullable(is.id)),
+  link: is.said("The tid of the revision whose data this one has", is.nullable(is.id)),
+  bytes: is.count,
+  data: is.base64,
+});
 
 /** Prints an object as it is, or as it was. */
 export default async function objGet(
@@ -22,7 +35,7 @@ export default async function objGet(
     return await client.call("load", { oid, at });
   });
   const revision = checkFound(found, oid, flags.at);
-  if (output.json) output.printJson(viewOf(oid, revision));
+  if (output.json) output.printJson<Of<typeof answer>>(viewOf(oid, revision));
   else if (output.isTerminal) {
     const { tid, data } = revision;
     output.note(`object ${hexOf(oid)}, ${data.length} bytes, of transaction ${hexOf(tid)} at ${isoOf(tid)}`);
@@ -47,7 +60,7 @@ function checkFound(found: LoadedRevision | undefined, oid: Oid, at: Tid | undef
   );
 }
 
-function viewOf(oid: Oid, { tid, next, link, data }: Present): Record<string, unknown> {
+function viewOf(oid: Oid, { tid, next, link, data }: Present): Of<typeof answer> {
   return {
     oid: hexOf(oid),
     tid: hexOf(tid),

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { PROVISION_ROUNDS_MAX } from "../../core/limits.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { writeBundle } from "../bundle.ts";
 import { readConfig } from "../config.ts";
 import type { Cli } from "../context.ts";
@@ -21,6 +23,25 @@ type Flags = {
   readonly wait: number;
   readonly bundle: string | undefined;
 };
+
+/** What `--json` prints. */
+export const answer = is.either(
+  is.object({
+    cluster: is.text,
+    folder: is.text,
+    changed: is.flag,
+    steps: is.list(is.object({ do: is.text, text: is.text })),
+    complete: is.optional(is.said("With --dry-run: false, if more is seen when it runs", is.flag)),
+    next: is.optional(is.step),
+  }),
+  is.object({
+    cluster: is.text,
+    host: is.text,
+    nodes: is.list(is.text),
+    path: is.said("The archive; null with --dry-run", is.nullable(is.text)),
+    bytes: is.nullable(is.count),
+  }),
+);
 
 /** Brings a cluster to its plan, or says what that would take. */
 export default async function provisionPlan(cli: Cli, flags: Flags, file: string): Promise<number> {
@@ -65,7 +86,13 @@ function show({ output }: Cli, plan: ProvisionPlan, done: readonly Step[]): numb
   const { cluster, folder } = plan;
   const next = `neo status -C ${quoted(folder)}`;
   if (output.json) {
-    output.printJson({ cluster, folder, changed: done.length > 0, steps: viewOf(done, plan), next });
+    output.printJson<Of<typeof answer>>({
+      cluster,
+      folder,
+      changed: done.length > 0,
+      steps: viewOf(done, plan),
+      next,
+    });
   } else {
     const what = done.length === 0
       ? "is as planned, nothing was changed"
@@ -79,7 +106,7 @@ function show({ output }: Cli, plan: ProvisionPlan, done: readonly Step[]): numb
 function showDryRun({ output }: Cli, plan: ProvisionPlan, steps: readonly Step[], seen: Seen): number {
   const { cluster, folder } = plan;
   if (output.json) {
-    output.printJson({
+    output.printJson<Of<typeof answer>>({
       cluster,
       folder,
       changed: false,
@@ -106,12 +133,21 @@ function bundle({ output }: Cli, plan: ProvisionPlan, host: string, dryRun: bool
   }
   const names = plan.nodes.filter((node) => node.host === host).map(({ name }) => name);
   if (dryRun) {
-    output.print(`a bundle for ${host} would hold ${names.join(", ")}`);
+    if (output.json) {
+      output.printJson<Of<typeof answer>>({
+        cluster: plan.cluster,
+        host,
+        nodes: names,
+        path: null,
+        bytes: null,
+      });
+    } else output.print(`a bundle for ${host} would hold ${names.join(", ")}`);
     return exitCodes.ok;
   }
   const { path, bytes } = writeBundle(readConfig(plan.folder), host);
-  if (output.json) output.printJson({ cluster: plan.cluster, host, nodes: names, path, bytes });
-  else {
+  if (output.json) {
+    output.printJson<Of<typeof answer>>({ cluster: plan.cluster, host, nodes: names, path, bytes });
+  } else {
     output.print(
       `Wrote ${path} for ${host}: ${names.join(", ")}; it holds secrets, so carry it over a safe way`,
     );

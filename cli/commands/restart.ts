@@ -6,7 +6,9 @@ import { canRoll, rollingRestart } from "../rolling.ts";
 import { startProcesses } from "../starting.ts";
 import { stopProcesses } from "../stopping.ts";
 import { resolveFolder } from "../target.ts";
-import { showStart } from "./start.ts";
+import { answer, showStart } from "./start.ts";
+
+export { answer };
 
 /** Restarts one node after another, while clients go on; or stops, then starts. Each step has the time of `--wait`. */
 export default async function restart(

@@ -13,6 +13,9 @@ import { claimPidFile, removePidFile, writePidFile } from "../pid_file.ts";
 import { resolveFolder } from "../target.ts";
 import { VERSION } from "../version.ts";
 
+/** `--json` prints nothing: what nodes say goes to the log. */
+export const answer = null;
+
 /** Runs until the nodes end, by themselves or because they are asked to. */
 export default async function run(cli: Cli, flags: CommonFlags, name: string): Promise<number> {
   const config = resolveFolder(flags.cluster, cli.world);

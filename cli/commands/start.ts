@@ -1,4 +1,6 @@
 /** `neo start` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { selectProcesses, uriOf } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -10,6 +12,15 @@ import type { StartResult } from "../starting.ts";
 import { resolveFolder } from "../target.ts";
 
 type Flags = CommonFlags & { readonly wait: number };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  state: is.text,
+  uri: is.text,
+  started: is.list(is.text),
+  nodes: is.list(is.object({ name: is.text, role: is.text, address: is.text, pid: is.nullable(is.count) })),
+});
 
 /** Starts what doesn't run. */
 export default async function start(cli: Cli, flags: Flags, ...names: string[]): Promise<number> {
@@ -24,7 +35,7 @@ export function showStart({ output }: Cli, config: ClusterConfig, flags: Flags, 
   const { started, status, reached } = result;
   const state = status?.state ?? (reached ? "started" : "starting");
   if (output.json) {
-    output.printJson({
+    output.printJson<Of<typeof answer>>({
       cluster: config.cluster,
       state,
       uri: uriOf(config),

@@ -1,6 +1,8 @@
 /** `neo status` */
 import { UnreachableError } from "../../core/errors.ts";
 import { parseUri } from "../../core/uri.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askStatus } from "../ask.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
@@ -18,6 +20,37 @@ import type { Target } from "../target.ts";
 /** Lines of its log that are shown of a node that has crashed. */
 const CRASH_LINES = 5;
 
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  clusterId: is.text,
+  state: is.said("stopped, unreachable, recovering, verifying, running or stopping", is.text),
+  healthy: is.flag,
+  uri: is.text,
+  lastTid: is.id,
+  lastTime: is.nullable(is.time),
+  primary: is.text,
+  epoch: is.count,
+  tableVersion: is.count,
+  partitions: is.count,
+  replicas: is.count,
+  clients: is.count,
+  waitingFor: is.text,
+  problems: is.list(is.text),
+  nodes: is.list(is.object({
+    name: is.text,
+    role: is.text,
+    state: is.text,
+    address: is.text,
+    pid: is.nullable(is.count),
+    version: is.nullable(is.text),
+    cells: is.count,
+    readable: is.count,
+    problem: is.nullable(is.text),
+    lastLog: is.optional(is.list(is.text)),
+  })),
+});
+
 /** Prints one screen, or one object; the exit code says the same in one number. */
 export default async function status(
   { output, world }: Cli,
@@ -26,7 +59,7 @@ export default async function status(
 ): Promise<number> {
   const target = resolveTarget(flags.cluster, world);
   const view = viewOf(await findingsOf(target, flags.wait, names));
-  if (output.json) output.printJson(view);
+  if (output.json) output.printJson<Of<typeof answer>>(view);
   else show(output, view, nextStep(view, flags));
   return exitCodeOf(view, target.kind === "folder");
 }

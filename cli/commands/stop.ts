@@ -1,4 +1,6 @@
 /** `neo stop` */
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askStop } from "../ask.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -7,6 +9,9 @@ import { nextCommand } from "../next.ts";
 import { namesOf } from "../starting.ts";
 import { stopProcesses } from "../stopping.ts";
 import { resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({ cluster: is.text, stopped: is.list(is.text), asked: is.exactly(true) });
 
 /** Stops what runs. A cluster elsewhere is asked to stop as a whole. */
 export default async function stop(
@@ -24,13 +29,14 @@ export default async function stop(
       );
     }
     await askStop(target, { withinMs: flags.wait });
-    if (output.json) output.printJson({ cluster: target.parsed.cluster, stopped: [], asked: true });
-    else output.print(`${target.parsed.cluster}: asked to stop`);
+    if (output.json) {
+      output.printJson<Of<typeof answer>>({ cluster: target.parsed.cluster, stopped: [], asked: true });
+    } else output.print(`${target.parsed.cluster}: asked to stop`);
     return;
   }
   const { config } = target;
   const stopped = namesOf(await stopProcesses(cli, config, selectProcesses(config, names), flags.wait));
-  if (output.json) output.printJson({ cluster: config.cluster, stopped, asked: true });
+  if (output.json) output.printJson<Of<typeof answer>>({ cluster: config.cluster, stopped, asked: true });
   else {
     const what = stopped.length === 0 ? "nothing ran" : `stopped ${stopped.join(", ")}`;
     output.print(`${output.style("bold", config.cluster)}: ${what}`);

@@ -2,6 +2,8 @@
 import type { Partition } from "../../core/ids.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import type { CellState } from "../../core/partition_table.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
@@ -16,6 +18,23 @@ const LETTERS: { readonly [state in CellState]: string } = {
 /** Partitions in one line, and between two blanks. */
 const LINE = 80;
 const GROUP = 10;
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  generation: is.count,
+  version: is.count,
+  partitions: is.count,
+  replicas: is.count,
+  rows: is.said(
+    "Of each partition, its cells",
+    is.list(is.list(is.object({
+      node: is.text,
+      state: is.word("upToDate", "outOfDate", "feeding", "corrupted", "discarded"),
+      since: is.count,
+    }))),
+  ),
+});
 
 /** Prints who has what. */
 export default async function tableShow(
@@ -35,7 +54,7 @@ export default async function tableShow(
       (_, p) =>
         table.cells(p as Partition).map(({ node, state, since }) => ({ node: nameOf(node), state, since })),
     );
-    return output.printJson({ cluster, generation, version, partitions, replicas, rows });
+    return output.printJson<Of<typeof answer>>({ cluster, generation, version, partitions, replicas, rows });
   }
   const title = `table ${generation}.${version}, ${partitions} partitions, ${replicas} replicas`;
   output.print(`${output.style("bold", cluster)}: ${title}`);

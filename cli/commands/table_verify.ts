@@ -2,6 +2,8 @@
 import type { Partition } from "../../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX } from "../../core/limits.ts";
 import type { Answer, CellFinding } from "../../core/messages.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
@@ -21,6 +23,22 @@ const PARTITIONS_AT_ONCE = 16;
 const LINES_MAX = 20;
 
 type Verified = Answer<"verifyTable">;
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  partitions: is.count,
+  sound: is.flag,
+  cells: is.list(is.object({
+    partition: is.count,
+    name: is.text,
+    state: is.text,
+    rows: is.count,
+    bytes: is.count,
+    broken: is.count,
+    repaired: is.flag,
+  })),
+});
 
 /** Has copies compared, some partitions at a time. */
 export default async function tableVerify({ output, world }: Cli, flags: Flags): Promise<number> {
@@ -48,7 +66,7 @@ export default async function tableVerify({ output, world }: Cli, flags: Flags):
   const cluster = clusterNameOf(target);
   if (output.json) {
     const { partitions } = last;
-    output.printJson({ cluster, partitions, sound: left.length === 0, cells });
+    output.printJson<Of<typeof answer>>({ cluster, partitions, sound: left.length === 0, cells });
   } else show(output, { cluster, last, cells, bad, left, flags });
   return left.length === 0 ? exitCodes.ok : exitCodes.failed;
 }

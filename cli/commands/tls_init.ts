@@ -1,5 +1,7 @@
 /** `neo tls init` */
 import { join } from "node:path";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { certifyCluster } from "../certify.ts";
 import { processesOf } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -9,7 +11,15 @@ import { rewrite } from "../new_storage.ts";
 import { nextCommand } from "../next.ts";
 import { resolveFolder } from "../target.ts";
 import { list } from "../tls_folder.ts";
-import { shownOf } from "../tls_view.ts";
+import { certificate, shownOf } from "../tls_view.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  folder: is.text,
+  certificates: is.list(certificate),
+  next: is.step,
+});
 
 /** Makes an authority and certificates for a cluster that has none. */
 export default async function tlsInit({ output, world }: Cli, flags: CommonFlags): Promise<void> {
@@ -36,7 +46,12 @@ export default async function tlsInit({ output, world }: Cli, flags: CommonFlags
   const made = list(tls).map((one) => shownOf(one, Date.now(), undefined));
   const next = nextCommand("start", flags);
   if (output.json) {
-    return output.printJson({ cluster: config.cluster, folder: tls, certificates: made, next });
+    return output.printJson<Of<typeof answer>>({
+      cluster: config.cluster,
+      folder: tls,
+      certificates: made,
+      next,
+    });
   }
   output.print(`Made ${made.length} certificates in ${tls}`);
   output.print("ca.key there signs others: keep it where nobody else can read it, nodes don't need it");

@@ -1,16 +1,21 @@
 /** `neo tls renew` */
 import { CERTIFICATE_WARN_DAYS } from "../../core/limits.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { hostsOf } from "../certify.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";
 import { issue, list } from "../tls_folder.ts";
 import type { Holder, Listed } from "../tls_folder.ts";
-import { clusterWithTls, dayOf, selected, shownOf } from "../tls_view.ts";
+import { certificate, clusterWithTls, dayOf, selected, shownOf } from "../tls_view.ts";
 
 type Flags = CommonFlags & { readonly all: boolean; readonly days: number };
 
 const DAY_MS = 24 * 3_600_000;
+
+/** What `--json` prints. */
+export const answer = is.object({ cluster: is.text, renewed: is.list(certificate), next: is.step });
 
 /** Makes new certificates in place of those that end soon, of those that are named, or of all. */
 export default async function tlsRenew(
@@ -40,7 +45,7 @@ export default async function tlsRenew(
   }
   const next = nextCommand("tls list", flags);
   if (output.json) {
-    return output.printJson({
+    return output.printJson<Of<typeof answer>>({
       cluster,
       renewed: made.map((one) => shownOf(one, Date.now(), undefined)),
       next,

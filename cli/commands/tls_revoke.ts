@@ -1,5 +1,7 @@
 /** `neo tls revoke` */
 import { TLS_REVOKED } from "../../core/config_keys.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { uriOf } from "../config.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
 import { authorOf } from "../config_view.ts";
@@ -15,6 +17,14 @@ type Flags = CommonFlags & {
   readonly yes: boolean;
   readonly reason: string | undefined;
 };
+
+/** What `--json` prints. */
+export const answer = is.object({
+  cluster: is.text,
+  name: is.text,
+  revision: is.count,
+  revoked: is.list(is.text),
+});
 
 /** Makes the whole cluster distrust certificates, at once: whoever is connected by one of them is turned away. */
 export default async function tlsRevoke({ output, world }: Cli, flags: Flags, name: string): Promise<void> {
@@ -62,7 +72,9 @@ export default async function tlsRevoke({ output, world }: Cli, flags: Flags, na
     reason: flags.reason ?? `revokes ${name}`,
   };
   const made = added.length === 0 ? revision : await changeConfig(target, change, flags.wait);
-  if (output.json) return output.printJson({ cluster, name, revision: made, revoked: added });
+  if (output.json) {
+    return output.printJson<Of<typeof answer>>({ cluster, name, revision: made, revoked: added });
+  }
   output.print(
     added.length === 0
       ? `${output.style("bold", cluster)}: it was revoked before`

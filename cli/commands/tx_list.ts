@@ -2,6 +2,8 @@
 import { hexOf } from "../../core/ids.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import { dateOfTid } from "../../core/tid.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { withClient } from "../client.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { printable } from "../hex_view.ts";
@@ -9,6 +11,20 @@ import { newestTransactions } from "../newest.ts";
 import { table } from "../output.ts";
 import type { Style } from "../output.ts";
 import { resolveTarget } from "../target.ts";
+
+/** What `--json` prints. */
+export const answer = is.object({
+  transactions: is.list(is.object({
+    tid: is.id,
+    ttid: is.id,
+    time: is.time,
+    status: is.text,
+    user: is.text,
+    description: is.text,
+    extension: is.base64,
+    oids: is.list(is.id),
+  })),
+});
 
 /** Lists the newest transactions. */
 export default async function txList(
@@ -18,7 +34,7 @@ export default async function txList(
   const target = resolveTarget(flags.cluster, world);
   const found = await withClient(target, world, (client) => newestTransactions(client, flags.limit));
   if (output.json) {
-    output.printJson({ transactions: found.map(viewOf) });
+    output.printJson<Of<typeof answer>>({ transactions: found.map(viewOf) });
     return;
   }
   if (found.length === 0) {
@@ -42,7 +58,7 @@ export default async function txList(
 /** Texts that aren't UTF-8 have replacement characters; `extension` is bytes, as base64. */
 function viewOf(
   { tid, ttid, status, user, description, extension, oids }: TransactionInfo,
-): Record<string, unknown> {
+): Of<typeof answer>["transactions"][number] {
   const text = new TextDecoder();
   return {
     tid: hexOf(tid),
