@@ -6,6 +6,10 @@ export const HELP_COLUMNS = 80;
 // deno-lint-ignore no-control-regex
 const ESCAPES = /\u001b\[[0-9;]*m/g;
 
+/** A flag that isn't given is off: that needs no words. */
+// deno-lint-ignore no-control-regex
+const OFF = / +\[(?:\u001b\[[0-9;]*m)*default =(?:\u001b\[[0-9;]*m)* false\]/g;
+
 /** Columns that a text takes: escape codes take none. */
 function columnsOf(text: string): number {
   return text.replace(ESCAPES, "").length;
@@ -31,7 +35,9 @@ export function wrapped(text: string, indent: number): string[] {
  * ```
  */
 export function fitted(help: string): string {
-  return help.split("\n").flatMap((line) => columnsOf(line) <= HELP_COLUMNS ? [line] : broken(line)).join(
+  return help.replace(OFF, "").split("\n").flatMap((line) =>
+    columnsOf(line) <= HELP_COLUMNS ? [line] : broken(line)
+  ).join(
     "\n",
   );
 }
