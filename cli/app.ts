@@ -4,8 +4,10 @@ import type { Application, RouteMap } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { check } from "./app_check.ts";
 import { configCommands } from "./app_config.ts";
+import { doctor } from "./app_doctor.ts";
 import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
+
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import { tlsCommands } from "./app_tls.ts";
 import {
@@ -373,6 +375,7 @@ export const root: RouteMap<Cli> = buildRouteMap({
     restart,
     status,
     logs,
+    doctor,
     check,
     run: runNode,
     import: importFile,

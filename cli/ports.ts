@@ -61,7 +61,8 @@ async function firstTaken(ports: readonly number[], host: string): Promise<numbe
   return undefined;
 }
 
-async function isFree(port: number, host: string): Promise<boolean> {
+/** Whether somebody may listen there; throws for an address that isn't this machine's. */
+export async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer();
   try {
     server.listen(port, host.replace(/^\[|\]$/g, ""));

@@ -421,6 +421,10 @@ export const NOTIFY_TRIES_MAX = 8;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
 
+// A machine that neo runs on
+/** Files that a process should be allowed to open: a client is one, and so is a peer. */
+export const OPEN_FILES_MIN = 4_096;
+
 // Certificates
 /** How far back certificates begin, because the clocks of machines differ. */
 export const CERTIFICATE_BACKDATE_MS = 3_600_000;
