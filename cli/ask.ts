@@ -1,10 +1,14 @@
 /** Questions to a cluster from the command line. */
+import { hostname } from "node:os";
+import process from "node:process";
 import { SystemClock } from "../adapters/system.ts";
 import { MAGIC, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../core/messages.ts";
 import type { Answer, Body, Hello } from "../core/messages.ts";
 import { credentialsIn, parseUri } from "../core/uri.ts";
 import type { Credentials } from "../core/uri.ts";
+import { saidBy } from "../roles/hello.ts";
 import { Host } from "../roles/host.ts";
+import { authorOf } from "./author.ts";
 import { Operator } from "./operator.ts";
 import type { OperatorOutput, OperatorQuestion } from "./operator.ts";
 import type { Target } from "./target.ts";
@@ -104,7 +108,7 @@ function helloOf(target: Target, patienceMs: number): Hello {
     epoch: 0,
     session: 0,
     patienceMs: Math.ceil(patienceMs),
-    capabilities: [],
+    ...saidBy(`${authorOf(process.env)}@${hostname()}`),
     tableDigest: new Uint8Array(),
   };
 }

@@ -1,5 +1,4 @@
 /** How the configuration service is shown, and what a person may write of it. */
-import { userInfo } from "node:os";
 import { parse, stringify } from "smol-toml";
 import { configKeys, settingProblem } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
@@ -36,11 +35,6 @@ type Revision = Answer<"configHistory">["revisions"][number];
 /** A revision for `--json`. */
 export function viewOfRevision({ number, atMs, ...rest }: Revision): Of<typeof shownRevision> {
   return { revision: number, time: new Date(atMs).toISOString(), ...rest };
-}
-
-/** Who makes a change: the name of the person's account. */
-export function authorOf(env: { readonly [name: string]: string | undefined }): string {
-  return env["NEO_AUTHOR"] || env["SUDO_USER"] || env["USER"] || userInfo().username;
 }
 
 /** The scope that flags name. */

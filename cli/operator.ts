@@ -32,7 +32,10 @@ export type OperatorQuestion =
   | "getConfig"
   | "changeConfig"
   | "configHistory"
-  | "configStatus";
+  | "configStatus"
+  | "listAudit"
+  | "listClients"
+  | "killClient";
 /** How it ended. */
 export type OperatorOutput =
   | { readonly answer: Answer<OperatorQuestion> }

@@ -421,6 +421,18 @@ export const NOTIFY_TRIES_MAX = 8;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
 
+// Operators
+/** Actions that the masters' log keeps, those that are told at once, and the length of each text. */
+export const AUDIT_ENTRIES_MAX = 1_000;
+export const AUDIT_PAGE = 100;
+export const AUDIT_TEXT_LENGTH_MAX = 300;
+/** How long a primary waits for what storages tell of clients. */
+export const ACTIVITY_TIMEOUT_MS = 2_000;
+/** Objects whose conflicts a storage counts, transactions that it tells of, and objects that an operator is shown. */
+export const CONFLICTS_COUNTED_MAX = 1_000;
+export const ACTIVITY_ROWS_MAX = 1_000;
+export const CONFLICTS_SHOWN = 20;
+
 // A machine that neo runs on
 /** Files that a process should be allowed to open: a client is one, and so is a peer. */
 export const OPEN_FILES_MIN = 4_096;

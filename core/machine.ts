@@ -32,6 +32,8 @@ export type PeerEvent<C> =
     readonly hello: Hello;
     readonly incoming: boolean;
     readonly target?: string;
+    /** Whom its certificate shows, such as `client app`, if it has one. */
+    readonly holder?: string;
   }
   /** An incoming peer has waited for as long as it could: reject it with what it waited for. */
   | { readonly type: "impatient"; readonly conn: Conn }

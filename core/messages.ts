@@ -2,6 +2,7 @@
  * The protocol as one table: codec, peers, roles, logs and docs read these rows. A retired code stays reserved.
  * Letters say who says it to whom: C client, M master, S storage, A admin or operator, * any.
  */
+import { auditMessages } from "./audit_messages.ts";
 import { configMessages } from "./config_messages.ts";
 import type { ErrorCode } from "./errors.ts";
 import { ask, tell } from "./message_rows.ts";
@@ -308,6 +309,7 @@ export const messages = {
 
   ...operatorMessages,
   ...configMessages,
+  ...auditMessages,
 
   /** A master wants to be the primary. `trial`: whether it would be elected; nothing is promised then. */
   canvass: tell(0x70, "M>M", "liveness", {

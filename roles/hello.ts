@@ -23,6 +23,19 @@ export function helloOf(self: { readonly role: Role } & Partial<Hello>): Hello {
   };
 }
 
+/** What an operator's hello says of the person behind it: one of its capabilities. */
+const AUTHOR = "author=";
+
+/** A hello's part that names the person who gives orders. */
+export function saidBy(author: string): Pick<Hello, "capabilities"> {
+  return { capabilities: [`${AUTHOR}${author}`] };
+}
+
+/** Who gives orders by this hello; empty: it doesn't say. Certificates say more than that. */
+export function authorIn({ capabilities }: Hello): string {
+  return capabilities.find((one) => one.startsWith(AUTHOR))?.slice(AUTHOR.length) ?? "";
+}
+
 /**
  * Why a peer can't be talked to, with both sides' values.
  *

@@ -34,7 +34,7 @@ import { HEARS_MULTICAST, laneOf, Multicasting, parcelsTo } from "./multicast.ts
 import type { MulticastOptions } from "./multicast.ts";
 import { Notices } from "./notices.ts";
 import type { PeerEffect, PeersOptions } from "./peer_options.ts";
-import { distrustOf, endOf, impostureOf } from "./trust.ts";
+import { distrustOf, endOf, holderIn, impostureOf } from "./trust.ts";
 
 export type { PeerEffect, PeersOptions } from "./peer_options.ts";
 
@@ -264,7 +264,7 @@ export class Peers<C> {
     if (link.incoming) this.#deadlines.set(link, nowMs + Math.min(hello.patienceMs, PATIENCE_MS));
     const { conn, incoming } = link;
     const target = link.target === undefined ? {} : { target: link.target };
-    this.#out.push({ type: "identified", conn, hello, incoming, ...target });
+    this.#out.push({ type: "identified", conn, hello, incoming, ...target, ...holderIn(link.proof) });
   }
 
   #accept(conn: Conn, nowMs: number): void {

@@ -35,6 +35,11 @@ export function impostureOf(proof: Proof | undefined, ours: Hello, theirs: Hello
   return undefined;
 }
 
+/** Whom a certificate shows. */
+export function holderIn(proof: Proof | undefined): { readonly holder?: string } {
+  return proof && "identity" in proof ? { holder: nameOf(proof.identity) } : {};
+}
+
 /** Why the transport has ended a connection. */
 export function endOf({ reason, untrusted }: Extract<TransportEvent, { type: "closed" }>): WireError {
   return { code: untrusted ? "untrusted" : "lost", message: `Lost the connection: ${reason}` };

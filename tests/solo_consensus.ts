@@ -4,8 +4,9 @@ import { LOG_ENTRIES_MAX } from "../core/limits.ts";
 import type { Now } from "../core/machine.ts";
 import type { MetadataState, MetadataWrite } from "../core/ports.ts";
 import type { Consensus, MasterCircle } from "../roles/master/consensus.ts";
-import { decodeEntry, encodeEntry, Metadata } from "../roles/master/metadata.ts";
-import type { Entry } from "../roles/master/metadata.ts";
+import { decodeEntry, encodeEntry } from "../roles/master/entries.ts";
+import type { Entry } from "../roles/master/entries.ts";
+import { Metadata } from "../roles/master/metadata.ts";
 
 /** One master: a majority of one. An entry is held as soon as its own save is done. */
 export class SoloConsensus implements Consensus {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LOG_ENTRIES_MAX } from "../core/limits.ts";
 import type { MetadataState } from "../core/ports.ts";
-import { encodeEntry } from "../roles/master/metadata.ts";
+import { encodeEntry } from "../roles/master/entries.ts";
 import { masterDisk } from "./machines.ts";
 import { SoloConsensus } from "./solo_consensus.ts";
 

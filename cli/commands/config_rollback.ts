@@ -1,8 +1,9 @@
 /** `neo config rollback` */
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
+import { authorOf } from "../author.ts";
 import { changeConfig, configAt } from "../config_questions.ts";
-import { authorOf, changeLine, changesTo, shownChange } from "../config_view.ts";
+import { changeLine, changesTo, shownChange } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { ChangeFlags } from "./config_set.ts";

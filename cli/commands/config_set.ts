@@ -1,8 +1,9 @@
 /** `neo config set` */
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
+import { authorOf } from "../author.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { assignmentOf, authorOf, changeLine, scopeOf, shownChange } from "../config_view.ts";
+import { assignmentOf, changeLine, scopeOf, shownChange } from "../config_view.ts";
 import type { ValueChange } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { nextCommand } from "../next.ts";

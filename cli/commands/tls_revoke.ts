@@ -2,9 +2,9 @@
 import { TLS_REVOKED } from "../../core/config_keys.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
+import { authorOf } from "../author.ts";
 import { uriOf } from "../config.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { authorOf } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";

@@ -1,8 +1,9 @@
 /** The masters' agreement as a primary sees it, in one of its reigns: what it proposes, and what became held of that. */
 import type { Now } from "../../core/machine.ts";
 import type { Consensus, MasterCircle } from "./consensus.ts";
-import { encodeEntry } from "./metadata.ts";
-import type { Entry, MasterRoster, Metadata } from "./metadata.ts";
+import { encodeEntry } from "./entries.ts";
+import type { Entry } from "./entries.ts";
+import type { MasterRoster, Metadata } from "./metadata.ts";
 import type { Raft } from "./raft.ts";
 
 /** One reign's. */

@@ -6,7 +6,8 @@ import type { Conn } from "../../core/ids.ts";
 import { PRIMARY_KEEPALIVE_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../../core/machine.ts";
 import type { Hello, WireError } from "../../core/messages.ts";
-import type { MasterRoster, Registered } from "./metadata.ts";
+import type { Registered } from "./entries.ts";
+import type { MasterRoster } from "./metadata.ts";
 
 const TARGET = "master ";
 

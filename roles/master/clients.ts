@@ -15,7 +15,7 @@ export class Clients {
   #site: Site;
   #storages: Storages;
   #configuration: Pick<Configuration, "came">;
-  #early = new Map<Conn, Hello>();
+  #early = new Map<Conn, { readonly hello: Hello; readonly holder: string }>();
   #live = new Map<Conn, ClientPeer>();
   #admins = new Map<Conn, string>(); // by name
   #next: number; // session to give
@@ -67,12 +67,12 @@ export class Clients {
   }
 
   /** A client has said who it is. */
-  identified(conn: Conn, hello: Hello): void {
+  identified(conn: Conn, hello: Hello, holder = ""): void {
     if (this.#site.phase === "stopping" || this.#site.phase === "ended") {
       const error: WireError = { code: "stopping", message: "Cannot let a client in: the cluster stops" };
       return this.#site.emit({ do: "reject", conn, error });
     }
-    this.#early.set(conn, hello);
+    this.#early.set(conn, { hello, holder });
     this.letIn();
   }
 
@@ -96,14 +96,15 @@ export class Clients {
     this.#site.confirm(() => this.#enter(early)); // the last tid that they are told mustn't be an old one
   }
 
-  #enter(early: readonly (readonly [Conn, Hello])[]): void {
+  #enter(early: readonly (readonly [Conn, { readonly hello: Hello; readonly holder: string }])[]): void {
     if (this.#site.phase !== "running" || this.importer !== undefined) return;
-    for (const [conn, hello] of early) {
-      if (this.#early.get(conn) !== hello) continue;
+    for (const [conn, guest] of early) {
+      if (this.#early.get(conn) !== guest) continue;
+      const { hello, holder } = guest;
       if (this.#next > this.#site.metadata.sessionMark) return this.#askBlock();
       this.#early.delete(conn);
       const session = this.#next++ as ClientSession;
-      this.#live.set(conn, { conn, session });
+      this.#live.set(conn, { conn, session, name: hello.name, holder, sinceMs: this.#site.now.wallMs });
       const { epoch } = this.#site;
       this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionOpened", { epoch, session }));
       this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session, hello));

@@ -4,7 +4,8 @@
  */
 import type { Now } from "../../core/machine.ts";
 import type { MetadataWrite } from "../../core/ports.ts";
-import type { Entry, MasterRoster, Metadata } from "./metadata.ts";
+import type { Entry } from "./entries.ts";
+import type { MasterRoster, Metadata } from "./metadata.ts";
 
 /** The masters' agreement. */
 export interface Consensus {

@@ -10,7 +10,7 @@ import type { CellChange } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { CatchUp } from "./catch_up.ts";
 import type { Clients } from "./clients.ts";
-import type { Registered } from "./metadata.ts";
+import type { Registered } from "./entries.ts";
 import type { Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 import { planTweak, spentFeeding } from "./tweak.ts";

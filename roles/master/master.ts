@@ -23,45 +23,36 @@ import type {
   WireError,
 } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
-import type { Digest } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
-import { Admission } from "./admission.ts";
-import { CatchUp } from "./catch_up.ts";
-import { Checks } from "./checks.ts";
-import { Clients } from "./clients.ts";
-import { Clone } from "./clone.ts";
-import { Configuration } from "./configuration.ts";
-import type { Consensus } from "./consensus.ts";
-import type { Outdate } from "./damage.ts";
-import { ImportStage } from "./import_stage.ts";
-import { MastersDesk } from "./masters.ts";
-import { OidGrants } from "./oids.ts";
-import { OperatorDesk } from "./operator.ts";
-import { Outcomes } from "./outcomes.ts";
+import type { Admission } from "./admission.ts";
+import type { Audit } from "./audit.ts";
+import type { CatchUp } from "./catch_up.ts";
+import type { Checks } from "./checks.ts";
+import type { Clients } from "./clients.ts";
+import type { Configuration } from "./configuration.ts";
+import type { ImportStage } from "./import_stage.ts";
+import type { MastersDesk } from "./masters.ts";
+import type { OidGrants } from "./oids.ts";
+import type { OperatorDesk } from "./operator.ts";
+import type { Outcomes } from "./outcomes.ts";
+import { partsOf } from "./parts.ts";
+import type { MasterStart } from "./parts.ts";
 import type { Phase } from "./phases.ts";
-import { Recovery } from "./recovery.ts";
-import type { Grace } from "./recovery.ts";
+import type { Recovery } from "./recovery.ts";
 import { reportOf } from "./report.ts";
-import { Reported } from "./reported.ts";
+import type { Reported } from "./reported.ts";
+import type { SessionsDesk } from "./sessions.ts";
 import { Site } from "./site.ts";
 import type { Asker, ClientPeer, MasterContext, MasterEffect } from "./site.ts";
-import { Stopping } from "./stopping.ts";
+import type { Stopping } from "./stopping.ts";
 import { Storages } from "./storages.ts";
 import type { StorageNode } from "./storages.ts";
-import { Transactions } from "./transactions.ts";
-import { Truncation } from "./truncation.ts";
+import type { Transactions } from "./transactions.ts";
 
 /** Events of a master. */
 export type MasterEvent = PeerEvent<MasterContext> | HostEvent<never, never>;
 
-/** What a master starts from. */
-export interface MasterStart {
-  readonly consensus: Consensus;
-  /** Its own name in the registry. */
-  readonly name: string;
-  readonly digest: Digest;
-  readonly grace?: Partial<Grace>;
-}
+export type { MasterStart } from "./parts.ts";
 
 type Failure = Extract<MasterEvent, { type: "failed" }>;
 
@@ -84,6 +75,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #checks: Checks;
   #masters: MastersDesk;
   #configuration: Configuration;
+  #sessions: SessionsDesk;
+  #audit: Audit;
   /** Parts that serve operators. */
   #operators: readonly { ask(asker: Asker, message: AskMessage): boolean }[];
   #reported: Reported;
@@ -92,64 +85,31 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#name = start.name;
     this.#site = new Site(start.consensus, start.digest, start.name);
     this.#storages = new Storages(this.#site.metadata.nodes);
-    const site = this.#site;
-    this.#configuration = new Configuration(site);
-    this.#clients = new Clients(site, this.#storages, this.#configuration);
-    const storages = this.#storages;
-    this.#recovery = new Recovery({
-      site,
-      storages,
-      grace: start.grace ?? {},
-      sessions: this.#clients,
-      done: () => this.#running(),
-    });
-    this.#catchUp = new CatchUp({
-      site,
-      changed: (...change) => this.#tableChanged(...change),
-      opened: (node) => this.#transactions.opened(node),
-    });
-    this.#transactions = new Transactions({
-      site,
-      storages,
-      clients: () => this.#clients.live,
-      catchUp: this.#catchUp,
-      outdate: (nodes, cells) => this.#outdate(nodes, cells),
-    });
-    this.#reported = new Reported({ site, storages });
-    this.#outcomes = new Outcomes({ site, storages, transactions: this.#transactions });
-    this.#oids = new OidGrants(site);
-    this.#admission = new Admission({
-      site,
-      storages,
+    const parts = partsOf(this.#site, this.#storages, start, {
+      running: () => this.#running(),
+      tableChanged: (...change) => this.#tableChanged(...change),
+      outdate: (...cells) => this.#outdate(...cells),
       lost: (node, why) => this.#storageLost(node, why),
-      admitted: (node) => {
-        this.#catchUp.admitted(node.index);
-        this.#configuration.came(node.conn!, { name: node.name, role: "storage" });
-        this.#recovery.fence(node);
-      },
-      noted: (name, address) => this.#clients.tellStranger(name, address),
+      gone: (conn, error) => this.#lost(conn, error),
+      recover: () => this.#recover(),
     });
-    const pending = () => this.#transactions.pending;
-    this.#importing = new ImportStage({ site, clients: this.#clients, pending });
-    this.#stopping = new Stopping({ site, storages, clients: this.#clients, pending });
-    const outdate: Outdate = (nodes, cells, first) => this.#outdate(nodes, cells, first);
-    this.#checks = new Checks({ site, storages, outdate });
-    const isImporting = () => this.#clients.importer !== undefined;
-    this.#desk = new OperatorDesk({
-      site,
-      storages,
-      clients: this.#clients,
-      catchUp: this.#catchUp,
-      changed: (...change) => {
-        this.#tableChanged(...change);
-        this.#transactions.retry();
-      },
-      lost: (node, why) => this.#storageLost(node, why),
-    });
-    const truncation = new Truncation({ site, isImporting, recover: () => this.#recover() });
-    const clone = new Clone({ site, layout: this.#desk.layout });
-    this.#masters = new MastersDesk(site, this.#name);
-    this.#operators = [this.#desk, this.#checks, truncation, clone, this.#masters, this.#configuration];
+    this.#configuration = parts.configuration;
+    this.#clients = parts.clients;
+    this.#recovery = parts.recovery;
+    this.#catchUp = parts.catchUp;
+    this.#transactions = parts.transactions;
+    this.#reported = parts.reported;
+    this.#outcomes = parts.outcomes;
+    this.#oids = parts.oids;
+    this.#admission = parts.admission;
+    this.#importing = parts.importing;
+    this.#stopping = parts.stopping;
+    this.#checks = parts.checks;
+    this.#desk = parts.desk;
+    this.#masters = parts.masters;
+    this.#sessions = parts.sessions;
+    this.#audit = parts.audit;
+    this.#operators = parts.operators;
   }
 
   /** What this node says of itself. */
@@ -190,7 +150,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         this.#recovery.begin();
         break;
       case "identified":
-        this.#identified(event.conn, event.hello);
+        this.#identified(event);
         break;
       case "impatient":
         this.#clients.impatient(event.conn, this.#recovery.waitingFor);
@@ -229,16 +189,18 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     }
     this.#stopping.try();
     this.#tellPhase();
-    return this.#site.taken();
+    const effects = this.#site.taken();
+    return this.#audit.look(effects) ? [...effects, ...this.#site.taken()] : effects;
   }
 
-  #identified(conn: Conn, hello: Hello): void {
+  #identified({ conn, hello, holder = "" }: Extract<MasterEvent, { type: "identified" }>): void {
     switch (hello.role) {
       case "storage":
         return this.#admission.came(conn, hello);
       case "client":
-        return this.#clients.identified(conn, hello);
+        return this.#clients.identified(conn, hello, holder);
       case "admin":
+        this.#audit.came(conn, hello, holder);
         return this.#clients.admit(conn, hello);
       default: {
         const message = `Cannot serve a ${hello.role}: this cluster has one master`;
@@ -254,6 +216,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     }
     const client = this.#clients.at(asker.conn);
     if (client) return this.#clientAsked(asker, client, message);
+    this.#audit.asked(asker, message);
     const storage = this.#storages.at(asker.conn);
     if (message.name === "catchUp" && storage) return this.#catchUp.ask(asker, storage, message.body);
     if (message.name === "settle" && storage) {
@@ -333,6 +296,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       else if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
       return;
     }
+    if (this.#sessions.answered(context, node && message)) return;
     if (this.#checks.answered(context, node && message) || !node) return;
     switch (context.of) {
       case "fence":
@@ -360,7 +324,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** A storage that doesn't answer, or refuses what it must do, is lost; what it was asked for is seen to elsewhere. */
   #failed({ context, name, error }: Failure): void {
     if (context.of === "outcome") this.#outcomes.next(context);
-    if (this.#checks.answered(context, undefined)) return;
+    if (this.#sessions.answered(context, undefined) || this.#checks.answered(context, undefined)) return;
     const node = this.#current(context);
     if (!node || error.code === "lost") return; // its `lost` follows
     if (context.of === "fence") node.problem = error.message;
@@ -381,6 +345,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (node) return this.#storageLost(node, error.message);
     for (const waiting of this.#storages.all) if (waiting.early === conn) waiting.early = undefined;
     this.#checks.disconnected(conn);
+    this.#audit.disconnected(conn);
+    this.#sessions.disconnected(conn);
     const session = this.#clients.disconnected(conn);
     if (session === undefined) return;
     this.#transactions.disconnected(conn);
@@ -424,6 +390,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#catchUp.clear();
     this.#oids.clear();
     this.#checks.clear();
+    this.#sessions.clear();
     this.#recovery.begin();
   }
 

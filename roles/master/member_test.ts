@@ -18,8 +18,9 @@ import {
   tellsOf,
 } from "../../tests/machines.ts";
 import type { BenchOf } from "../../tests/machines.ts";
+import { encodeEntry } from "./entries.ts";
 import { MemberMachine } from "./member.ts";
-import { encodeEntry, firstImage } from "./metadata.ts";
+import { firstImage } from "./metadata.ts";
 
 const image = firstImage({
   clusterId: "c-1",

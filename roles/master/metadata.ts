@@ -7,15 +7,12 @@ import { invariant, MalformedError } from "../../core/errors.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import { WEIGHT_DEFAULT } from "../../core/limits.ts";
-import { cellChange } from "../../core/messages.ts";
-import type { CellChange, Cut, Role } from "../../core/messages.ts";
+import type { Cut, Role } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import {
   bytes,
-  flag,
   integer,
   list,
-  maybe,
   node,
   oid,
   partition,
@@ -25,146 +22,14 @@ import {
   withDefault,
 } from "../../core/schema.ts";
 import type { Value } from "../../core/schema.ts";
-import { configChange, configImage, NO_CONFIG, SettingsLog } from "./settings_log.ts";
-import type { ConfigChange } from "./settings_log.ts";
+import { auditImage, AuditLog } from "./audit_log.ts";
+import { decodeEntry, indexList, memberList } from "./entries.ts";
+import type { Desired, Entry, Registered } from "./entries.ts";
+import { configImage, NO_CONFIG, SettingsLog } from "./settings_log.ts";
 
-/**
- * A member of the cluster. Its identity is the disk id; an index never goes to another. Of a storage: its part of all cells against
- * the weights of others, where it stands (region, host, device), and whether its cells are to go elsewhere for it to leave.
- */
-const registered = record({
-  index: integer,
-  name: text,
-  role: text,
-  address: text,
-  diskId: text,
-  weight: withDefault(integer, WEIGHT_DEFAULT),
-  path: withDefault(list(text), []),
-  draining: withDefault(flag, false),
-});
-/** A member of the cluster. */
-export type Registered = Value<typeof registered>;
-
-/** What the operator wants the cluster to do. `import` admits one client, which gives its own tids. */
-export type Desired = "run" | "import";
-
-/** A change of the metadata. */
-export type Entry =
-  /** A recovery begins: every message of it carries this epoch, all client sessions are over. */
-  | { readonly type: "opened"; readonly epoch: number }
-  /** Cells change, or the number of replicas that there should be; the result is this version of the table. */
-  | {
-    readonly type: "cells";
-    readonly version: number;
-    readonly cells: readonly CellChange[];
-    readonly replicas?: number;
-  }
-  /** Members come or are other than before; those whose indexes are `forgotten` are members no more. */
-  | {
-    readonly type: "nodes";
-    readonly nodes: readonly Registered[];
-    readonly forgotten: readonly number[];
-  }
-  /** The masters of the cluster, and which of them vote: all that there are, in place of those before. */
-  | { readonly type: "masters"; readonly masters: readonly Registered[]; readonly voters: readonly number[] }
-  /** No oid above it has been granted or published. */
-  | { readonly type: "oidMark"; readonly oid: Oid }
-  /** No client session above it has been granted. */
-  | { readonly type: "sessionMark"; readonly session: number }
-  | { readonly type: "desired"; readonly state: Desired; readonly origin: string }
-  /** A revision of the configuration. */
-  | { readonly type: "config"; readonly change: ConfigChange }
-  /** Everything behind `tid` is no more; `last` was the highest tid that had been given, and stays so. */
-  | { readonly type: "truncated"; readonly number: number; readonly tid: Tid; readonly last: Tid };
-
-const cellList = list(cellChange);
-const memberList = list(registered);
-const indexList = list(integer);
 /** 2: members have weight, path and wish, and the highest index ever given is kept. */
 const FORMAT = 2;
 const FORMAT_MIN = 1;
-
-/** An entry as bytes. */
-export function encodeEntry(entry: Entry): Uint8Array {
-  switch (entry.type) {
-    case "opened":
-      return toCbor(["opened", entry.epoch]);
-    case "cells":
-      return toCbor(["cells", entry.version, cellList.write(entry.cells), entry.replicas ?? null]);
-    case "nodes":
-      return toCbor(["nodes", memberList.write(entry.nodes), indexList.write(entry.forgotten)]);
-    case "masters":
-      return toCbor(["masters", memberList.write(entry.masters), indexList.write(entry.voters)]);
-    case "oidMark":
-      return toCbor(["oidMark", entry.oid]);
-    case "sessionMark":
-      return toCbor(["sessionMark", entry.session]);
-    case "desired":
-      return toCbor(["desired", entry.state, entry.origin]);
-    case "config":
-      return toCbor(["config", configChange.write(entry.change)]);
-    case "truncated":
-      return toCbor(["truncated", entry.number, entry.tid, entry.last]);
-  }
-}
-
-/**
- * Reads an entry.
- *
- * @throws MalformedError when it is none that this version knows: the store was written by a newer one
- */
-export function decodeEntry(encoded: Uint8Array): Entry {
-  const fields = ofCbor(encoded, "an entry of the metadata log");
-  if (!Array.isArray(fields)) throw new MalformedError("Cannot read the metadata log: an entry is no list");
-  switch (fields[0]) {
-    case "opened":
-      return { type: "opened", epoch: integer.read(fields[1], "epoch") };
-    case "cells": {
-      const replicas = maybe(integer).read(fields[3], "replicas");
-      return {
-        type: "cells",
-        version: integer.read(fields[1], "version"),
-        cells: cellList.read(fields[2], "cells"),
-        ...(replicas === null ? {} : { replicas }),
-      };
-    }
-    case "nodes":
-      return {
-        type: "nodes",
-        nodes: memberList.read(fields[1], "nodes"),
-        forgotten: indexList.read(fields[2], "forgotten"),
-      };
-    case "masters":
-      return {
-        type: "masters",
-        masters: memberList.read(fields[1], "masters"),
-        voters: indexList.read(fields[2], "voters"),
-      };
-    case "oidMark":
-      return { type: "oidMark", oid: oid.read(fields[1], "oid") };
-    case "sessionMark":
-      return { type: "sessionMark", session: integer.read(fields[1], "session") };
-    case "desired":
-      return {
-        type: "desired",
-        state: fields[1] === "import" ? "import" : "run",
-        origin: text.read(fields[2], "origin"),
-      };
-    case "config":
-      return { type: "config", change: configChange.read(fields[1], "config") };
-    case "truncated":
-      return {
-        type: "truncated",
-        number: integer.read(fields[1], "number"),
-        tid: tid.read(fields[2], "tid"),
-        last: tid.read(fields[3], "last"),
-      };
-    default:
-      throw new MalformedError(
-        `Cannot read the metadata log: unknown entry "${fields[0]}"; start a newer neo`,
-      );
-  }
-}
 
 const cutEntry = record({ number: integer, tid, last: tid });
 
@@ -186,6 +51,7 @@ const imageFields = record({
   /** Empty, as before there were several: all masters. */
   voters: withDefault(indexList, []),
   config: withDefault(configImage, NO_CONFIG),
+  audit: withDefault(auditImage, []),
 });
 
 /** The masters of a cluster, and which of them vote. */
@@ -221,6 +87,8 @@ export class Metadata {
   readonly table: PartitionTable;
   /** What is configured. */
   readonly settings: SettingsLog;
+  /** What operators have done. */
+  readonly audit: AuditLog;
   #cuts: readonly Value<typeof cutEntry>[];
   #nodes: readonly Registered[];
   #nodeMark: number;
@@ -243,6 +111,7 @@ export class Metadata {
     for (const { node, partition, since } of image.discards) this.#discard(node, partition, since);
     this.#cuts = image.cuts;
     this.settings = new SettingsLog(image.config);
+    this.audit = new AuditLog(image.audit);
     this.#epoch = image.epoch;
     this.#oidMark = image.oidMark;
     this.#sessionMark = image.sessionMark;
@@ -351,6 +220,9 @@ export class Metadata {
       case "config":
         this.settings.apply(entry.change);
         break;
+      case "audit":
+        this.audit.apply(entry.entry);
+        break;
       case "truncated": {
         const { number, tid, last } = entry;
         invariant(number === this.truncations + 1, "truncations are numbered");
@@ -401,6 +273,7 @@ export class Metadata {
       cuts: this.#cuts,
       voters: this.#voters,
       config: this.settings.toImage(),
+      audit: [...this.audit.entries],
     };
     return toCbor(imageFields.write(image));
   }
@@ -485,6 +358,7 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     cuts: [],
     voters: nodes.flatMap(({ role, index }) => (role === "master" ? [index] : [])),
     config: NO_CONFIG,
+    audit: [],
   };
   return toCbor(imageFields.write(image));
 }

@@ -5,8 +5,10 @@ import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { MalformedError } from "../../core/errors.ts";
 import { toOid, toTid } from "../../core/ids.ts";
 import { asNode, asPartition } from "../../tests/machines.ts";
-import { decodeEntry, encodeEntry, firstImage, Metadata } from "./metadata.ts";
-import type { Entry, Registered } from "./metadata.ts";
+import { decodeEntry, encodeEntry } from "./entries.ts";
+import type { Entry } from "./entries.ts";
+import type { Registered } from "./entries.ts";
+import { firstImage, Metadata } from "./metadata.ts";
 
 const image = firstImage({
   clusterId: "c-1",

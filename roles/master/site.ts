@@ -11,7 +11,8 @@ import { Outbox } from "../outbox.ts";
 import type { Asker } from "../outbox.ts";
 import type { SettingsOutput } from "../settings.ts";
 import type { Consensus, MasterCircle } from "./consensus.ts";
-import type { Entry, Metadata } from "./metadata.ts";
+import type { Entry } from "./entries.ts";
+import type { Metadata } from "./metadata.ts";
 import { movePhase } from "./phases.ts";
 import type { Phase } from "./phases.ts";
 import { TableHistory } from "./table_history.ts";
@@ -43,6 +44,7 @@ export type MasterContext =
       readonly damaged: NodeIndex;
       readonly asked: string;
     }
+    | { readonly of: "activity"; readonly round: number; readonly name: string }
     | { readonly of: "life" }
   );
 
@@ -53,6 +55,11 @@ export type MasterEffect = Effect<MasterContext, MetadataWrite, never, never, Se
 export interface ClientPeer {
   readonly conn: Conn;
   readonly session: ClientSession;
+  readonly name: string;
+  /** Whom its certificate shows; empty without one. */
+  readonly holder: string;
+  /** Since when, by the primary's clock. */
+  readonly sinceMs: number;
 }
 
 /** Shared state; the parts change only what is theirs. */

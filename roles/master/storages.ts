@@ -6,7 +6,7 @@ import type { Conn, NodeIndex } from "../../core/ids.ts";
 import type { Answer, NodeInfo } from "../../core/messages.ts";
 import { moveNode } from "../../core/node_states.ts";
 import type { NodeState } from "../../core/node_states.ts";
-import type { Registered } from "./metadata.ts";
+import type { Registered } from "./entries.ts";
 
 /** What a storage said when it was fenced. */
 export type Report = Answer<"fence">;

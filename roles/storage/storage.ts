@@ -15,52 +15,38 @@ import { answer, ask } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
-import type { DatabaseAnswer, DatabaseIdentity, DatabaseState, Digest } from "../../core/ports.ts";
+import type { DatabaseAnswer, DatabaseIdentity } from "../../core/ports.ts";
 import { tableFrom } from "../../core/table_difference.ts";
 import { helloOf } from "../hello.ts";
-import { PRIMARY, Seeker } from "../seeker.ts";
-import type { Settings } from "../settings.ts";
-import { Clients } from "./clients.ts";
-import { Copiers } from "./copiers.ts";
-import { Cuts } from "./cuts.ts";
-import { discardsOf, Eraser } from "./eraser.ts";
-import { Intake } from "./intake.ts";
+import { PRIMARY } from "../seeker.ts";
+import type { Seeker } from "../seeker.ts";
+import type { Clients } from "./clients.ts";
+import type { Copiers } from "./copiers.ts";
+import type { Cuts } from "./cuts.ts";
+import { discardsOf } from "./eraser.ts";
+import type { Eraser } from "./eraser.ts";
+import type { Intake } from "./intake.ts";
 import { lockDeadline } from "./locks.ts";
+import { partsOf } from "./parts.ts";
+import type { StorageStart } from "./parts.ts";
 import { moveStorage } from "./phases.ts";
 import type { StoragePhase } from "./phases.ts";
-import { Progress } from "./progress.ts";
-import { Reads } from "./reads.ts";
-import { isToSource, Replicator } from "./replicator.ts";
-import { Scrubber } from "./scrubber.ts";
-import type { ScrubPace } from "./scrubber.ts";
+import type { Progress } from "./progress.ts";
+import type { Reads } from "./reads.ts";
+import { isToSource } from "./replicator.ts";
+import type { Replicator } from "./replicator.ts";
+import type { Scrubber } from "./scrubber.ts";
 import { Site } from "./site.ts";
 import type { Asker, StorageContext, StorageEffect, StorageRead } from "./site.ts";
-import { Space } from "./space.ts";
-import { Tables } from "./tables.ts";
-import { Transactions } from "./transactions.ts";
-import { Use } from "./use.ts";
+import type { Space } from "./space.ts";
+import type { Tables } from "./tables.ts";
+import type { Transactions } from "./transactions.ts";
+import type { Use } from "./use.ts";
 
 /** Events of a storage. */
 export type StorageEvent = PeerEvent<StorageContext> | HostEvent<StorageRead, DatabaseAnswer>;
 
-/** What a storage starts from. */
-export interface StorageStart {
-  /** What its database holds. */
-  readonly state: DatabaseState;
-  /** Addresses of the masters. */
-  readonly masters: readonly string[];
-  /** Where others reach it. */
-  readonly address: string;
-  readonly digest: Digest;
-  /** How long a transaction may be here before the primary is asked what becomes of it; 120,000 unless told. */
-  readonly transactionTimeoutMs?: number;
-  /** How fast it copies what it lacks from others; unlimited unless told. */
-  readonly replicationBytesPerS?: number;
-  /** How fast and how often it looks at what it holds, where not as `core/limits.ts` says. */
-  readonly scrub?: Partial<ScrubPace>;
-  /** What is configured. */
-  readonly settings?: Settings;
-}
+export type { StorageStart } from "./parts.ts";
 
 /** A storage. */
 export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
@@ -90,35 +76,24 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#identity = state.identity;
     this.#address = start.address;
     this.#site = new Site({ ...start, epoch: state.epoch, image: state.image });
-    this.#progress = new Progress(this.#site, state);
-    this.#transactions = new Transactions(this.#site, state.held);
-    this.#reads = new Reads(this.#site, this.#transactions);
-    this.#clients = new Clients(this.#site);
-    const parts = {
-      site: this.#site,
-      clients: this.#clients,
-      transactions: this.#transactions,
-      reads: this.#reads,
-    };
-    this.#intake = new Intake(parts);
-    const hello = (): Hello => this.hello();
-    this.#seeker = new Seeker(start.masters, hello);
-    const { replicationBytesPerS: bytesPerS = Infinity } = start;
-    this.#replicator = new Replicator({ site: this.#site, progress: this.#progress, hello, bytesPerS });
-    this.#eraser = new Eraser({ site: this.#site, erased: (partition) => this.#progress.erased(partition) });
-    this.#use = new Use(this.#site);
-    this.#space = new Space(this.#site);
-    const { scrub: pace = {} } = start;
-    this.#scrubber = new Scrubber({ site: this.#site, pace });
-    this.#copiers = new Copiers(this.#site);
-    const known = { transactions: this.#transactions, progress: this.#progress, scrubber: this.#scrubber };
-    this.#cuts = new Cuts(this.#site, state.truncations, known);
-    this.#tables = new Tables({
-      site: this.#site,
-      progress: this.#progress,
-      transactions: this.#transactions,
-      taken: () => this.#tableTaken(),
+    const parts = partsOf(this.#site, start, {
+      hello: () => this.hello(),
+      tableTaken: () => this.#tableTaken(),
     });
+    this.#progress = parts.progress;
+    this.#transactions = parts.transactions;
+    this.#reads = parts.reads;
+    this.#clients = parts.clients;
+    this.#intake = parts.intake;
+    this.#seeker = parts.seeker;
+    this.#replicator = parts.replicator;
+    this.#eraser = parts.eraser;
+    this.#use = parts.use;
+    this.#space = parts.space;
+    this.#scrubber = parts.scrubber;
+    this.#copiers = parts.copiers;
+    this.#cuts = parts.cuts;
+    this.#tables = parts.tables;
   }
 
   /** What this node says of itself. */
@@ -290,6 +265,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
           query: { read: "fate", ttid: message.body.ttid },
           context: { for: "fate", asker },
         });
+      case "askActivity":
+        if (stale(message.body.epoch)) return;
+        return this.#site.emit(answer(asker, "askActivity", this.#transactions.activity()));
       case "vouch":
         return stale(message.body.epoch) ? undefined : this.#scrubber.vouch(asker, message.body);
       case "inspect":

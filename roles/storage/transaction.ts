@@ -8,7 +8,7 @@
 import { sameBytes } from "../../core/bytes.ts";
 import { evidenceDigest } from "../../core/evidence.ts";
 import type { Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { ZERO_TID } from "../../core/ids.ts";
+import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { Answer, Body, CellVote, Evidence, WireError } from "../../core/messages.ts";
 import type { Digest, HeldTransaction, StoredData } from "../../core/ports.ts";
 import type { Asker, Site } from "./site.ts";
@@ -161,6 +161,12 @@ export function writtenIn({ home, noted, objects }: Transaction): Set<Partition>
     { mode, partition },
   ) => (mode === "store" ? [partition] : []));
   return new Set(home !== undefined && noted ? [home, ...written] : written);
+}
+
+/** Why an object can't be stored: somebody else has changed it meanwhile. */
+export function conflictError(oid: Oid, { base, saved }: Pick<Held, "base" | "saved">): WireError {
+  const message = `Cannot store object ${oid}: it changed at tid ${hexOf(saved)}, after ${hexOf(base)}`;
+  return { code: "conflict", message, detail: { conflicts: [{ oid, base, saved }] } };
 }
 
 /** Why a vote can't be given: some of its objects are in conflict, or not all of them are here. */

@@ -11,7 +11,7 @@
 import { sameBytes } from "../../core/bytes.ts";
 import { Deadlines } from "../../core/deadlines.ts";
 import { invariant } from "../../core/errors.ts";
-import { hexOf, sessionOf, ZERO_TID } from "../../core/ids.ts";
+import { sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { LOCK_WAIT_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
@@ -19,9 +19,11 @@ import type { Now } from "../../core/machine.ts";
 import type { Answer, Body } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
 import type { HeldTransaction } from "../../core/ports.ts";
+import { activityOf, Conflicts } from "./activity.ts";
 import { isOlder, lockDeadline, Locks } from "./locks.ts";
 import type { Asker, Site } from "./site.ts";
 import {
+  conflictError,
   evidenceOf,
   hasLockless,
   isLockedBelow,
@@ -43,6 +45,7 @@ export class Transactions {
   #ending: { readonly transaction: Transaction; readonly oids: readonly Oid[] }[] = []; // released at `saved`
   #waits = new Deadlines<Claim>();
   #ages = new Deadlines<Ttid>();
+  #conflicts = new Conflicts();
   #attempts = 0;
   #freed = false;
 
@@ -51,7 +54,6 @@ export class Transactions {
     for (const one of held) this.#restore(one);
   }
 
-  /** Transactions that are here. */
   get size(): number {
     return this.#all.size;
   }
@@ -77,6 +79,11 @@ export class Transactions {
   due(): number | undefined {
     const [waits, ages] = [this.#waits.next(), this.#ages.next()];
     return waits === undefined ? ages : ages === undefined ? waits : Math.min(waits, ages);
+  }
+
+  /** What is under way, as operators see it. */
+  activity(): Answer<"askActivity"> {
+    return activityOf(this.#all.values(), (oid) => this.#locks.holders(oid), this.#conflicts);
   }
 
   /** Votes and locks, as the primary asks for them at the fence. */
@@ -164,13 +171,8 @@ export class Transactions {
     held.claim = undefined;
     transaction.open.delete(oid);
     held.saved = latest;
-    if (claim.asker) {
-      const message = `Cannot store object ${oid}: it changed at tid ${hexOf(latest)}, after ${
-        hexOf(held.base)
-      }`;
-      const conflicts = [{ oid, base: held.base, saved: latest }];
-      this.#site.refuse(claim.asker, { code: "conflict", message, detail: { conflicts } });
-    }
+    this.#conflicts.add(oid);
+    if (claim.asker) this.#site.refuse(claim.asker, conflictError(oid, held));
     this.#tryVote(transaction);
   }
 

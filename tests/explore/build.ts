@@ -88,7 +88,7 @@ function diskOf(roles: Roles, spec: WorldSpec, name: string, role: Process["role
   spec.table?.forEach(([partition, storage, state], at) => {
     const version = at + 2;
     const cell = { partition: partition as never, node: (storage + 1) as NodeIndex, state, since: version };
-    const entry = roles.metadata.encodeEntry({ type: "cells", version, cells: [cell] });
+    const entry = roles.entries.encodeEntry({ type: "cells", version, cells: [cell] });
     store.apply([{ op: "append", entries: [{ index: at + 1, term: 1, entry }] }], { durable: true });
   });
   store.close();

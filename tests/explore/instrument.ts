@@ -15,6 +15,7 @@ const ENTRIES = {
   master: "roles/master/master.ts",
   consensus: "tests/solo_consensus.ts",
   metadata: "roles/master/metadata.ts",
+  entries: "roles/master/entries.ts",
   storage: "roles/storage/storage.ts",
   client: "roles/client/client.ts",
   memory: "adapters/memory.ts",
@@ -26,6 +27,7 @@ const ENTRIES = {
 export interface Roles {
   readonly master: typeof import("../../roles/master/master.ts");
   readonly consensus: typeof import("../solo_consensus.ts");
+  readonly entries: typeof import("../../roles/master/entries.ts");
   readonly metadata: typeof import("../../roles/master/metadata.ts");
   readonly storage: typeof import("../../roles/storage/storage.ts");
   readonly client: typeof import("../../roles/client/client.ts");

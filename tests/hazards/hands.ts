@@ -2,7 +2,8 @@
 import type { Now } from "../../core/machine.ts";
 import type { MetadataWrite, Store } from "../../core/ports.ts";
 import type { Consensus, MasterCircle } from "../../roles/master/consensus.ts";
-import type { Entry, Metadata } from "../../roles/master/metadata.ts";
+import type { Entry } from "../../roles/master/entries.ts";
+import type { Metadata } from "../../roles/master/metadata.ts";
 import type { SoloConsensus } from "../solo_consensus.ts";
 
 /** A store whose answers the test can hold back. */

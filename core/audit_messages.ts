@@ -1,0 +1,66 @@
+/** What operators ask about operators and clients, part of the table in `messages.ts`. */
+import { ask } from "./message_rows.ts";
+import { flag, integer, list, maybe, oid, record, text, ttid } from "./schema.ts";
+
+/** An action of an operator. */
+export const auditRow = record({
+  number: integer,
+  atMs: integer,
+  /** Who says to have asked for it. */
+  author: text,
+  /** Whom a certificate shows; empty without TLS. */
+  holder: text,
+  action: text,
+  target: text,
+  /** Empty: done. Else why it was refused, or what else became of it. */
+  refusal: text,
+});
+
+/** A transaction that a storage holds for a client, before it is final. */
+export const heldRow = record({
+  ttid,
+  ageMs: integer,
+  objects: integer,
+  voted: flag,
+  /** An object that it waits for, and a transaction that has it. */
+  waitsFor: maybe(oid),
+  behind: maybe(ttid),
+});
+
+/** An object, and how many conflicts it has made lately. */
+export const conflictRow = record({ oid, count: integer });
+
+export const auditMessages = {
+  /** The latest actions before one, newest first. */
+  listAudit: ask(0x80, "A>M, A>A", "commit", { before: maybe(integer), count: integer }, {
+    entries: list(auditRow),
+  }),
+  /** Clients that are let in, what they have under way, and which objects make conflicts. */
+  listClients: ask(0x81, "A>M, A>A", "commit", {}, {
+    clients: list(record({
+      session: integer,
+      name: text,
+      holder: text,
+      sinceMs: integer,
+      transactions: list(record({
+        ttid,
+        ageMs: integer,
+        objects: integer,
+        voted: flag,
+        waitsFor: maybe(oid),
+        behind: maybe(ttid),
+        storages: list(text),
+      })),
+    })),
+    conflicts: list(conflictRow),
+    /** Storages that didn't tell in time. */
+    silent: list(text),
+  }),
+  /** Ends a client's session: what it has under way is given up. Its program may come again. */
+  killClient: ask(0x82, "A>M, A>A", "commit", { session: integer }, {}),
+  /** What a storage holds for clients. */
+  askActivity: ask(0x83, "M>S", "commit", { epoch: integer }, {
+    held: list(heldRow),
+    conflicts: list(conflictRow),
+  }),
+} as const;
