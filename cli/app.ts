@@ -3,6 +3,7 @@ import { buildApplication, buildRouteMap } from "@stricli/core";
 import type { Application, RouteMap } from "@stricli/core";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { check } from "./app_check.ts";
+import { clientCommands } from "./app_clients.ts";
 import { configCommands } from "./app_config.ts";
 import { doctor } from "./app_doctor.ts";
 import { logs } from "./app_logs.ts";
@@ -385,6 +386,7 @@ export const root: RouteMap<Cli> = buildRouteMap({
     node: nodeCommands,
     table: tableCommands,
     cluster: clusterCommands,
+    client: clientCommands,
     config: configCommands,
     tls: tlsCommands,
     tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),

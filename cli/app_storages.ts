@@ -1,6 +1,6 @@
 /** Commands about storages, the partition table and the cluster as a whole. */
 import { buildRouteMap } from "@stricli/core";
-import { PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
+import { AUDIT_PAGE, PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
 import { aliases, command, common, databaseFlags, ends, one, optionalNumber, wait } from "./command_spec.ts";
 import { nodeName, tableId, tidOrDate, topologyPath, whole } from "./parsers.ts";
 
@@ -342,6 +342,35 @@ const clusterRecover = command({
   },
 });
 
+const clusterAudit = command({
+  load: () => import("./commands/cluster_audit.ts"),
+  parameters: {
+    flags: {
+      ...common,
+      wait: { ...wait, brief: "How long to wait for the cluster" },
+      count: {
+        kind: "parsed",
+        parse: whole(1, AUDIT_PAGE),
+        default: "20",
+        placeholder: "N",
+        brief: "How many, the newest first",
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "List what operators have done: who, when, what, and what was refused",
+    fullDescription:
+      "What was changed by one message to the cluster, also what was refused. The author is the account of whoever typed it, and "
+      + "with TLS whom the certificate shows. The masters keep the latest ones.",
+    examples: [
+      ["neo cluster audit", "the latest 20"],
+      ["neo cluster audit --count 100 --json", "for a program"],
+    ],
+    exits: ends.remote,
+  },
+});
+
 /** `neo cluster ...` */
 export const clusterCommands = buildRouteMap({
   routes: {
@@ -349,6 +378,7 @@ export const clusterCommands = buildRouteMap({
     replicas: clusterReplicas,
     truncate: clusterTruncate,
     recover: clusterRecover,
+    audit: clusterAudit,
   },
-  docs: { brief: "The cluster: show, replicas, truncate, recover" },
+  docs: { brief: "The cluster: show, replicas, truncate, recover, audit" },
 });

@@ -80,9 +80,12 @@ export class Bench<C, W, Q, R, A, E, O> {
   }
 
   /** A peer comes and says who it is. */
-  comes(hello: Hello): { conn: Conn; effects: Effect<C, W, Q, R, O>[] } {
+  comes(
+    hello: Hello,
+    shows: { readonly holder?: string } = {},
+  ): { conn: Conn; effects: Effect<C, W, Q, R, O>[] } {
     const conn = this.conn();
-    return { conn, effects: this.give({ type: "identified", conn, hello, incoming: true }) };
+    return { conn, effects: this.give({ type: "identified", conn, hello, incoming: true, ...shows }) };
   }
 
   /** The peer at the other end of a connection that the machine wanted says who it is. */
