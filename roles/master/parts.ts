@@ -89,6 +89,36 @@ export function partsOf(
     noted: (name, address) => clients.tellStranger(name, address),
   });
   const pending = () => transactions.pending;
+  return {
+    configuration,
+    clients,
+    recovery,
+    catchUp,
+    transactions,
+    reported: new Reported({ site, storages }),
+    outcomes: new Outcomes({ site, storages, transactions }),
+    oids: new OidGrants(site),
+    admission,
+    importing: new ImportStage({ site, clients, pending }),
+    stopping: new Stopping({ site, storages, clients, pending }),
+    ...operatorParts({ site, storages, clients, catchUp, transactions, configuration, name }, calls),
+  };
+}
+
+interface Served {
+  readonly site: Site;
+  readonly storages: Storages;
+  readonly clients: Clients;
+  readonly catchUp: CatchUp;
+  readonly transactions: Transactions;
+  readonly configuration: Configuration;
+  readonly name: string;
+}
+
+/** What serves operators. */
+function operatorParts(served: Served, calls: MasterCalls) {
+  const { site, storages, clients, catchUp, transactions, configuration, name } = served;
+  const { outdate, lost } = calls;
   const checks = new Checks({ site, storages, outdate });
   const isImporting = () => clients.importer !== undefined;
   const desk = new OperatorDesk({
@@ -122,23 +152,5 @@ export function partsOf(
     sessions,
     audit,
   ];
-  return {
-    configuration,
-    clients,
-    recovery,
-    catchUp,
-    transactions,
-    reported: new Reported({ site, storages }),
-    outcomes: new Outcomes({ site, storages, transactions }),
-    oids: new OidGrants(site),
-    admission,
-    importing: new ImportStage({ site, clients, pending }),
-    stopping: new Stopping({ site, storages, clients, pending }),
-    checks,
-    desk,
-    masters,
-    sessions,
-    audit,
-    operators,
-  };
+  return { checks, desk, masters, sessions, audit, operators };
 }
