@@ -83,6 +83,8 @@ export class Cluster {
   readonly indexes = new Map<string, number>();
   /** Who tells the operator what to do, in seeds that have somebody. */
   operations: Operations | undefined;
+  /** Whether things go wrong: mutants provoke nothing before and afterwards. */
+  isDisturbed = false;
   /** Told of the end of each command. */
   readonly heard = new Set<(end: CommandEnd) => void>();
   /** All nodes that things may happen to: the operator is a person. */

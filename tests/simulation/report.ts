@@ -59,6 +59,8 @@ export interface RunOptions {
   readonly isTruncated?: boolean;
   /** Bits turn on disks. */
   readonly isRotting?: boolean;
+  /** What programs do, in place of what is drawn. */
+  readonly work?: readonly Work[];
   /** Not more clients, nor programs of each, than these. */
   readonly clientsMax?: number;
   readonly workersMax?: number;

@@ -101,7 +101,7 @@ class Run {
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
     this.cluster.operations = this.#operations();
     this.#rot = rots ? new Rot(this.cluster, this.#random.fork("turns")) : undefined;
-    this.#work = drawWork(this.#random.fork("work"));
+    this.#work = options.work ?? drawWork(this.#random.fork("work"));
     this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
     const random = this.#random.fork("faults");
@@ -243,6 +243,7 @@ class Run {
       if (client.session !== undefined) this.#begin(client.session, client);
     }
     if (!this.#faults.isOn) this.#faults.begin();
+    this.cluster.isDisturbed = true;
     this.cluster.operations?.begin();
     this.#rot?.begin();
     const more = this.#options.mutant ? 0 : MORE_COMMITS;
@@ -302,6 +303,7 @@ class Run {
   async #settle(): Promise<void> {
     const { clients, network, nodes, world } = this.cluster;
     this.#faults.end();
+    this.cluster.isDisturbed = false;
     this.cluster.operations?.end();
     this.#rot?.end();
     network.heal();

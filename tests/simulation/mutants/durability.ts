@@ -1,10 +1,11 @@
 /** Mutants of what is on disk when something is said. */
-import type { DatabaseWrite } from "../../../core/ports.ts";
+import type { DatabaseWrite, MetadataWrite } from "../../../core/ports.ts";
+import type { Cluster } from "../cluster.ts";
 import type { Round } from "../disk.ts";
 import { logs } from "../sometimes/point.ts";
 import { labelOf } from "../trace.ts";
 import type { AnyEffect, AnyMachine, MutantCase, Viewed } from "./kit.ts";
-import { answering, bendAll, lazily, lie, LOSS, without, wrapAll } from "./kit.ts";
+import { answering, bendAll, dieBehind, lazily, lie, LOSS, provoking, without, wrapAll } from "./kit.ts";
 
 /** Saves that are said to be done and aren't. */
 export const durabilityMutants: readonly MutantCase[] = [
@@ -86,16 +87,23 @@ export const durabilityMutants: readonly MutantCase[] = [
   },
   {
     breaks: "a block of oids is granted before it is durable",
-    mutate: ({ master }) => {
-      master.plan.disk!.lazyMs = Infinity;
-      wrapAll([master], () => (event, step) => {
-        const effects = step(event);
-        const isBlock = event.type === "asked" && event.message.name === "newOids";
-        return isBlock ? effects.map(lazyAppend) : effects;
+    mutate: (cluster) => {
+      const { master, world } = cluster;
+      const provoke = provoking(cluster, () => dieBehind(master, world, "answer newOids", "write"));
+      wrapAll([master], () => {
+        master.plan.disk!.bend = nextTime(({ durable }) => !durable);
+        return (event, step) => {
+          const effects = step(event);
+          const isBlock = event.type === "asked" && event.message.name === "newOids";
+          if (!isBlock || !effects.some((effect) => labelOf(effect) === "save append")) return effects;
+          provoke();
+          return effects.map(lazyAppend);
+        };
       });
     },
+    work: ["objects"],
     noticed: /oid .* was given to|holds something else/,
-    seed: 97,
+    seed: 3,
   },
   {
     breaks: "a storage's disk is lost, and another is put in its place under its name and disk id (B7)",
@@ -105,20 +113,23 @@ export const durabilityMutants: readonly MutantCase[] = [
   },
   {
     breaks: "a resume point is taken from the newest row (A19, trap 5)",
-    mutate: ({ storages }) => {
-      for (const { plan } of storages) {
-        plan.disk!.bendState = (state) => ({
+    mutate: (cluster) => {
+      for (const storage of cluster.storages) {
+        const disk = storage.plan.disk!;
+        disk.lazyMs = 0; // what it dies behind stays
+        disk.bendState = (state) => ({
           ...state,
           resumes: state.resumes.map((resume) => {
             const newest = state.newest.find(({ partition }) => partition === resume.partition);
             return newest && newest.tid > resume.tid ? { ...resume, tid: newest.tid } : resume;
           }),
         });
+        dieBehindUnlocks(cluster, storage);
       }
     },
     isFlapping: true,
     noticed: LOSS,
-    seed: 88,
+    seed: 1,
   },
   {
     breaks: "a storage doesn't do its truncations (N7)",
@@ -192,8 +203,36 @@ export const durabilityMutants: readonly MutantCase[] = [
   },
 ];
 
+/** A storage dies behind an unlock that comes while a copy of it lacks others. */
+function dieBehindUnlocks(cluster: Cluster, storage: Cluster["storages"][number]): void {
+  const provoke = provoking(cluster, () => dieBehind(storage, cluster.world, undefined, "apply"));
+  wrapAll([storage], () => {
+    let isBehind = false;
+    return (event, step) => {
+      const name = event.type === "told" ? event.message.name : "";
+      if (name === "tableChange") isBehind = false;
+      if (name === "unlock" && isBehind) provoke();
+      const effects = step(event);
+      isBehind ||= effects.some((effect) => labelOf(effect) === "ask catchUp");
+      return effects;
+    };
+  });
+}
+
 function lazyAppend(effect: AnyEffect): AnyEffect {
   return labelOf(effect) === "save append" ? { ...effect, durable: false } as AnyEffect : effect;
+}
+
+/** Writes rounds with the next one; nothing of them is there if the process dies before. */
+function nextTime(
+  isLate: (round: Round<MetadataWrite>) => boolean,
+): (round: Round<MetadataWrite>) => Round<MetadataWrite> {
+  let late: readonly MetadataWrite[] = [];
+  return (round) => {
+    const writes = [...late, ...round.writes];
+    late = isLate(round) ? writes : [];
+    return { writes: late.length > 0 ? [] : writes, durable: round.durable };
+  };
 }
 
 /** Writes the unlocks of a round with the next one. */

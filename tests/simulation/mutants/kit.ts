@@ -5,8 +5,16 @@ import type { Answer } from "../../../core/messages.ts";
 import type { HostedMachine } from "../../../roles/host.ts";
 import type { Cluster } from "../cluster.ts";
 import type { SimDisk } from "../disk.ts";
+import type { AnyNode } from "../node_plan.ts";
 import type { Happened } from "../sometimes/view.ts";
 import { labelOf } from "../trace.ts";
+import type { Work } from "../workloads.ts";
+import type { World } from "../world.ts";
+
+/** How often a mutant provokes the moment at which its mistake shows; more would keep the cluster from all work. */
+const PROVOKED_MAX = 12;
+/** Who was killed on purpose is there again so soon. */
+const AWAY_MS = 60;
 
 /** What is broken, how, and what a checker may say about it. */
 export interface MutantCase {
@@ -21,13 +29,15 @@ export interface MutantCase {
   readonly isTruncated?: boolean;
   /** Seen only where bits turn on disks. */
   readonly isRotting?: boolean;
+  /** Seen only where programs do this. */
+  readonly work?: readonly Work[];
   /** A seed that is known to notice it. */
   readonly seed: number;
 }
 
 /** Something acknowledged is gone, or half of it is, or copies differ, or nothing goes on. */
 export const LOSS =
-  /isn't there|is there without|had been acknowledged|can't commit|differ|read apart|read object|was read as|lost update|sees copies|holds something else/;
+  /isn't there|is there without|had been acknowledged|can't commit|differ|read apart|read object|was read as|lost update|sees copies|holds something else|read accounts/;
 
 // deno-lint-ignore no-explicit-any -- a mutant doesn't care about what a machine attaches to its questions
 export type AnyMachine = HostedMachine<any, any, any, any, any, any, any>;
@@ -93,6 +103,36 @@ export function withBody<E extends Happened>(event: E, body: object): E {
 export function lie<W, Q, A, S>(disk: SimDisk<W, Q, A, S>): void {
   disk.lazyMs = Infinity;
   disk.bend = (round) => ({ ...round, durable: false });
+}
+
+/**
+ * Provokes the moment at which a mistake shows, a few times in a run: without that, few seeds would come to it. Gives
+ * what does it, called where the moment may be.
+ */
+export function provoking(cluster: Pick<Cluster, "isDisturbed">, run: () => void): () => void {
+  let left = PROVOKED_MAX;
+  return () => {
+    if (cluster.isDisturbed && left-- > 0) run();
+  };
+}
+
+/** A process dies right after it has done its next call of that kind behind an effect, and is soon there again. */
+export function dieBehind(
+  node: AnyNode,
+  world: World,
+  after: string | undefined,
+  at: "apply" | "write",
+): void {
+  const sprung = () => world.after(AWAY_MS, () => node.start());
+  node.trap({ after, at, calls: 1, done: true, death: "killed", dying: () => true, sprung });
+}
+
+/** A process dies at once, and is soon there again. */
+export function dieNow(node: AnyNode, world: World): void {
+  world.after(0, () => {
+    node.crash("killed");
+    world.after(AWAY_MS, () => node.start());
+  });
 }
 
 /** Each `every`th effect with that label is left out. */

@@ -3,13 +3,15 @@ import type { Conn, NodeIndex, Partition, Tid, Ttid } from "../../../core/ids.ts
 import { toTid, ZERO_TID } from "../../../core/ids.ts";
 import { labelOf } from "../trace.ts";
 import type { AnyEffect, AnyMachine, MutantCase, Viewed } from "./kit.ts";
-import { answering, bendAll, LOSS, withBody, without, wrapAll } from "./kit.ts";
+import { answering, bendAll, dieNow, LOSS, provoking, withBody, without, wrapAll } from "./kit.ts";
 
 interface LockContext {
   readonly of: string;
   readonly ttid: Ttid;
 }
 
+/** How long a `finish` is on its way while a voter of it ends and comes back. */
+const HELD_MS = 600;
 /** How late table changes come. */
 const LATE_STEPS = 40;
 
@@ -147,8 +149,21 @@ export const orderMutants: readonly MutantCase[] = [
   {
     breaks:
       "votes of an earlier session or of a cell that was outdated count, and any lock is answered (A1, A5, A14)",
-    mutate: ({ master, storages }) => {
+    mutate: (cluster) => {
+      const { master, storages, clients, network, world } = cluster;
       currentEvidence(master);
+      const [away] = storages;
+      for (const { node: client } of clients) {
+        const provoke = provoking(cluster, () => {
+          network.hold(client.name, master.name, world.nowMs + HELD_MS);
+          dieNow(away!, world);
+        });
+        wrapAll([client], () => (event, step) => {
+          const effects = step(event);
+          if (effects.some((effect) => labelOf(effect) === "ask finish")) provoke();
+          return effects;
+        });
+      }
       for (const storage of storages) {
         storage.bend = (effects) =>
           effects.map((effect) =>
@@ -160,20 +175,39 @@ export const orderMutants: readonly MutantCase[] = [
     },
     isFlapping: true,
     noticed: LOSS,
-    seed: 84,
+    seed: 2,
   },
   {
     breaks: "a lockless vote counts as a lock (trap 2, A7)",
-    mutate: ({ storages }) =>
+    mutate: (cluster) => {
+      const { master, storages, clients, indexes, network, world } = cluster;
       bendAll(
         storages,
         answering("vote", ({ evidence }) => ({
           evidence: { ...evidence, cells: evidence.cells.map((cell) => ({ ...cell, locked: true })) },
         })),
-      ),
+      );
+      let opened: number | undefined;
+      const provoke = provoking(cluster, () => {
+        const other = storages.find(({ name, isUp }) => isUp && indexes.get(name) !== opened);
+        if (!other) return;
+        for (const { name } of clients) network.holdOneWay(other.name, name, world.nowMs + HELD_MS);
+        world.after(HELD_MS / 4, () => dieNow(other, world));
+      });
+      wrapAll([master], () => (event, step) => {
+        const effects = step(event);
+        for (const effect of effects) {
+          if (effect.do !== "tell" || effect.message.name !== "tableChange") continue;
+          opened = effect.message.body.cells.find(({ state }) => state === "upToDate")?.node;
+          if (opened !== undefined) provoke();
+        }
+        return effects;
+      });
+    },
     isFlapping: true,
+    work: ["counters"],
     noticed: LOSS,
-    seed: 133,
+    seed: 25,
   },
   {
     breaks: "an unlock isn't sent",
