@@ -9,6 +9,7 @@ import { doctor } from "./app_doctor.ts";
 import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
 
+import { complete, completion, serviceCommands } from "./app_service.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import { tlsCommands } from "./app_tls.ts";
 import {
@@ -377,6 +378,9 @@ export const root: RouteMap<Cli> = buildRouteMap({
     status,
     logs,
     doctor,
+    service: serviceCommands,
+    completion,
+    complete,
     check,
     run: runNode,
     import: importFile,

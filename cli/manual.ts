@@ -51,17 +51,25 @@ export function manual(): Promise<ManualEntry[]> {
   return Promise.all(routes().map((route) => entryOf(route)));
 }
 
-async function entryOf({ path, command, declaration }: Route): Promise<ManualEntry> {
-  const { brief, fullDescription, examples = [], exits = [], streams } = declaration;
-  const answer = await declaration.loadAnswer();
+/** What a command takes. */
+export function inputsOf({ command }: Route): Pick<ManualEntry, "arguments" | "flags"> {
   const { flags = {}, aliases = {} } = command.parameters;
   const shorts = new Map(Object.entries(aliases).map(([short, flag]) => [flag as string, `-${short}`]));
+  return {
+    arguments: argumentsOf(command.parameters.positional),
+    flags: Object.entries(flags).map(([name, flag]) => flagOf(name, flag as Parameter, shorts.get(name))),
+  };
+}
+
+async function entryOf(route: Route): Promise<ManualEntry> {
+  const { path, declaration } = route;
+  const { brief, fullDescription, examples = [], exits = [], streams } = declaration;
+  const answer = await declaration.loadAnswer();
   return {
     command: path.join(" "),
     brief,
     ...(fullDescription === undefined ? {} : { description: fullDescription }),
-    arguments: argumentsOf(command.parameters.positional),
-    flags: Object.entries(flags).map(([name, flag]) => flagOf(name, flag as Parameter, shorts.get(name))),
+    ...inputsOf(route),
     examples: examples.map(([line, does]) => ({ line, does })),
     exits: exitsOf(exits),
     prints: answer === null ? "nothing" : streams ? "lines" : "one",

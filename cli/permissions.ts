@@ -7,8 +7,8 @@ import { credentialsOf } from "./tls_folder.ts";
 
 /** Of this machine alone. */
 const LOOPBACK = ["127.0.0.1", "[::1]", "localhost"];
-/** Our own, and what tells how a terminal is written to. */
-const ENVIRONMENT = ["NEO_*", "NO_COLOR", "FORCE_COLOR", "TERM"];
+/** Our own, what tells how a terminal is written to, and what it takes to begin `systemd-notify`. */
+const ENVIRONMENT = ["NEO_*", "NOTIFY_SOCKET", "PATH", "NODE_V8_COVERAGE", "NO_COLOR", "FORCE_COLOR", "TERM"];
 
 /**
  * The flags for a process: it reads and writes its data folders and its log, reads `neo.toml`, and meets the addresses of the

@@ -28,14 +28,17 @@ export type ProcessState =
   | { readonly state: "crashed"; readonly file: PidFile }
   | { readonly state: "stopped" };
 
-/** Says "stdin" where a process is told there when it began: one that is confined to its folders may not look at `/proc`. */
+/**
+ * When a process began, or "stdin" where it is told that there: one that is confined to its folders may not look at `/proc`.
+ */
 export const START_TIME_VARIABLE = "NEO_START_TIME";
 
 let toldStartTime: number | undefined;
 
 function ownStartTime(): number {
-  if (process.env[START_TIME_VARIABLE] !== "stdin") return processInfo(process.pid)?.startTime ?? 0;
-  return toldStartTime ??= Number(readFileSync(0, "utf8").trim());
+  const told = process.env[START_TIME_VARIABLE];
+  if (told === undefined || told === "") return processInfo(process.pid)?.startTime ?? 0;
+  return toldStartTime ??= Number(told === "stdin" ? readFileSync(0, "utf8").trim() : told);
 }
 
 function pathOf(node: { readonly data: string }): string {

@@ -436,6 +436,8 @@ export const CONFLICTS_SHOWN = 20;
 // A machine that neo runs on
 /** Files that a process should be allowed to open: a client is one, and so is a peer. */
 export const OPEN_FILES_MIN = 4_096;
+/** The same, as units for the system's service manager say it. */
+export const OPEN_FILES_UNIT = 65_536;
 
 // Certificates
 /** How far back certificates begin, because the clocks of machines differ. */

@@ -10,6 +10,8 @@ import { CliError, exitCodes } from "../exit.ts";
 import type { RunningNode } from "../hosting.ts";
 import { openNode } from "../nodes.ts";
 import { claimPidFile, removePidFile, writePidFile } from "../pid_file.ts";
+import { sdNotify } from "../sd_notify.ts";
+import type { Notify } from "../sd_notify.ts";
 import { resolveFolder } from "../target.ts";
 import { VERSION } from "../version.ts";
 
@@ -38,11 +40,13 @@ class Run {
   /** A node that was up couldn't go on: its pid file stays, so that `status` shows a crash. */
   #crashed = false;
   #leave: (exitCode: number) => void = () => {};
+  readonly #notify: Notify;
 
   constructor(cli: Cli, config: ClusterConfig, group: ProcessConfig) {
     this.#cli = cli;
     this.#config = config;
     this.#group = group;
+    this.#notify = sdNotify(cli.world.env, process.pid, (...line) => this.#open[0]?.log(...line));
   }
 
   /** The exit code; throws what stood in a node's way. */
@@ -72,6 +76,12 @@ class Run {
   async #inOrder(): Promise<number> {
     try {
       for (const node of this.#group.nodes) if (!this.#ending) await this.#openNode(node);
+      if (!this.#ending) {
+        void this.#notify(
+          "--ready",
+          `--status=${this.#open.map(({ node }) => node.name).join(", ")} listens`,
+        );
+      }
     } catch (error) {
       this.#end();
       await Promise.all(this.#open.map(({ running }) => running.done));
@@ -120,6 +130,7 @@ class Run {
   #end(): void {
     if (this.#ending) return;
     this.#ending = true;
+    void this.#notify("--stopping");
     for (const { running } of this.#open) running.terminate();
   }
 }
