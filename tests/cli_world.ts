@@ -46,7 +46,11 @@ export function neoCommand(): string[] {
 }
 
 /** A command must end as it has declared, and `--json` print what it has. */
-async function checkContract(args: readonly string[], exitCode: unknown, stdout: string): Promise<void> {
+export async function checkContract(
+  args: readonly string[],
+  exitCode: unknown,
+  stdout: string,
+): Promise<void> {
   const words = args.slice(0, args.indexOf("--") >>> 0);
   const route = routeIn(words);
   if (route === undefined || words.includes("--help")) return;
@@ -68,7 +72,7 @@ async function checkContract(args: readonly string[], exitCode: unknown, stdout:
 }
 
 /** The command that a line means, wherever its flags stand. */
-function routeIn(words: readonly string[]): Route | undefined {
+export function routeIn(words: readonly string[]): Route | undefined {
   const all = routes();
   return words.map((_, from) => pathIn(words.slice(from)).join(" "))
     .map((path) => all.find((route) => route.path.join(" ") === path))

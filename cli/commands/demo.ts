@@ -53,11 +53,10 @@ export default async function demo(cli: Cli, flags: Flags): Promise<number> {
 async function openCluster({ output }: Cli): Promise<EmbeddedCluster> {
   const nothing = { name: NAME, masters: undefined, storages: 2, replicas: 1, single: true };
   output.note("Making a cluster: 1 master, 2 storages with a copy of everything each, 1 admin, on SQLite");
-  return await EmbeddedCluster.open(
-    NAME,
-    planCluster({ ...nothing, partitions: PARTITIONS }),
-    makeLog({ node: NAME, role: "demo", level: "error" }),
-  );
+  const log = makeLog({ node: NAME, role: "demo", level: "error" });
+  const plan = planCluster({ ...nothing, partitions: PARTITIONS });
+  // a function of its own: the configuration of the cluster sets the level of its log, and a tour is no log
+  return await EmbeddedCluster.open(NAME, plan, (level, text, facts) => log(level, text, facts));
 }
 
 async function guide({ output }: Cli, { uri }: EmbeddedCluster): Promise<void> {

@@ -13,6 +13,7 @@ test("neo demo --once shows a past, equal replicas and a URI, and leaves nothing
   const json = await neoProcess(["demo", "--once", "--json"], around);
 
   assert.equal(text.exitCode, 0, text.stderr);
+  assert.match(text.stderr, /^Making a cluster: [^\n]*\n$/, "what its nodes log isn't for its reader");
   assert.match(text.stdout, /^The cluster runs at neo:\/\/demo@127\.0\.0\.1:\d+\n/);
   assert.match(
     text.stdout,
