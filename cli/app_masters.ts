@@ -48,7 +48,8 @@ const remove = command({
   parameters: { positional: one("NAME", nodeName, "A master"), flags: { ...flags, yes }, aliases },
   docs: {
     brief: "Remove a master",
-    fullDescription: "Its process ends; its data folder stays. The primary is made to step down first.",
+    fullDescription:
+      "Its process ends; its data folder stays. The primary has to step down first: neo master step-down.",
     examples: [
       ["neo master remove m2 --yes", "the others go on"],
     ],

@@ -1,6 +1,6 @@
 /**
  * A cluster's life in command lines, such that every command is run once for a person and once for a program; what would end
- * the others stands last. `{...}` are filled in by the test.
+ * the others stands last. `{...}` is filled in by the test.
  */
 
 /** One command line. */
@@ -118,8 +118,17 @@ export const STEPS: readonly Step[] = [
   { line: "master add m3 --json", reloads: true },
   { line: "master step-down", golden: false },
   { line: "master step-down --json" },
-  { line: "master remove m3 --yes", reloads: true },
-  { line: "master remove m2 --yes --json", reloads: true },
+  { line: "master remove {follower} --yes", golden: false, reloads: true },
+  { line: "master remove {follower} --yes --json", reloads: true },
+
+  { line: "client list", golden: false },
+  { line: "client list --json" },
+  { line: "client kill {session}", golden: false },
+  { line: "client kill {session} --json" },
+  { line: "cluster audit", golden: false },
+  { line: "cluster audit --json" },
+  { line: "doctor", golden: false, exit: [0, 1, 2] },
+  { line: "doctor --json", exit: [0, 1, 2] },
 
   { line: "restart s1" },
   { line: "restart --at-once --json" },

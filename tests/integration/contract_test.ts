@@ -53,28 +53,47 @@ function settled(text: string, folder: string): string {
     .replace(/(?<=\S) {2,}/g, "  ");
 }
 
+/** What only a run knows, by the name that steps have for it. */
+type Values = { readonly [name: string]: () => string | Promise<string> };
+
 /** The words of a step, with what only this run knows. */
-function wordsOf({ line }: Step, values: { readonly [name: string]: string }): string[] {
-  return line.split(" ").map((word) => word.replace(/\{(\w+)\}/, (_, name: string) => values[name]!));
+function wordsOf({ line }: Step, values: Values): Promise<string[]> {
+  return Promise.all(
+    line.split(" ").map((word) => {
+      const [, name] = /^\{(\w+)\}$/.exec(word) ?? [];
+      return name === undefined ? word : values[name]!();
+    }),
+  );
 }
 
 test("every command says to people and to programs what it has promised, and ends as it has", async () => {
   await using shop = await CliCluster.init({ storages: 2, partitions: 4 });
   const folder = shop.beside("");
-  const values = {
-    plan: shop.beside("plan.toml"),
-    settings: shop.beside("settings.toml"),
-    history: HISTORY,
-    middle: "03e0000400000000",
-    first: "03e0000100000000",
-  };
-  writeFileSync(values.plan, PLAN);
-  writeFileSync(values.settings, SETTINGS);
   const around = { env: { ...shop.around.env, NEO_CLUSTER: shop.folder, NEO_AUTHOR: "eva" }, cwd: folder };
+  const written = (name: string, text: string) => () => {
+    writeFileSync(shop.beside(name), text);
+    return shop.beside(name);
+  };
+  const values: Values = {
+    plan: written("plan.toml", PLAN),
+    settings: written("settings.toml", SETTINGS),
+    history: () => HISTORY,
+    middle: () => "03e0000400000000",
+    first: () => "03e0000100000000",
+    follower: async () => {
+      const { masters } = (await neo(["master", "list", "--json"], around)).json;
+      return masters.find(({ isPrimary }: { isPrimary: boolean }) => !isPrimary).name;
+    },
+    session: async () => {
+      await shop.connect();
+      const { clients } = (await neo(["client", "list", "--json"], around)).json;
+      return String(clients[0].session);
+    },
+  };
   const texts: string[] = [];
   for (const step of STEPS) {
     const { line, exit = 0, golden: isGolden = true } = step;
-    const { exitCode, stdout, stderr } = await neo(wordsOf(step, values), around);
+    const { exitCode, stdout, stderr } = await neo(await wordsOf(step, values), around);
     if (step.reloads) shop.reload();
     assert.ok([exit].flat().includes(exitCode), `neo ${line}: ${exitCode}: ${stdout}${stderr}`);
     assert.doesNotMatch(stdout + stderr, ESCAPE, line);
