@@ -45,7 +45,7 @@ export const STEPS: readonly Step[] = [
   { line: "import {history} -C other" },
   { line: "tls revoke web --old -C other" },
   { line: "tls revoke shop -C other --json" },
-  { line: "stop -C other --json" },
+  { line: "stop -C other" },
 
   { line: "cluster recover", golden: false },
   { line: "start --json" },
@@ -134,7 +134,7 @@ export const STEPS: readonly Step[] = [
   { line: "restart --at-once --json" },
   { line: "cluster truncate --to {middle} --yes" },
   { line: "cluster truncate --to {first} --yes --json" },
-  { line: "stop" },
+  { line: "stop --json" },
   { line: "cluster recover", golden: false },
   { line: "cluster recover --json" },
 ];
