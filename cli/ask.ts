@@ -65,7 +65,7 @@ export async function askPrimary<N extends OperatorQuestion>(
 ): Promise<Answer<N>> {
   const { withinMs, once = false } = options;
   const isWanted = (answer: Answer<OperatorQuestion>) => options.isWanted?.(answer as Answer<N>) ?? true;
-  const hello = helloOf(target, withinMs);
+  const hello = helloOf(target, withinMs, LOOKS.includes(question) ? {} : saidBy(account()));
   const addresses = parseUri(target.uri).masters;
   const transport = await transportWith(operatorsOf(target), () => {});
   const operator = new Operator({ question, body, addresses, hello, withinMs, isWanted, once });
@@ -94,7 +94,24 @@ export function operatorsOf(target: Target): Credentials | undefined {
   return tls === undefined ? undefined : credentialsOf(tls, OPERATOR);
 }
 
-function helloOf(target: Target, patienceMs: number): Hello {
+/** Questions that change nothing: nobody asks who has asked, and a process that is confined can ask them. */
+const LOOKS: readonly OperatorQuestion[] = [
+  "status",
+  "listNodes",
+  "showTable",
+  "listMasters",
+  "getConfig",
+  "configHistory",
+  "configStatus",
+  "listAudit",
+  "listClients",
+];
+
+function account(): string {
+  return `${authorOf(process.env)}@${hostname()}`;
+}
+
+function helloOf(target: Target, patienceMs: number, said: Partial<Hello>): Hello {
   return {
     magic: MAGIC,
     versionMin: PROTOCOL_VERSION_MIN,
@@ -108,7 +125,8 @@ function helloOf(target: Target, patienceMs: number): Hello {
     epoch: 0,
     session: 0,
     patienceMs: Math.ceil(patienceMs),
-    ...saidBy(`${authorOf(process.env)}@${hostname()}`),
+    capabilities: [],
     tableDigest: new Uint8Array(),
+    ...said,
   };
 }

@@ -40,10 +40,16 @@ export class Newsdesk {
   }
 }
 
-/** What a monitor works with. */
-export interface MonitorParts {
+/** What is watched, and who is told. */
+export interface WatchParts {
   readonly clusters: readonly { readonly name: string; readonly look: () => Promise<Look> }[];
   readonly receivers: readonly Receiver[];
+}
+
+/** What a monitor works with. */
+export interface MonitorParts {
+  /** What counts now; asked at each look. */
+  readonly current: () => WatchParts;
   readonly later: Later;
   readonly log: LogLine;
 }
@@ -61,7 +67,8 @@ export class Monitor {
 
   /** Looks at all clusters once, and again and again from then on. Resolves when the first look is judged. Never rejects. */
   async look(): Promise<void> {
-    await Promise.all(this.#parts.clusters.map(async ({ name, look }) => {
+    const { clusters, receivers } = this.#parts.current();
+    await Promise.all(clusters.map(async ({ name, look }) => {
       const found = await look().catch((error): Look => ({
         status: undefined,
         problem: error instanceof Error ? error.message : String(error),
@@ -72,7 +79,7 @@ export class Monitor {
       if (notice === undefined) return;
       const facts = { cluster: name, findings: notice.findings.map(({ text }) => text) };
       this.#parts.log(notice.severity === "ok" ? "info" : "warning", `${name} is ${notice.severity}`, facts);
-      for (const receiver of this.#parts.receivers) void this.#send(receiver, notice, 1);
+      for (const receiver of receivers) void this.#send(receiver, notice, 1);
     }));
     this.#after(MONITOR_LOOK_MS, () => void this.look());
   }

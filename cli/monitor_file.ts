@@ -10,24 +10,35 @@
  *
  * [[notify]]
  * command = "/usr/local/bin/page-me"         # reads JSON from stdin; no shell, no arguments
+ *
+ * [[notify]]
+ * smtp = "smtps://neo@mail.example"          # or smtp://HOST:PORT
+ * from = "neo@example.org"
+ * to = ["ops@example.org"]
+ * passwordFile = "mail.password"
  * ```
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { LogLine } from "../adapters/log.ts";
 import { later } from "../adapters/system.ts";
 import { MONITOR_LOOK_WITHIN_MS } from "../core/limits.ts";
-import { parseUri } from "../core/uri.ts";
+import { credentialsIn, parseUri } from "../core/uri.ts";
 import { parseToml } from "./config.ts";
+import { CliError, systemCodeOf } from "./exit.ts";
 import { look } from "./look.ts";
 import { Monitor } from "./monitor.ts";
-import type { Receiver } from "./monitor.ts";
-import { program, webhook } from "./receivers.ts";
+import type { Receiver, WatchParts } from "./monitor.ts";
+import { mail, program, webhook } from "./receivers.ts";
+import type { MailRoute } from "./receivers.ts";
 import { Fields } from "./toml_fields.ts";
 
 /** The content of such a file. */
 export interface Watch {
   readonly uris: readonly string[];
   readonly receivers: readonly Receiver[];
+  /** Other files that they need: certificates, passwords. */
+  readonly files: readonly string[];
 }
 
 /**
@@ -48,21 +59,76 @@ export function parseWatch(text: string, file: string): Watch {
     }
     return uri;
   });
+  const files: string[] = uris.flatMap((uri) => Object.values(credentialsIn(parseUri(uri)) ?? {}));
   const receivers = top.tables("notify").map((fields) => {
-    fields.refuseOthers(["webhook", "command"]);
+    fields.refuseOthers(["webhook", "command", "smtp", "from", "to", "passwordFile"]);
     const url = fields.optionalText("webhook", /^https?:\/\/[^/\s]+/, "an http:// or https:// address");
-    return url === undefined ? program([fields.text("command", /./, "a program")]) : webhook(url);
+    if (url !== undefined) return webhook(url);
+    const server = fields.optionalText(
+      "smtp",
+      /^smtps?:\/\/[^/\s:]+(:\d+)?$/,
+      "smtp://USER@HOST:PORT or smtps://..., without a password",
+    );
+    if (server === undefined) return program([fields.text("command", /./, "a program")]);
+    const route = mailRoute(fields, server, dirname(file));
+    if (route.passwordFile !== undefined) files.push(route.passwordFile);
+    return mail(route);
   });
-  return { uris, receivers };
+  return { uris, receivers, files };
 }
 
-/** The monitor of what a file names; it watches from its first look on. */
+function mailRoute(fields: Fields, server: string, folder: string): MailRoute {
+  const secret = fields.optionalText("passwordFile", /./, "a file");
+  const to = fields.list("to", /^[^\s@]+@[^\s@]+$/, "an address, such as ops@example.org");
+  return {
+    server,
+    from: fields.text("from", /^[^\s@]+@[^\s@]+$/, "an address, such as neo@example.org"),
+    to,
+    ...(secret === undefined ? {} : { passwordFile: resolve(folder, secret) }),
+  };
+}
+
+/** Files that a process needs to read which watches what a file names; none if it can't be read now. */
+export function filesOfWatch(file: string): readonly string[] {
+  try {
+    return parseWatch(readFileSync(file, "utf8"), file).files;
+  } catch (error) {
+    if (error instanceof CliError || systemCodeOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** The monitor of what a file names; it watches from its first look on. What the file says later counts from the next look on. */
 export function monitorOf(file: string, log: LogLine): Monitor {
-  const { uris, receivers } = parseWatch(readFileSync(file, "utf8"), file);
+  let seen = stateOf(file);
+  let watch = partsOf(parseWatch(readFileSync(file, "utf8"), file));
+  const current = (): WatchParts => {
+    const state = stateOf(file);
+    if (state === seen) return watch;
+    seen = state;
+    try {
+      watch = partsOf(parseWatch(readFileSync(file, "utf8"), file));
+      log("info", `Read ${file} again`);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      log("warning", `Goes on with what ${file} said before: ${why}`);
+    }
+    return watch;
+  };
+  return new Monitor({ current, later, log });
+}
+
+function partsOf({ uris, receivers }: Watch): WatchParts {
   const clusters = uris.map((uri) => {
     const parsed = parseUri(uri);
     const target = { kind: "uri", uri, parsed } as const;
     return { name: parsed.cluster, look: () => look(target, MONITOR_LOOK_WITHIN_MS) };
   });
-  return new Monitor({ clusters, receivers, later, log });
+  return { clusters, receivers };
+}
+
+/** Differs when the file has been written or replaced. */
+function stateOf(file: string): string {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found === undefined ? "" : `${found.ino} ${found.size} ${found.mtimeMs}`;
 }

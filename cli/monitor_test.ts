@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setImmediate } from "node:timers";
 import { NOTIFY_RETRY_MS, NOTIFY_TRIES_MAX } from "../core/limits.ts";
 import type { Finding, Look } from "./judge.ts";
 import { Monitor, Newsdesk } from "./monitor.ts";
 import type { Notice } from "./monitor.ts";
-import { parseWatch } from "./monitor_file.ts";
-import { program, webhook } from "./receivers.ts";
+import { filesOfWatch, monitorOf, parseWatch } from "./monitor_file.ts";
+import { mail, program, webhook } from "./receivers.ts";
 
 const late = (text: string): Finding => ({ check: "replication", severity: "warning", text });
 const down: Finding = { check: "cluster", severity: "problem", text: "storage s2 is unavailable" };
@@ -38,11 +41,13 @@ test("Monitor: watches several clusters, tries again ever later, then gives a no
   const logged: string[] = [];
   let tries = 0;
   const monitor = new Monitor({
-    clusters: [
-      { name: "shop", look: () => Promise.resolve(silent) },
-      { name: "wiki", look: () => Promise.reject(new Error("no such host")) },
-    ],
-    receivers: [{ name: "r", send: () => Promise.reject(new Error(`no ${++tries}`)) }],
+    current: () => ({
+      clusters: [
+        { name: "shop", look: () => Promise.resolve(silent) },
+        { name: "wiki", look: () => Promise.reject(new Error("no such host")) },
+      ],
+      receivers: [{ name: "r", send: () => Promise.reject(new Error(`no ${++tries}`)) }],
+    }),
     later: (ms, task) => {
       waits.push(ms);
       tasks.push(task);
@@ -101,6 +106,104 @@ test("program: reads the notice from stdin, and its exit code counts (T57)", asy
   }
 });
 
+/** A server that takes mail, and keeps what it hears. */
+async function mailServer(
+  body: (address: string, heard: readonly string[], refuse: () => void) => Promise<void>,
+): Promise<void> {
+  const heard: string[] = [];
+  let isRefusing = false;
+  const server = createTcpServer((socket) => {
+    let isData = false;
+    socket.write("220 here\r\n");
+    createInterface({ input: socket }).on("line", (line) => {
+      heard.push(line);
+      if (isData) {
+        isData = line !== ".";
+        if (!isData) socket.write("250 taken\r\n");
+      } else if (line.startsWith("EHLO")) socket.write("250-here\r\n250 AUTH PLAIN\r\n");
+      else if (line.startsWith("AUTH")) socket.write("235 welcome\r\n");
+      else if (line.startsWith("RCPT") && isRefusing) socket.write("550 nobody of that name\r\n");
+      else if (line === "DATA") socket.write(`354 go on\r\n`) && (isData = true);
+      else if (line === "QUIT") socket.end("221 bye\r\n");
+      else socket.write("250 yes\r\n");
+    });
+    socket.on("error", () => {});
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    await body(`127.0.0.1:${(server.address() as AddressInfo).port}`, heard, () => void (isRefusing = true));
+  } finally {
+    server.close();
+  }
+}
+
+test("mail: brings a notice in words to all that are named, by a password from a file; a refusal is a failure (T57)", () =>
+  mailServer(async (address, heard, refuse) => {
+    const folder = mkdtempSync(join(tmpdir(), "neo-mail-"));
+    try {
+      const passwordFile = join(folder, "secret");
+      writeFileSync(passwordFile, "open sesame\n");
+      const route = {
+        server: `smtp://neo@${address}`,
+        from: "neo@example.org",
+        to: ["a@example.org", "b@example.org"],
+        passwordFile,
+      };
+      await mail(route).send(notice);
+      assert.ok(
+        heard.includes(`AUTH PLAIN ${Buffer.from("\0neo\0open sesame").toString("base64")}`),
+        heard.join("\n"),
+      );
+      assert.deepEqual(heard.filter((line) => line.startsWith("RCPT")), [
+        "RCPT TO:<a@example.org>",
+        "RCPT TO:<b@example.org>",
+      ]);
+      assert.ok(heard.includes("Subject: neo: shop is problem"));
+      assert.ok(heard.includes("- problem: storage s2 is unavailable"), heard.join("\n"));
+      refuse();
+      await assert.rejects(mail(route).send(notice), /nobody of that name/);
+      assert.equal(mail(route).name, "127.0.0.1", "nothing secret is logged");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }));
+
+test("monitorOf: what the file says later counts from the next look on, and a mistake in it changes nothing (T54)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "neo-watch-"));
+  const file = join(folder, "watch.toml");
+  const logged: string[] = [];
+  writeFileSync(file, "");
+  const monitor = monitorOf(file, (_level, text) => void logged.push(text));
+  try {
+    await monitor.look();
+    writeFileSync(file, '[[notify]]\nwebhook = "http://h/"\n');
+    await monitor.look();
+    assert.deepEqual(logged, [`Read ${file} again`]);
+    writeFileSync(file, "what = 1\n");
+    await monitor.look();
+    assert.match(logged.at(-1)!, /^Goes on with what .*watch\.toml said before: .*what/);
+  } finally {
+    monitor.end();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("filesOfWatch: certificates and passwords that a watching admin must be able to read (T54, N14)", () => {
+  const folder = mkdtempSync(join(tmpdir(), "neo-watch-"));
+  const file = join(folder, "watch.toml");
+  try {
+    assert.deepEqual(filesOfWatch(file), []);
+    writeFileSync(
+      file,
+      '[[cluster]]\nuri = "neo://shop@h:1?ca=/t/ca&cert=/t/c&key=/t/k"\n[[notify]]\nsmtp = "smtp://u@h"\nfrom = "n@h"\nto = ["o@h"]\npasswordFile = "p"\n',
+    );
+    assert.deepEqual(filesOfWatch(file), ["/t/ca", "/t/c", "/t/k", join(folder, "p")]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("parseWatch: clusters and receivers, and what is wrong with them", () => {
   const watch = parseWatch(
     '[[cluster]]\nuri = "neo://shop@h:1"\n[[cluster]]\nuri = "neo://wiki@h:2"\n[[notify]]\nwebhook = "https://h/x"\n[[notify]]\ncommand = "/bin/mail-me"\n',
@@ -114,6 +217,8 @@ test("parseWatch: clusters and receivers, and what is wrong with them", () => {
       "[[notify]]\n",
       '[[notify]]\nwebhook = "ftp://h"\n',
       "what = 1\n",
+      '[[notify]]\nsmtp = "smtp://h"\nfrom = "n@h"\n',
+      '[[notify]]\nsmtp = "smtp://u:secret@h"\nfrom = "n@h"\nto = ["o@h"]\n',
     ]
   ) {
     assert.throws(() => parseWatch(text, "/c/watch.toml"), /watch\.toml/, text);

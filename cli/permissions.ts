@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { CONFIG_FILE, hostOf, isLoopback, listensAt } from "./config.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import { logFileOf } from "./log_tail.ts";
+import { filesOfWatch } from "./monitor_file.ts";
 import { credentialsOf } from "./tls_folder.ts";
 
 /** Of this machine alone. */
@@ -32,7 +33,15 @@ export function permissionsOf(config: ClusterConfig, group: ProcessConfig): stri
   const file = `${config.folder}/${CONFIG_FILE}`;
   return [
     "--no-prompt",
-    flag("read", [...folders, file, ...secrets, ...tokens, ...watches, ...new Set(shown)]),
+    flag("read", [
+      ...folders,
+      file,
+      ...secrets,
+      ...tokens,
+      ...watches,
+      ...watches.flatMap(filesOfWatch),
+      ...new Set(shown),
+    ]),
     flag("write", [...folders, ...tokens]),
     flag("net", hostsOf(config, group)),
     flag("env", isOnServer || watches.length > 0 ? [] : ENVIRONMENT), // a command that is begun inherits all of it

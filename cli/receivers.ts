@@ -1,5 +1,6 @@
-/** Where a monitor's notices go: a web address that takes JSON, or a command that reads it. */
+/** Where a monitor's notices go: a web address that takes JSON, a command that reads it, or people's mailboxes. */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { later } from "../adapters/system.ts";
 import { NOTIFY_TIMEOUT_MS } from "../core/limits.ts";
 import type { Notice, Receiver } from "./monitor.ts";
@@ -49,4 +50,61 @@ export function program(command: readonly string[]): Receiver {
         child.stdin.end(`${JSON.stringify(notice)}\n`);
       }),
   };
+}
+
+/** How mail leaves. */
+export interface MailRoute {
+  /** `smtp://USER@HOST:PORT`, where STARTTLS is used if the server has it, or `smtps://...`. */
+  readonly server: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  /** A file with the password of the user. */
+  readonly passwordFile?: string;
+}
+
+/** Mails each notice, in words. The password is read each time, so that it can be changed; it stands nowhere else. */
+export function mail({ server, from, to, passwordFile }: MailRoute): Receiver {
+  const { protocol, hostname, port, username } = new URL(server);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return {
+    name: hostname,
+    async send(notice: Notice): Promise<void> {
+      const { createTransport } = await import("nodemailer");
+      const user = decodeURIComponent(username);
+      const pass = passwordFile === undefined ? "" : readFileSync(passwordFile, "utf8").trim();
+      const transport = createTransport({
+        host,
+        port: Number(port || (protocol === "smtps:" ? 465 : 587)),
+        secure: protocol === "smtps:",
+        ...(user === "" ? {} : { auth: { user, pass }, requireTLS: protocol === "smtp:" && !isOwn(host) }),
+        connectionTimeout: NOTIFY_TIMEOUT_MS,
+        greetingTimeout: NOTIFY_TIMEOUT_MS,
+        socketTimeout: NOTIFY_TIMEOUT_MS,
+      });
+      try {
+        const { cluster, severity } = notice;
+        await transport.sendMail({
+          from,
+          to: [...to],
+          subject: `neo: ${cluster} is ${severity}`,
+          text: wordsOf(notice),
+        });
+      } finally {
+        transport.close();
+      }
+    },
+  };
+}
+
+/** A password goes to this machine only without TLS. */
+function isOwn(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+/** A notice for people. */
+export function wordsOf({ cluster, severity, before, at, findings }: Notice): string {
+  const lines = findings.map(({ severity, text }) => `- ${severity}: ${text}`);
+  const all = lines.length === 0 ? ["All is well again."] : lines;
+  return [`Cluster ${cluster} is ${severity}; it was ${before} before.`, `Seen at ${at}.`, "", ...all, ""]
+    .join("\n");
 }

@@ -82,6 +82,17 @@ export class Fields {
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, String(one)]));
   }
 
+  /** One or more texts, `key = ["..."]`. */
+  list(key: string, pattern: RegExp, rule: string): string[] {
+    const value = this.#values[key];
+    if (Array.isArray(value) && value.length > 0) {
+      const wrong = value.find((one) => typeof one !== "string" || !pattern.test(one));
+      if (wrong === undefined) return value.map(String);
+      throw this.error(key, `expected ${rule}, found ${shown(wrong)}`);
+    }
+    throw this.error(key, `expected a list of ${rule}, found ${shown(value)}`);
+  }
+
   /** The tables `[[key]]`, in the order of the file. */
   tables(key: string): Fields[] {
     const value = this.#values[key] ?? [];

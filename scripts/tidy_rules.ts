@@ -25,6 +25,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "@logtape/logtape": ["adapters", "cli"],
   "@stricli/core": ["cli"],
   "@peculiar/x509": ["cli"],
+  nodemailer: ["cli"],
   postgres: ["adapters"],
   "reflect-metadata": ["cli"],
   "smol-toml": ["adapters", "cli"],
