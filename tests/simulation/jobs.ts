@@ -60,8 +60,8 @@ const NOTHING = new Uint8Array();
 export const LOAD_MS = 30_000;
 /** How long a program may take to resolve a conflict. */
 const SLOW_MS_MAX = 1_500;
-/** Answers that leave a commit's fate open; all others say that nothing of it is stored. */
-const UNKNOWN: ReadonlySet<string> = new Set(["timedOut", "lost", "outcomePending", "stopping"]);
+/** The answer that leaves a commit's fate open; all others say that nothing of it is stored, and nothing may be. */
+const UNKNOWN: ReadonlySet<string> = new Set(["outcomePending"]);
 
 /** Pauses between transactions: mostly short, so that many are on their way at once. */
 export function rest(job: Job): Worker {
