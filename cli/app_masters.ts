@@ -65,7 +65,7 @@ const stepDown = command({
     examples: [
       ["neo master step-down", "before work on the primary's machine"],
     ],
-    exits: ends.remote,
+    exits: [...ends.remote, "waiting"],
   },
 });
 

@@ -3,6 +3,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
@@ -28,10 +29,11 @@ export default async function masterStepDown(
   });
   const primary = masters.find(({ isPrimary }) => isPrimary)?.name;
   const cluster = clusterNameOf(target);
+  if (primary === old) {
+    const hint = "see what the others do: neo master list";
+    throw new CliError("waiting", `Cannot see another primary yet: it is still ${old}`, { hint });
+  }
   if (output.json) return output.printJson<Of<typeof answer>>({ cluster, before: old, primary });
-  const what = primary === old
-    ? `${old} is the primary still`
-    : `${primary} is the primary, in place of ${old}`;
-  output.print(`${output.style("bold", cluster)}: ${what}`);
+  output.print(`${output.style("bold", cluster)}: ${primary} is the primary, in place of ${old}`);
   output.print(`Next: ${nextCommand("status", flags)}`);
 }

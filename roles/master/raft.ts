@@ -67,6 +67,7 @@ export class Raft<R extends Voters> {
   #leader: number | undefined;
   #heardMs = -Infinity; // of the leader
   #votes = new Set<number>();
+  #resigns = false; // somebody else is to lead
   #dueMs: number | undefined; // when it stands for election
   #connected = new Set<number>();
   #heard = new Map<number, number>(); // when
@@ -216,16 +217,27 @@ export class Raft<R extends Voters> {
     return (this.#leading?.matchOf(peer) ?? -1) >= this.#commit;
   }
 
-  /** Asks a caught-up master to be elected in our place. False: there is none. */
+  /**
+   * Will ask a caught-up master to be elected in our place; false: there is none. It is asked when the next answer of a master
+   * comes: what this round still adds to the log would be missing there, and nobody would vote for it.
+   */
   stepDown(): boolean {
-    const { self, roster } = this;
-    const next = roster?.voters.find((peer) => {
-      return peer !== self && this.#connected.has(peer)
-        && this.#leading!.matchOf(peer) === this.#log.lastIndex;
-    });
-    if (next === undefined) return false;
+    this.#resigns = this.#successor !== undefined;
+    return this.#resigns;
+  }
+
+  /** A voter that has all of the log. */
+  get #successor(): number | undefined {
+    return this.roster?.voters.find((peer) =>
+      peer !== this.self && this.#connected.has(peer) && this.#leading?.matchOf(peer) === this.#log.lastIndex
+    );
+  }
+
+  #resign(): void {
+    const next = this.#resigns ? this.#successor : undefined;
+    if (next === undefined) return;
+    this.#resigns = false;
     this.#send(next, { name: "stand", body: { term: this.#term } });
-    return true;
   }
 
   /** A master is connected. */
@@ -280,6 +292,7 @@ export class Raft<R extends Voters> {
         return;
       case "appended":
         if (term === this.#term) this.#leading?.answered(from, message.body, this.#commit, now);
+        this.#resign();
         return this.#advance(now);
       case "stand":
         if (term === this.#term && from === this.#leader && this.#isVoter) this.#stand(now);
@@ -320,6 +333,7 @@ export class Raft<R extends Voters> {
     const before = this.#role;
     this.#role = "follower";
     this.#leading = undefined;
+    this.#resigns = false;
     if (before === "leader" || term > this.#term) this.#leader = undefined;
     if (term > this.#term) {
       this.#term = term;

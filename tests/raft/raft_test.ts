@@ -154,3 +154,20 @@ test("Raft doesn't vote, nor ask for votes, while it hears the leader (T7)", () 
   assert.deepEqual(said(), [{ name: "ballot", body: { term: term + 1, trial: true, granted: true } }]);
   assert.ok(raft.dueMs! <= 1_200 + 250);
 });
+
+test("Raft that steps down asks one that has everything, also what it adds in that round", () => {
+  const raft = leaderWith(1);
+  for (const peer of [2, 3]) appended(raft, peer, { index: 2 });
+  const asked = (): number[] =>
+    raft.taken().sends.filter(({ message }) => message.name === "stand").map(({ to }) => to);
+  assert.equal(raft.stepDown(), true);
+  raft.propose(Uint8Array.of(9));
+  raft.saved(at(320));
+  assert.deepEqual(asked(), []);
+  appended(raft, 3, { index: 2 }, 330);
+  assert.deepEqual(asked(), [], "its log lacks what was added: the others wouldn't vote for it");
+  appended(raft, 3, { index: 3 }, 340);
+  assert.deepEqual(asked(), [3]);
+  appended(raft, 2, { index: 3 }, 350);
+  assert.deepEqual(asked(), [], "one is enough");
+});
