@@ -116,11 +116,12 @@ test("neo config watch prints each revision as it comes, until it has seen enoug
   for (const [at, flags] of [[1, []], [2, ["--json"]]] as const) {
     const args = ["config", "watch", "--count", "1", ...flags];
     const child = spawnNeo(args, shop.around);
+    const closed = once(child, "close");
     let stdout = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text);
     await once(child.stderr, "data"); // it has looked, and waits
     await shop.ok("config", "set", `storage.copyBytesPerS=${at}000000`, "--reason", "slow");
-    const [exitCode] = await once(child, "close");
+    const [exitCode] = await closed;
     assert.equal(exitCode, 0);
     await checkContract(args, exitCode, stdout);
     if (at === 1) assert.match(stdout, /^revision 1 by .*: slow\n.*storage\.copyBytesPerS/);
