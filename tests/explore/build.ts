@@ -140,7 +140,7 @@ function newClient(roles: Roles, name: string) {
 
 /** Everything is started and connected, one thing after the other. */
 function prelude(world: World, spec: WorldSpec): Draft {
-  const { clients, calls, faults, before = [] } = spec;
+  const { clients, calls, before = [] } = spec;
   const warm = Array.from(
     { length: clients },
     (_, at) => ({ client: at + 1, writes: [WARM_OID + at, ...at === 0 ? before : []] }),
@@ -159,7 +159,7 @@ function prelude(world: World, spec: WorldSpec): Draft {
       throw new Error(`the world doesn't come to its start: ${draft.breach} ${JSON.stringify(draft.told)}`);
     }
   });
-  return { ...draft, told: { ...draft.told, calls: idle(calls.length) }, budget: budgetOf(faults) };
+  return { ...draft, told: { ...draft.told, calls: idle(calls.length) }, budget: budgetOf(spec) };
 }
 
 /** Lets everything happen that must, the first thing first. */
@@ -172,7 +172,8 @@ function settled(world: World, spec: WorldSpec, from: Draft): Draft {
   }
 }
 
-function budgetOf({ crash = {}, cuts = 0, total = Infinity, timers = 0 }: WorldSpec["faults"]): Budget {
+function budgetOf({ faults, orders = [] }: WorldSpec): Budget {
+  const { crash = {}, cuts = 0, total = Infinity, timers = 0 } = faults;
   const crashes = Object.fromEntries(Object.entries(crash).map(([name, count]) => [`crash ${name}`, count]));
-  return { ...crashes, cuts, timers, total: Math.min(total, 99) };
+  return { ...crashes, cuts, timers, total: Math.min(total, 99), orders: orders.length };
 }

@@ -18,6 +18,7 @@ const SMALL: readonly (readonly [name: string, statesMin: number])[] = [
   ["client's line breaks", 300],
   ["primary's line breaks", 4_000],
   ["copy catches up", 8_000],
+  ["copy is added", 2_000],
 ];
 const STATES_MAX = 100_000;
 /** Mutants that need more states are left to the long form. */

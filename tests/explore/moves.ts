@@ -2,6 +2,7 @@
 import { commitOf } from "./commit.ts";
 import { NOW } from "./node.ts";
 import type { Input } from "./node.ts";
+import { OPERATOR } from "./packets.ts";
 import { isEmpty } from "./pairs.ts";
 import type { Conn } from "./pairs.ts";
 import type { WorldSpec } from "./spec.ts";
@@ -36,6 +37,7 @@ export function moves(world: World, spec: WorldSpec, draft: Draft): Move[] {
     })
   );
   world.nodes.forEach((_, node) => nodeMoves(world, spec, draft, node, all));
+  order(world, spec, draft, all);
   const hasBegun = draft.told.calls.some(({ is }) => is !== "idle");
   if (!all.some(({ kind }) => kind === "step") && draft.told.calls.every(({ is }) => is !== "running")) {
     world.nodes.forEach((_, node) => lateMove(world, draft, node, all));
@@ -123,6 +125,28 @@ function newestOf(world: World, draft: Draft, oid: bigint, upTo: bigint): bigint
     for (const tid of tids) if (tid <= upTo && tid > newest) newest = tid;
   });
   return newest;
+}
+
+/** The operator says the next thing to the primary, when that takes orders. */
+function order(world: World, { orders = [] }: WorldSpec, draft: Draft, all: Move[]): void {
+  const left = draft.budget["orders"] ?? 0;
+  const message = orders[orders.length - left];
+  const node = world.nodes.findIndex((one, at) => {
+    const facts = one.facts(draft.nodes[at]!);
+    return facts.is === "master" && facts.phase === "running";
+  });
+  if (!message || node < 0) return;
+  all.push({
+    kind: "step",
+    label: () => `the operator wants ${message.name} (${orders.length - left + 1})`,
+    run: () => {
+      const next = world.copy(draft);
+      next.budget = { ...next.budget, orders: left - 1 };
+      const event = { type: "asked", conn: OPERATOR, id: left, withinMs: SOON_MS, message };
+      world.hear(next, node, [{ key: `order ${left}`, event }]);
+      return next;
+    },
+  });
 }
 
 /** What one end of a connection may hear next. */

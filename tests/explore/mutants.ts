@@ -3,7 +3,23 @@
  * hears, does and saves; the roles know nothing of it. Where two rules hold the same wall, the mutant breaks both.
  */
 import type { Effect } from "../../core/machine.ts";
-import type { HeardEvent, Mutant, Process, SavedRound, WorldSpec } from "./spec.ts";
+import {
+  changesCells,
+  contextOf,
+  forged,
+  hasty,
+  ignoring,
+  isAsked,
+  lazily,
+  lenient,
+  nameOf,
+  ofRole,
+  outdatedVotes,
+  phaseOf,
+  swapped,
+  votesOfFormerCells,
+} from "./bends.ts";
+import type { Mutant, WorldSpec } from "./spec.ts";
 import { BACK, worldNamed } from "./worlds.ts";
 
 /** A mutant, where it is looked for, and what is found. */
@@ -12,89 +28,6 @@ export interface MutantCase extends Mutant {
   readonly noticed: RegExp;
   /** It takes more states than every run of the tests should walk. */
   readonly isLong?: boolean;
-}
-
-type Ask = Extract<Effect, { do: "ask" }>;
-
-const ofRole = (role: Process["role"], process: Process): boolean => process.role === role;
-const nameOf = (effect: Effect): string =>
-  effect.do === "ask" || effect.do === "tell" || effect.do === "answer"
-    ? `${effect.do} ${effect.message.name}`
-    : effect.do;
-const contextOf = (effect: Ask): { readonly of: string } => effect.context as { readonly of: string };
-const bodyOf = (event: HeardEvent): { readonly [field: string]: unknown } =>
-  (event["message"] as { readonly body: { readonly [field: string]: unknown } }).body;
-const isAsked = (event: HeardEvent, name: string): boolean =>
-  event.type === "asked" && (event["message"] as { readonly name: string }).name === name;
-
-/** Saves of a role that match aren't flushed. */
-function lazily(
-  role: Process["role"],
-  matches: (write: SavedRound["writes"][number], process: Process) => boolean,
-) {
-  return (round: SavedRound, process: Process): SavedRound =>
-    ofRole(role, process) && round.writes.some((write) => matches(write, process))
-      ? { ...round, durable: false }
-      : round;
-}
-
-/** Whether a round of a master's log changes cells. The entry is CBOR and begins with its name. */
-const changesCells = (write: SavedRound["writes"][number]): boolean =>
-  write.op === "append"
-  && write.entries.some(({ entry }) => new TextDecoder().decode(entry.subarray(2, 7)) === "cells");
-
-const phaseOf = (process: Process): string => (process.machine!["view"] as { readonly phase: string }).phase;
-
-/** A storage says `locked` whatever it has. */
-function lenient(effects: readonly Effect[], process: Process): readonly Effect[] {
-  if (!ofRole("storage", process)) return effects;
-  return effects.map((effect) =>
-    effect.do === "refuse" && effect.error.code === "unknownTransaction"
-      ? { do: "answer", conn: effect.conn, id: effect.id, message: { name: "lock", body: {} } }
-      : effect
-  );
-}
-
-/** Every readable cell counts, whether its vote was given or not. */
-function forged(event: HeardEvent, process: Process): readonly HeardEvent[] {
-  if (!ofRole("master", process) || !isAsked(event, "finish")) return [event];
-  const { $site: { table }, $storages } = process.machine as unknown as {
-    readonly $site: {
-      readonly table: {
-        cells(partition: number): readonly { readonly node: number; readonly since: number }[];
-      };
-    };
-    readonly $storages: { node(index: number): { readonly session: number } };
-  };
-  const evidence = table.cells(0).map(({ node, since }) => ({
-    node,
-    session: $storages.node(node).session,
-    cells: [{ partition: 0, since, locked: true }],
-  }));
-  return [{ ...event, message: { name: "finish", body: { ...bodyOf(event), evidence, failed: [] } } }];
-}
-
-/** A vote counts in whichever session it was given. */
-function outdatedVotes(event: HeardEvent, process: Process): readonly HeardEvent[] {
-  if (!ofRole("master", process) || !isAsked(event, "finish")) return [event];
-  const { $storages } = process.machine as unknown as {
-    readonly $storages: { node(index: number): { readonly session: number } };
-  };
-  const given = bodyOf(event)["evidence"] as readonly { readonly node: number }[];
-  const evidence = given.map((one) => ({ ...one, session: $storages.node(one.node).session }));
-  return [{ ...event, message: { name: "finish", body: { ...bodyOf(event), evidence } } }];
-}
-
-/** Unlocks go out one later than they should, each behind the next one. */
-function swapped(effects: readonly Effect[], process: Process): readonly Effect[] {
-  if (!ofRole("master", process)) return effects;
-  return effects.flatMap((effect) => {
-    if (nameOf(effect) !== "tell unlock") return [effect];
-    const held = process.notes.splice(0) as Effect[];
-    if (held.length > 0) return [effect, ...held];
-    process.notes.push(effect);
-    return [];
-  });
 }
 
 /** A copy that may be read lacks what was acknowledged, or what another copy has. */
@@ -128,6 +61,30 @@ function finishing(...storages: readonly string[]): readonly string[] {
     "m1 <- c1",
   ];
 }
+
+/** A copy that was started again is let in. */
+const REJOINS: readonly string[] = [
+  "m1 <- s2 (connection 2): hello",
+  "s2 <- m1 (connection 2): hello",
+  "s2 <- m1 (connection 2)",
+  "m1 <- s2 (connection 2)",
+];
+
+const BACK_TWICE: WorldSpec = {
+  ...ALONE,
+  name: "a copy comes back twice",
+  about: "a copy that catches up votes, and restarts before the transaction finishes",
+  faults: { crash: { s2: 2 } },
+  path: [
+    ...BACK,
+    "s1 <- m1",
+    "c1 hears that s2-c1 is over",
+    "s1 <- c1",
+    "c1 <- s1",
+    "m1 <- s2",
+    "s2 <- m1",
+  ],
+};
 
 const FINISHED_APART: WorldSpec = { ...worldNamed("rows apart"), path: finishing("s1", "s2") };
 
@@ -401,22 +358,67 @@ export const mutants: readonly MutantCase[] = [
     noticed: HALF,
   },
   {
-    breaks: "votes of an earlier session count, and a storage locks what it hasn't (A1, A14)",
+    breaks: "what a storage with an older table has no cell for is acknowledged and dropped (A4, A14)",
+    world: "copy is added",
+    hear: hasty,
+    act: ignoring,
+    noticed: HALF,
+  },
+  {
+    breaks:
+      "votes for a cell that was taken away and given again count, and a storage locks what it hasn't (A5, A14)",
     world: {
-      ...ALONE,
-      name: "a copy comes back twice",
-      about: "a copy that catches up votes, and restarts before the transaction finishes",
-      faults: { crash: { s2: 2 } },
+      ...worldNamed("copy moves"),
+      path: [
+        "c1 begins T1",
+        ...["s1", "s2"].flatMap((storage) => [`${storage} <- c1`, `c1 <- ${storage}`]),
+        ...["setReplicas (1)", "tweak (2)", "setReplicas (3)", "tweak (4)"].map((order) =>
+          `the operator wants ${order}`
+        ),
+      ],
+    },
+    hear: votesOfFormerCells,
+    act: lenient,
+    noticed: HALF,
+  },
+  {
+    breaks: "what a storage had voted for before it came again isn't missed (A1, A2)",
+    world: {
+      ...BACK_TWICE,
+      name: "a copy comes back while a commit waits",
+      about: "a copy that catches up has voted, restarts, and catches up before the transaction is published",
       path: [
         ...BACK,
         "s1 <- m1",
-        "c1 hears that s2-c1 is over",
+        ...REJOINS,
+        "s1 <- m1",
+        "s2 <- m1 (connection 2)",
+        "m1 <- s2 (connection 2)",
+        "s1 <- m1",
+        "s2 <- m1 (connection 2)",
         "s1 <- c1",
         "c1 <- s1",
-        "m1 <- s2",
-        "s2 <- m1",
+        "c1 hears that s2-c1 is over",
+        "s2 <- c1 (connection 2): hello",
+        "c1 <- s2 (connection 2): hello",
+        "s2 <- c1 (connection 2)",
+        "c1 <- s2 (connection 2)",
+        "m1 <- c1",
+        "s2 crashes",
       ],
     },
+    hear: (event, process) => {
+      if (ofRole("master", process)) {
+        const { $catchUp } = process.machine as unknown as { readonly $catchUp: { admitted(): void } };
+        $catchUp.admitted = () => {};
+      }
+      return [event];
+    },
+    noticed: HALF,
+  },
+  {
+    breaks: "votes of an earlier session count, and a storage locks what it hasn't (A1, A14)",
+    world: BACK_TWICE,
     hear: outdatedVotes,
     act: lenient,
     isLong: true,

@@ -23,3 +23,5 @@ export const BROKEN: Packet = {
 };
 /** Connection numbers of a pair begin at a multiple of this. */
 export const CONNS_MAX = 100;
+/** The operator's connection, who isn't a node: what is said there goes nowhere. */
+export const OPERATOR = -1;

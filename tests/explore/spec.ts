@@ -28,6 +28,12 @@ export interface Faults {
   readonly timers?: number;
 }
 
+/** A wish of an operator. */
+export interface Order {
+  readonly name: "tweak" | "setReplicas";
+  readonly body: object;
+}
+
 /** A small cluster, and what happens in it. */
 export interface WorldSpec {
   readonly name: string;
@@ -42,6 +48,8 @@ export interface WorldSpec {
   readonly before?: readonly number[];
   readonly calls: readonly CallSpec[];
   readonly faults: Faults;
+  /** What an operator wants of a primary that runs, one after the other, at any moment. */
+  readonly orders?: readonly Order[];
   /** Whether what is written at once may arrive in pieces; whole unless told. */
   readonly split?: boolean;
   /** How many writes that wait on one connection a node may take in one round; 1 unless told. */

@@ -2,7 +2,7 @@
 import type { Effect } from "../../core/machine.ts";
 import { lanes, messages } from "../../core/messages.ts";
 import type { Input } from "./node.ts";
-import { BROKEN, CONNS_MAX } from "./packets.ts";
+import { BROKEN, CONNS_MAX, OPERATOR } from "./packets.ts";
 import type { Message, Packet } from "./packets.ts";
 import { newEnd } from "./pairs.ts";
 import type { Conn, End, Pair } from "./pairs.ts";
@@ -88,6 +88,7 @@ export class Speech {
   }
 
   #find(number: number): Found | undefined {
+    if (number === OPERATOR) return undefined;
     const pair = Math.floor(number / CONNS_MAX);
     const conn = this.#pair(pair).conns.find(({ nr }) => nr === number % CONNS_MAX);
     if (!conn) return undefined;

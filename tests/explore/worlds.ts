@@ -17,6 +17,9 @@ export const BACK: readonly string[] = [
   "s2 starts again",
 ];
 
+const TWEAK = { name: "tweak", body: { ignored: [], dryRun: false } } as const;
+const replicas = (count: number) => ({ name: "setReplicas", body: { replicas: count } }) as const;
+
 /** All of them, by name. */
 export const worlds: readonly WorldSpec[] = [
   {
@@ -139,6 +142,23 @@ export const worlds: readonly WorldSpec[] = [
     calls: ALONE,
     faults: { crash: { s2: 1 } },
     path: BACK,
+  },
+  {
+    name: "copy is added",
+    about: "a tweak gives a second storage a copy while a client writes",
+    ...ONE_ROW,
+    table: [[0, 2, "discarded"]],
+    calls: ALONE,
+    faults: {},
+    orders: [TWEAK],
+  },
+  {
+    name: "copy moves",
+    about: "a copy is taken away and given again while a client writes",
+    ...ONE_ROW,
+    calls: ALONE,
+    faults: { timers: 1 },
+    orders: [replicas(0), TWEAK, replicas(1), TWEAK],
   },
   {
     name: "three copies",
