@@ -150,6 +150,8 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
         return { read: "transactions", transactions: this.#page(query) };
       case "fate":
         return { read: "fate", tid: this.#final.fate(query.ttid) ?? null };
+      case "size":
+        return { read: "size", ...this.#final.size(), days: [], fileBytes: null, reusableBytes: null };
       case "marks":
         return this.#marks();
       case "digest": {

@@ -46,6 +46,13 @@ export class FinalRows {
     return this.revisions(oid).find((revision) => revision.tid === tid);
   }
 
+  /** Bytes of all revisions, and of the newest of each object. */
+  size(): { readonly bytes: number; readonly live: number } {
+    const all = [...this.#objects.values()];
+    const sum = (some: readonly Revision[]): number => some.reduce((bytes, one) => bytes + bytesOf(one), 0);
+    return { bytes: sum(all.flat()), live: sum(all.flatMap((revisions) => revisions.at(-1) ?? [])) };
+  }
+
   transactions(partition: Partition): readonly TransactionInfo[] {
     return this.#transactions.get(partition) ?? [];
   }
@@ -143,4 +150,8 @@ function inserted<R extends { readonly tid: Tid }>(rows: readonly R[], row: R): 
 function isBehind(row: Row, { tid, oid }: RowPlace): boolean {
   if (row.tid !== tid) return row.tid > tid;
   return oid !== null && row.oid !== null && row.oid > oid;
+}
+
+function bytesOf({ stored, parts }: Revision): number {
+  return stored === null ? 0 : parts.reduce((bytes, { data }) => bytes + data.length, stored.data.length);
 }

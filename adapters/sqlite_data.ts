@@ -13,6 +13,7 @@ export class DataRows {
 
   constructor(file: SqliteFile) {
     this.#file = file;
+    file.run("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)");
     const last = file.get<{ id: bigint | null }>("SELECT max(id) AS id FROM data");
     this.#nextId = (last?.id ?? 0n) + 1n;
   }
@@ -39,17 +40,20 @@ export class DataRows {
 
   /** Deletes final rows of one condition on `obj`, and the data that nobody else has. */
   deleteRevisions(condition: string, ...values: (bigint | number)[]): void {
-    const among = `SELECT data_id FROM obj WHERE ${condition}`;
     const shared = this.#file.all<{ data_id: bigint; rows: bigint }>(
       `SELECT data_id, count(*) AS rows FROM obj WHERE ${condition} AND data_id IN (SELECT data_id FROM shared)
         GROUP BY data_id`,
       ...values,
     );
+    // rows go before their data, whose length counts when they go
     this.#file.run(
-      `DELETE FROM data WHERE id IN (${among} AND data_id NOT IN (SELECT data_id FROM shared))`,
+      `INSERT INTO temp.gone SELECT data_id FROM obj
+        WHERE ${condition} AND data_id IS NOT NULL AND data_id NOT IN (SELECT data_id FROM shared)`,
       ...values,
     );
     this.#file.run(`DELETE FROM obj WHERE ${condition}`, ...values);
+    this.#file.run("DELETE FROM data WHERE id IN (SELECT id FROM temp.gone)");
+    this.#file.run("DELETE FROM temp.gone");
     for (const { data_id, rows } of shared) this.release(data_id, rows);
   }
 }

@@ -210,6 +210,14 @@ export class SqliteFile {
     return bavail * bsize;
   }
 
+  /** Bytes of the file, and of its pages that are free for what is written next. */
+  pages(): { readonly fileBytes: number; readonly reusableBytes: number } {
+    const [size, count, free] = ["page_size", "page_count", "freelist_count"].map((name) =>
+      Number(this.#pragma(name))
+    );
+    return { fileBytes: count! * size!, reusableBytes: free! * size! };
+  }
+
   /** Flushes what is lazy and lets others open the file. After a failure nothing is flushed, and this doesn't throw. */
   close(): void {
     if (this.#closed) return;

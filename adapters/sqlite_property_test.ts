@@ -69,7 +69,7 @@ class Files {
   }
 }
 
-test("SQLite and memory answer every question alike after any history (T26)", async () => {
+test("SQLite and memory answer every question alike after any history, and are as large (T26, T55)", async () => {
   await fc.assert(
     fc.asyncProperty(anyHistory, async (rounds) => {
       const disk = memoryDatabase(IDENTITY, sha256);
@@ -85,6 +85,9 @@ test("SQLite and memory answer every question alike after any history (T26)", as
               JSON.stringify(query, spelled),
             );
           }
+          const [mine, model] = [await files.database.read({ read: "size" }), memory.read({ read: "size" })];
+          assert.ok(mine.read === "size" && !(model instanceof Promise) && model.read === "size");
+          assert.deepEqual([mine.bytes, mine.live], [model.bytes, model.live], "counters are what rows have");
         };
         for (const { steps, durable, then } of rounds) {
           const writes = steps.flatMap((step) => author.writes(step));

@@ -66,6 +66,8 @@ export class SqliteReader {
         const row = this.#file.get<{ tid: Tid }>("SELECT tid FROM trans WHERE ttid = ?", query.ttid);
         return { read: "fate", tid: row?.tid ?? null };
       }
+      case "size":
+        return this.#size();
       case "marks":
         return {
           read: "marks",
@@ -122,6 +124,20 @@ export class SqliteReader {
   }
 
   /** Steps from partition to partition: a look-up each, however many rows there are. */
+  #size(): DatabaseAnswers["size"] {
+    const { bytes, live } = this.#file.get<{ bytes: bigint; live: bigint }>("SELECT bytes, live FROM size")!;
+    const days = this.#file.all<{ day: bigint; bytes: bigint }>(
+      "SELECT day, bytes FROM size_day ORDER BY day",
+    );
+    return {
+      read: "size",
+      bytes: Number(bytes),
+      live: Number(live),
+      days: days.map((one) => ({ day: Number(one.day), bytes: Number(one.bytes) })),
+      ...this.#file.pages(),
+    };
+  }
+
   #lastTids(): DatabaseAnswers["marks"]["lastTids"] {
     const sql =
       "SELECT partition, tid FROM trans WHERE partition < ? ORDER BY partition DESC, tid DESC LIMIT 1";

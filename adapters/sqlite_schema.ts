@@ -113,6 +113,44 @@ const RESUME = `CREATE TABLE resume (
   tid INTEGER NOT NULL
 ) STRICT`;
 
+/**
+ * Bytes of all final revisions, as they are compressed, and of those of them that are the newest of their object. Kept by the triggers
+ * below, in the transaction that changes a row.
+ */
+const SIZE =
+  "CREATE TABLE size (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL, live INTEGER NOT NULL) STRICT";
+
+/** What `size.bytes` was before the first commit of a day, counted since 1970. */
+const SIZE_DAY = "CREATE TABLE size_day (day INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT";
+
+/** Bytes of the data with an id, those of its parts with them; of none 0. */
+function lengthOf(id: string): string {
+  const parts = "iif(compression = 2, (SELECT total(length(value)) FROM part WHERE data_id = data.id), 0)";
+  return `coalesce((SELECT CAST(length(value) + ${parts} AS INTEGER) FROM data WHERE id = ${id}), 0)`;
+}
+
+/** How many bytes become live with a row, and are no more with the one below it; nothing if there is a newer one. */
+function liveWith(row: "NEW" | "OLD"): string {
+  const below =
+    `(SELECT data_id FROM obj WHERE oid = ${row}.oid AND tid < ${row}.tid ORDER BY tid DESC LIMIT 1)`;
+  return `iif(EXISTS (SELECT 1 FROM obj WHERE oid = ${row}.oid AND tid > ${row}.tid), 0,
+    ${lengthOf(`${row}.data_id`)} - ${lengthOf(below)})`;
+}
+
+const SIZE_IN = `CREATE TRIGGER size_in AFTER INSERT ON obj BEGIN
+  UPDATE size SET bytes = bytes + ${lengthOf("NEW.data_id")}, live = live + ${liveWith("NEW")};
+END`;
+const SIZE_OUT = `CREATE TRIGGER size_out AFTER DELETE ON obj BEGIN
+  UPDATE size SET bytes = bytes - ${lengthOf("OLD.data_id")}, live = live - ${liveWith("OLD")};
+END`;
+
+/** The same by looking at all rows: for a file that had no counters. */
+export const SIZE_COUNTED = `SELECT
+  (SELECT CAST(total(${lengthOf("obj.data_id")}) AS INTEGER) FROM obj) AS bytes,
+  (SELECT CAST(total(${
+  lengthOf("newest.data_id")
+}) AS INTEGER) FROM (SELECT oid, max(tid), data_id FROM obj GROUP BY oid) AS newest) AS live`;
+
 /** The columns of tables in the order in which rows are written. */
 export const TRANS_COLUMNS = [
   "partition",
@@ -156,6 +194,14 @@ export const ROW_AT = `SELECT tid, -1 AS oid FROM trans WHERE partition = ?
 const VERSION_2 = [PART, PART_WITH_DATA, TPART];
 /** What version 3 has and version 2 hadn't. */
 const VERSION_3 = [SHARED, CPART, RESUME];
+/** What version 4 has and version 3 hadn't; the triggers come last, behind the first count. */
+const VERSION_4 = [
+  SIZE,
+  SIZE_DAY,
+  `INSERT INTO size (one, bytes, live) SELECT 1, bytes, live FROM (${SIZE_COUNTED})`,
+  SIZE_IN,
+  SIZE_OUT,
+];
 
 /** Counts the rows of data that links share: only theirs is looked at. */
 const COUNT_SHARED = `INSERT INTO shared (data_id, rows)
@@ -166,13 +212,25 @@ const COUNT_SHARED = `INSERT INTO shared (data_id, rows)
 /** A storage's file: "neoS" in its head. */
 export const STORAGE_FILE: FileKind = {
   applicationId: 0x6e656f53,
-  tables: [TRANS, TRANS_BY_TTID, OBJ, OBJ_BY_TID, DATA, TTRANS, TOBJ, ...VERSION_2, ...VERSION_3],
-  schemaVersion: 3,
+  tables: [
+    TRANS,
+    TRANS_BY_TTID,
+    OBJ,
+    OBJ_BY_TID,
+    DATA,
+    TTRANS,
+    TOBJ,
+    ...VERSION_2,
+    ...VERSION_3,
+    ...VERSION_4,
+  ],
+  schemaVersion: 4,
   upgrades: {
     1: (file) => VERSION_2.forEach((statement) => file.run(statement)),
     2: (file) => {
       for (const statement of [...VERSION_3, COUNT_SHARED]) file.run(statement);
       file.setMeta("truncations", 0);
     },
+    3: (file) => VERSION_4.forEach((statement) => file.run(statement)),
   },
 };

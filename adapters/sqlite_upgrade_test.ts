@@ -23,6 +23,7 @@ import {
 import { packIds } from "./row_digest.ts";
 import { createDatabase, openDatabase } from "./sqlite.ts";
 import { createMetadata, openMetadata } from "./sqlite_metadata.ts";
+import { SIZE_COUNTED } from "./sqlite_schema.ts";
 
 /** What version 1 made, as it made it. */
 const VERSION_1 = [
@@ -145,7 +146,7 @@ const LINKS = [
   "INSERT INTO tobj VALUES (2, 1, 1, 0, 0, 0, 1, 0, 8), (3, 1, 1, 0, 0, 0, 1, 0, 5)",
 ];
 
-test("openDatabase() brings a file of version 2 to version 3, and counts what links share", async () => {
+test("openDatabase() brings a file of version 2 to this one, and counts what links share, and how large it is (T55)", async () => {
   const folder = mkdtempSync(join(tmpdir(), "neo-upgrade-"));
   try {
     const [path, fresh] = [join(folder, "s1.db"), join(folder, "fresh.db")];
@@ -176,6 +177,7 @@ test("openDatabase() brings a file of version 2 to version 3, and counts what li
       ],
     });
     assert.equal(await db.text(10), "a");
+    const size = await db.ask<"size">({ read: "size" });
     await db.close();
 
     assert.deepEqual(shapeOf(path), shapeOf(fresh));
@@ -183,6 +185,9 @@ test("openDatabase() brings a file of version 2 to version 3, and counts what li
     const left = connection.prepare("SELECT id FROM data").all().map(({ id }) => id);
     assert.deepEqual(left, [2, 5], "object 4, which the transaction stored, and object 10");
     assert.equal(connection.prepare("SELECT count(*) AS count FROM shared").get()?.["count"], 0);
+    const counted = connection.prepare(SIZE_COUNTED).get();
+    assert.deepEqual([size.bytes, size.live], [counted?.["bytes"], counted?.["live"]]);
+    assert.ok((size.live ?? 0) > 0, "what was there before counts");
     connection.close();
   } finally {
     rmSync(folder, { recursive: true });

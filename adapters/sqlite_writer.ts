@@ -1,8 +1,10 @@
 /** How changes of a storage become rows. */
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
+import { SIZE_DAYS_MAX } from "../core/limits.ts";
 import { COMPRESSION_PARTS } from "../core/parts.ts";
 import type { DatabaseState, DatabaseWrite, HeldTransaction } from "../core/ports.ts";
 import { type Held, HeldTransactions } from "./held_transactions.ts";
+import { dayOf } from "./size_days.ts";
 import { CopyWriter } from "./sqlite_copies.ts";
 import { DataRows } from "./sqlite_data.ts";
 import { isConstraint } from "./sqlite_errors.ts";
@@ -36,6 +38,7 @@ export class SqliteWriter {
   readonly #copies: CopyWriter;
   #newObjects: Parameter[][] = [];
   #newData: Parameter[][] = [];
+  #day = -1;
 
   constructor(file: SqliteFile, partitions: number) {
     this.#file = file;
@@ -177,6 +180,7 @@ export class SqliteWriter {
     const held = this.#held.unlock(ttid, tid);
     if (held === undefined) return;
     this.#insert();
+    this.#beginDay(dayOf(tid));
     this.#finalize(ttid, tid);
     this.#file.run(
       `INSERT OR REPLACE INTO trans (partition, tid, ttid, status, user, description, extension, oids)
@@ -185,6 +189,14 @@ export class SqliteWriter {
       ttid,
     );
     this.#forget(ttid, held);
+  }
+
+  /** Notes how large everything was before the first commit of a day. */
+  #beginDay(day: number): void {
+    if (day <= this.#day) return;
+    this.#day = day;
+    this.#file.run("INSERT OR IGNORE INTO size_day (day, bytes) SELECT ?, bytes FROM size", day);
+    this.#file.run("DELETE FROM size_day WHERE day < ?", day - SIZE_DAYS_MAX);
   }
 
   /** Makes rows final; where copies have brought some of them meanwhile, those go first. */

@@ -342,6 +342,19 @@ const clusterRecover = command({
   },
 });
 
+const clusterSize = command({
+  load: () => import("./commands/cluster_size.ts"),
+  parameters: { flags: { ...common, wait: { ...wait, brief: "How long to wait for the cluster" } }, aliases },
+  docs: {
+    brief: "Show how large storages are: live data, history, index, free space, growth a day",
+    fullDescription:
+      "From counters that storages keep with each write, not by looking at their data. A storage on PostgreSQL knows what its "
+      + "tables take, not what of it is live. Copies count once on each storage that has them.",
+    examples: [["neo cluster size", "for each storage, and all"]],
+    exits: ends.remote,
+  },
+});
+
 const clusterAudit = command({
   load: () => import("./commands/cluster_audit.ts"),
   parameters: {
@@ -379,6 +392,7 @@ export const clusterCommands = buildRouteMap({
     truncate: clusterTruncate,
     recover: clusterRecover,
     audit: clusterAudit,
+    size: clusterSize,
   },
-  docs: { brief: "The cluster: show, replicas, truncate, recover, audit" },
+  docs: { brief: "The cluster: show, replicas, truncate, recover, audit, size" },
 });

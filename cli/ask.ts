@@ -105,6 +105,7 @@ const LOOKS: readonly OperatorQuestion[] = [
   "configStatus",
   "listAudit",
   "listClients",
+  "listSizes",
 ];
 
 function account(): string {

@@ -35,6 +35,7 @@ export type OperatorQuestion =
   | "configStatus"
   | "listAudit"
   | "listClients"
+  | "listSizes"
   | "killClient";
 /** How it ended. */
 export type OperatorOutput =

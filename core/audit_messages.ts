@@ -30,6 +30,19 @@ export const heldRow = record({
 /** An object, and how many conflicts it has made lately. */
 export const conflictRow = record({ oid, count: integer });
 
+/** How large a storage is; null: it doesn't know. */
+export const sizeRow = record({
+  /** Bytes of all revisions as they are compressed, and of the newest of each object. */
+  bytes: maybe(integer),
+  live: maybe(integer),
+  /** What `bytes` was before the first commit of some earlier day, and how many days ago that is: the first within a week. */
+  before: maybe(record({ bytes: integer, days: integer })),
+  /** What the database takes on its disk, what of it is free for reuse, and what the disk still takes. */
+  fileBytes: maybe(integer),
+  reusableBytes: maybe(integer),
+  freeBytes: maybe(integer),
+});
+
 export const auditMessages = {
   /** The latest actions before one, newest first. */
   listAudit: ask(0x80, "A>M, A>A", "commit", { before: maybe(integer), count: integer }, {
@@ -58,6 +71,13 @@ export const auditMessages = {
   }),
   /** Ends a client's session: what it has under way is given up. Its program may come again. */
   killClient: ask(0x82, "A>M, A>A", "commit", { session: integer }, {}),
+  /** How large storages are. */
+  listSizes: ask(0x84, "A>M, A>A", "commit", {}, {
+    sizes: list(record({ name: text, size: sizeRow })),
+    /** Storages that didn't tell in time. */
+    silent: list(text),
+  }),
+  askSize: ask(0x85, "M>S", "commit", { epoch: integer }, { size: sizeRow }),
   /** What a storage holds for clients. */
   askActivity: ask(0x83, "M>S", "commit", { epoch: integer }, {
     held: list(heldRow),

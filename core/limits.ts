@@ -421,6 +421,12 @@ export const NOTIFY_TRIES_MAX = 8;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
 
+// Sizes
+/** Days whose sizes a storage remembers. */
+export const SIZE_DAYS_MAX = 400;
+/** Days over which growth is told. */
+export const GROWTH_DAYS = 7;
+
 // Operators
 /** Actions that the masters' log keeps, those that are told at once, and the length of each text. */
 export const AUDIT_ENTRIES_MAX = 1_000;

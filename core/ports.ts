@@ -286,6 +286,8 @@ export type DatabaseQuery =
   | { readonly read: "fate"; readonly ttid: Ttid }
   /** Newest final tid of each partition's transactions, and the highest oid and ttid that are here, final or not. */
   | { readonly read: "marks" }
+  /** How large it is; from counters, not by looking at rows. */
+  | { readonly read: "size" }
   /** A digest over all final rows of a partition with tid <= upTo: transactions in tid order, then revisions by (tid, oid). */
   | { readonly read: "digest"; readonly partition: Partition; readonly upTo: Tid }
   /**
@@ -395,6 +397,18 @@ export interface DatabaseAnswers {
     readonly revisions: readonly CopiedRevision[];
     /** Keys that were looked at, transactions first; the rest is asked again. */
     readonly seen: number;
+  };
+  readonly size: {
+    readonly read: "size";
+    /** Bytes of all final revisions with their parts, as they are compressed; null: that isn't counted there. */
+    readonly bytes: number | null;
+    /** Those of them that are the newest of their object. */
+    readonly live: number | null;
+    /** What `bytes` was before the first commit of each of the last days, counted since 1970. */
+    readonly days: readonly { readonly day: number; readonly bytes: number }[];
+    /** What the database takes on its disk, and how much of that is free for what is written next; null: unknown. */
+    readonly fileBytes: number | null;
+    readonly reusableBytes: number | null;
   };
   readonly stocked: { readonly read: "stocked"; readonly partitions: readonly Partition[] };
   readonly scrub: {

@@ -11,7 +11,7 @@ export const FEATURE_IDS: readonly string[] = [
     .split(
       " ",
     ),
-  ..."T40 T41 T42 T43 T45 T46 T47 T48 T49 T50 T51 T53 T54 T56 T57 T59 T60 T61 T62 N1 N3 N6 N12 N14 N13 P2 P7 X2 X3 X6 X7"
+  ..."T40 T41 T42 T43 T45 T46 T47 T48 T49 T50 T51 T53 T54 T55 T56 T57 T59 T60 T61 T62 N1 N3 N6 N12 N14 N13 P2 P7 X2 X3 X6 X7"
     .split(
       " ",
     ),

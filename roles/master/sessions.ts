@@ -3,7 +3,9 @@
  * conflicts. The primary knows the sessions, storages know what they hold: all that run are asked at each question, and
  * those that don't answer in time are named. A session can be ended: what it has under way is given up.
  *
- * Messages: `listClients killClient`, to storages `askActivity`.
+ * The same way it is asked how large storages are (T55).
+ *
+ * Messages: `listClients killClient listSizes`, to storages `askActivity askSize`.
  */
 import type { Conn, Ttid } from "../../core/ids.ts";
 import { sessionOf } from "../../core/ids.ts";
@@ -15,13 +17,18 @@ import type { Asker, MasterContext, Site } from "./site.ts";
 import type { Storages } from "./storages.ts";
 
 type Activity = Answer<"askActivity">;
+type Size = Answer<"askSize">["size"];
+/** What is asked of storages for an operator's question. */
+const QUESTIONS = { listClients: "askActivity", listSizes: "askSize" } as const;
 type Shown = Answer<"listClients">["clients"][number]["transactions"][number];
 
 /** A question that waits for storages. */
 interface Round {
   readonly asker: Asker;
+  readonly wants: keyof typeof QUESTIONS;
   readonly waiting: Set<string>;
   readonly told: Map<string, Activity>;
+  readonly sizes: Map<string, Size>;
 }
 
 /** Serves operators. */
@@ -50,7 +57,7 @@ export class SessionsDesk {
 
   /** Serves an operator; false: it asks for something else. */
   ask(asker: Asker, message: AskMessage): boolean {
-    if (message.name === "listClients") this.#list(asker);
+    if (message.name === "listClients" || message.name === "listSizes") this.#list(asker, message.name);
     else if (message.name === "killClient") this.#kill(asker, message.body.session);
     else return false;
     return true;
@@ -62,6 +69,7 @@ export class SessionsDesk {
     const round = this.#rounds.get(context.round);
     if (!round?.waiting.delete(context.name)) return true;
     if (message?.name === "askActivity") round.told.set(context.name, message.body);
+    else if (message?.name === "askSize") round.sizes.set(context.name, message.body.size);
     this.#tryAnswer(context.round, round);
     return true;
   }
@@ -79,24 +87,34 @@ export class SessionsDesk {
     }
   }
 
-  #list(asker: Asker): void {
+  #list(asker: Asker, wants: Round["wants"]): void {
     const number = ++this.#mark;
-    const round: Round = { asker, waiting: new Set(), told: new Map() };
+    const round: Round = { asker, wants, waiting: new Set(), told: new Map(), sizes: new Map() };
     this.#rounds.set(number, round);
     for (const { index, session, name, state, conn } of this.#storages.all) {
       if (state !== "running" || conn === undefined) continue;
       round.waiting.add(name);
       const context = { of: "activity", round: number, name, node: index, session } as const;
       this.#site.emit(
-        ask(conn, "askActivity", { epoch: this.#site.epoch }, { context, withinMs: ACTIVITY_TIMEOUT_MS }),
+        ask(conn, QUESTIONS[wants], { epoch: this.#site.epoch }, { context, withinMs: ACTIVITY_TIMEOUT_MS }),
       );
     }
     this.#tryAnswer(number, round);
   }
 
-  #tryAnswer(number: number, { asker, waiting, told }: Round): void {
-    if (waiting.size > 0) return;
+  #tryAnswer(number: number, round: Round): void {
+    if (round.waiting.size > 0) return;
     this.#rounds.delete(number);
+    if (round.wants === "listClients") return this.#answerClients(round);
+    const sizes = [...round.sizes].map(([name, size]) => ({ name, size }));
+    this.#site.emit(answer(round.asker, "listSizes", { sizes, silent: this.#silentIn(round.sizes) }));
+  }
+
+  #silentIn(told: ReadonlyMap<string, unknown>): string[] {
+    return this.#storages.all.map(({ name }) => name).filter((name) => !told.has(name));
+  }
+
+  #answerClients({ asker, told }: Round): void {
     const nowMs = this.#site.now.wallMs;
     const shown = new Map<Ttid, Shown>();
     for (const [name, { held }] of told) {
@@ -109,7 +127,7 @@ export class SessionsDesk {
       sinceMs,
       transactions: [...shown.values()].filter(({ ttid }) => sessionOf(ttid) === session),
     }));
-    const silent = this.#storages.all.map(({ name }) => name).filter((name) => !told.has(name));
+    const silent = this.#silentIn(told);
     this.#site.emit(answer(asker, "listClients", { clients, conflicts: hottest(told.values()), silent }));
   }
 

@@ -45,6 +45,7 @@ export type StorageRead =
   | { readonly for: "copy"; readonly job: number }
   | { readonly for: "scrub"; readonly look: number }
   | { readonly for: "stocked" }
+  | { readonly for: "size"; readonly asker: Asker }
   | Asked & { readonly for: "transactions"; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
   | { readonly for: "fence"; readonly asker: Asker };

@@ -1,7 +1,12 @@
 /** How much the disk still takes: below `storage.reserveBytes` first stores are refused, and the primary is told. */
 import type { Conn } from "../../core/ids.ts";
-import { tell } from "../../core/machine.ts";
-import type { Site } from "./site.ts";
+import { GROWTH_DAYS } from "../../core/limits.ts";
+import { answer, tell } from "../../core/machine.ts";
+import type { Now } from "../../core/machine.ts";
+import type { DatabaseAnswers } from "../../core/ports.ts";
+import type { Asker, Site } from "./site.ts";
+
+const DAY_MS = 24 * 3_600_000;
 
 /** Watches the room that is left. */
 export class Space {
@@ -23,6 +28,20 @@ export class Space {
       { freeBytes },
     );
     this.tell(primary);
+  }
+
+  /** Answers how large everything is. */
+  answer(
+    asker: Asker,
+    { bytes, live, days, fileBytes, reusableBytes }: DatabaseAnswers["size"],
+    now: Now,
+  ): void {
+    const today = Math.floor(now.wallMs / DAY_MS);
+    const first = days.find(({ day }) => day < today && day >= today - GROWTH_DAYS);
+    const before = first === undefined ? null : { bytes: first.bytes, days: today - first.day };
+    const freeBytes = Number.isFinite(this.#site.freeBytes) ? this.#site.freeBytes : null;
+    const size = { bytes, live, before, fileBytes, reusableBytes, freeBytes };
+    this.#site.emit(answer(asker, "askSize", { size }));
   }
 
   /** Tells a primary how it is. */

@@ -268,6 +268,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "askActivity":
         if (stale(message.body.epoch)) return;
         return this.#site.emit(answer(asker, "askActivity", this.#transactions.activity()));
+      case "askSize":
+        if (stale(message.body.epoch)) return;
+        return this.#site.emit({ do: "read", query: { read: "size" }, context: { for: "size", asker } });
       case "vouch":
         return stale(message.body.epoch) ? undefined : this.#scrubber.vouch(asker, message.body);
       case "inspect":
@@ -458,7 +461,9 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       );
     } else if (context.for === "copy") this.#replicator.read(context.job, result, this.#now);
     else if (context.for === "scrub") this.#scrubber.read(context.look, result, this.#now);
-    else if (context.for === "stocked") {
+    else if (context.for === "size") {
+      if (result.read === "size") this.#space.answer(context.asker, result, this.#now);
+    } else if (context.for === "stocked") {
       if (result.read === "stocked") this.#eraser.found(result.partitions, this.#now);
     } else {
       this.#use.read(context, result, this.#now.monoMs);

@@ -131,6 +131,8 @@ export const STEPS: readonly Step[] = [
   { line: "client list --json" },
   { line: "client kill {session}", golden: false },
   { line: "client kill {session} --json" },
+  { line: "cluster size", golden: false },
+  { line: "cluster size --json" },
   { line: "cluster audit", golden: false },
   { line: "cluster audit --json" },
   { line: "doctor", golden: false, exit: [0, 1, 2] },
