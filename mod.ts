@@ -8,7 +8,7 @@
 import { UnreachableError } from "./core/errors.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "./core/limits.ts";
 import type { Transport } from "./core/ports.ts";
-import { credentialsIn, parseUri } from "./core/uri.ts";
+import { credentialsIn, parseUri, UriError } from "./core/uri.ts";
 import type { Credentials } from "./core/uri.ts";
 import { Caller } from "./roles/client/caller.ts";
 import { ClientMachine } from "./roles/client/client.ts";
@@ -212,6 +212,10 @@ async function placeOf(
   tls: Credentials | undefined,
 ): Promise<Place> {
   if (typeof target === "string") {
+    if (!target.includes("://")) {
+      const hint = `; for a database in a folder: connect({ directory: ${JSON.stringify(target)} })`;
+      throw new UriError(target, 0, '"neo://"', hint);
+    }
     const parsed = parseUri(target);
     const { cluster, masters } = parsed;
     return { cluster, masters, transport: await transportTo(tls ?? credentialsIn(parsed), log) };

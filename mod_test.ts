@@ -145,6 +145,19 @@ test("connect() says where it couldn't connect when its time is over", async () 
   });
 });
 
+test("connect() says what may be when masters neither let it in nor refuse it, and who tells", async () => {
+  const silent = new TcpTransport();
+  const address = await silent.listen("127.0.0.1:0");
+  try {
+    await assert.rejects(connect(`neo://test@${address}`, { withinMs: 200 }), {
+      code: "timedOut",
+      message: new RegExp(`no answer from ${address}: the cluster doesn't run yet, .*neo status`),
+    });
+  } finally {
+    await silent.shutdown();
+  }
+});
+
 test("connect() gives up when its signal says so, with the signal's reason", async () => {
   const silent = new TcpTransport();
   const address = await silent.listen("127.0.0.1:0");
@@ -257,6 +270,14 @@ test(
 
 test("connect() says where a URI is wrong before it connects", async () => {
   await assert.rejects(connect("http://test@127.0.0.1:1"), UriError);
+  await assert.rejects(connect("http://test@127.0.0.1:1"), { code: "badUri", name: "UriError", position: 0 });
+});
+
+test("connect() says to who names a folder how that is written", async () => {
+  await assert.rejects(connect("./notes"), {
+    code: "badUri",
+    message: /connect\(\{ directory: "\.\/notes" \}\)$/,
+  });
 });
 
 test("mod.ts exports the library and nothing of its inside", () => {

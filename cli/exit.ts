@@ -92,6 +92,7 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   notPrimary: "unreachable",
   ioError: "failed",
   untrusted: "security",
+  badUri: "usage",
 };
 
 /** What is printed of an error: `code` is one word for programs, `hint` may be empty. */

@@ -134,6 +134,11 @@ export const errorCodes = {
     remedy:
       "see the reason; `neo tls list` shows certificates, `neo tls issue` and `neo tls renew` make them",
   },
+  badUri: {
+    number: 35,
+    cause: "a text that is no URI of a cluster",
+    remedy: "write neo://NAME@HOST:PORT; the offset says where it is wrong",
+  },
 } as const;
 
 /** The name of a cause. */

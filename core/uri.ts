@@ -2,6 +2,7 @@
  * The URI that names a cluster: `neo://NAME@HOST:PORT,[IPV6]:PORT?OPTION=VALUE&FLAG`; a zone follows as `[fe80::1%25eth0]`. Characters with a meaning (`@`,
  * `?`, `%` ...), spaces and what ASCII lacks are written as UTF-8 in `%XX` escapes; `+` is a plus.
  */
+import { DatabaseError } from "./errors.ts";
 import { DEFAULT_PORT } from "./limits.ts";
 
 /** A cluster and where its masters are. */
@@ -14,16 +15,17 @@ export interface ClusterUri {
 }
 
 /** A text that isn't a cluster's URI. */
-export class UriError extends RangeError {
+export class UriError extends DatabaseError {
   override name = "UriError";
   /** Offset of the first character that can't stand there; the text's length if something is missing. */
   readonly position: number;
 
-  constructor(text: string, position: number, expected: string) {
+  constructor(text: string, position: number, expected: string, hint: string = "") {
     const found = position < text.length ? JSON.stringify(text.slice(position, position + 20)) : "the end";
     super(
+      "badUri",
       `Cannot read cluster URI: expected ${expected} at offset ${position}, found ${found}; `
-        + "write neo://NAME@HOST:PORT,HOST:PORT?OPTION=VALUE",
+        + `write neo://NAME@HOST:PORT,HOST:PORT?OPTION=VALUE${hint}`,
     );
     this.position = position;
   }

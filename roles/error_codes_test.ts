@@ -12,6 +12,7 @@ import { MAX_TID, toOid, ttidOf, ZERO_TID } from "../core/ids.ts";
 import type { ClientSession, Conn, Ttid } from "../core/ids.ts";
 import { GUEST_MS, LOCK_WAIT_MS, OBJECT_BYTES_MAX, RESERVE_BYTES } from "../core/limits.ts";
 import type { Body, Hello, WireError } from "../core/messages.ts";
+import { parseUri, UriError } from "../core/uri.ts";
 import { FakeClock, FakeTransport, helloBytes } from "../tests/fakes.ts";
 import {
   adminBench,
@@ -146,6 +147,17 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
       ];
     },
     names: /storage web: its certificate is for role storage, and it says that it is a client/,
+  },
+  badUri: {
+    provoke: () => {
+      try {
+        parseUri("neo://shop");
+      } catch (error) {
+        if (error instanceof UriError) return [{ code: error.code, message: error.message } as WireError];
+      }
+      return [];
+    },
+    names: /expected "@".* at offset 10, found the end; write neo:/,
   },
   malformed: {
     provoke: () => [greeting(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"))],

@@ -229,13 +229,12 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       if (this.#pausing.has(call)) this.#settle(call, {});
       const waiting = this.#early.get(call) ?? this.#asked.get(call);
       if (!waiting) continue;
-      const why = this.#seeker.problem ? `: ${this.#seeker.problem.message}` : "";
-      this.#end(
-        call,
-        new UnreachableError(
-          `Cannot ${waiting.name} in time: cluster "${this.#start.cluster}" doesn't let this client in${why}`,
-        ),
-      );
+      const { cluster, masters } = this.#start;
+      const kept = "the cluster doesn't run yet, or can't be reached; `neo status` tells what it waits for";
+      const why = this.#seeker.problem?.message
+        ?? (this.#site.primary === undefined ? `no answer from ${masters.join(", ")}: ${kept}` : "");
+      const what = `cluster "${cluster}" doesn't let this client in${why && ": "}${why}`;
+      this.#end(call, new UnreachableError(`Cannot ${waiting.name} in time: ${what}`));
     }
   }
 
