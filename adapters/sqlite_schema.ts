@@ -129,20 +129,21 @@ function lengthOf(id: string): string {
   return `coalesce((SELECT CAST(length(value) + ${parts} AS INTEGER) FROM data WHERE id = ${id}), 0)`;
 }
 
-/** How many bytes become live with a row, and are no more with the one below it; nothing if there is a newer one. */
-function liveWith(row: "NEW" | "OLD"): string {
+/**
+ * Counts a row that comes or goes: its bytes are live unless there is a newer one, and those of the row below are so no more. The limit
+ * keeps SQLite from looking the data up for each use of its length.
+ */
+function counting(row: "NEW" | "OLD", sign: "+" | "-"): string {
+  const newer = `EXISTS (SELECT 1 FROM obj WHERE oid = ${row}.oid AND tid > ${row}.tid)`;
   const below =
     `(SELECT data_id FROM obj WHERE oid = ${row}.oid AND tid < ${row}.tid ORDER BY tid DESC LIMIT 1)`;
-  return `iif(EXISTS (SELECT 1 FROM obj WHERE oid = ${row}.oid AND tid > ${row}.tid), 0,
-    ${lengthOf(`${row}.data_id`)} - ${lengthOf(below)})`;
+  return `UPDATE size SET (bytes, live) = (
+    SELECT bytes ${sign} length, live ${sign} iif(${newer}, 0, length - ${lengthOf(below)})
+    FROM (SELECT ${lengthOf(`${row}.data_id`)} AS length LIMIT 1));`;
 }
 
-const SIZE_IN = `CREATE TRIGGER size_in AFTER INSERT ON obj BEGIN
-  UPDATE size SET bytes = bytes + ${lengthOf("NEW.data_id")}, live = live + ${liveWith("NEW")};
-END`;
-const SIZE_OUT = `CREATE TRIGGER size_out AFTER DELETE ON obj BEGIN
-  UPDATE size SET bytes = bytes - ${lengthOf("OLD.data_id")}, live = live - ${liveWith("OLD")};
-END`;
+const SIZE_IN = `CREATE TRIGGER size_in AFTER INSERT ON obj BEGIN ${counting("NEW", "+")} END`;
+const SIZE_OUT = `CREATE TRIGGER size_out AFTER DELETE ON obj BEGIN ${counting("OLD", "-")} END`;
 
 /** The same by looking at all rows: for a file that had no counters. */
 export const SIZE_COUNTED = `SELECT
