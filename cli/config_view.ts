@@ -76,6 +76,15 @@ export function settingsOfToml(text: string, file: string): Setting[] {
     const why = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
     throw new CliError("usage", `Cannot read ${file}: ${why}`, { cause: error });
   }
+  return settingsIn(tables, file);
+}
+
+/**
+ * What tables of settings say: `cluster`, `role.NAME`, `node.NAME`.
+ *
+ * @throws CliError (`usage`) naming key, rule and value
+ */
+export function settingsIn(tables: Record<string, unknown>, file: string): Setting[] {
   const settings: Setting[] = [];
   const add = (scope: string, table: unknown): void => {
     if (typeof table !== "object" || table === null || Array.isArray(table)) {

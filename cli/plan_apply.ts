@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { systemRandom } from "../adapters/system.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../core/limits.ts";
 import { askPrimary } from "./ask.ts";
+import { authorOf } from "./author.ts";
 import { certify } from "./certify.ts";
 import { readConfig, selectProcesses } from "./config.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
@@ -49,6 +50,17 @@ export async function apply(
     case "setReplicas":
       await askPrimary("setReplicas", { replicas: step.replicas }, target, once());
       return;
+    case "configure": {
+      const { changes } = step;
+      const change = {
+        base: null,
+        author: authorOf(cli.world.env),
+        reason: "provision",
+        changes: [...changes],
+      };
+      await askPrimary("changeConfig", change, target, once());
+      return;
+    }
     case "tweak":
       await askPrimary("tweak", { ignored: [], dryRun: false }, target, once());
       return;
@@ -114,7 +126,20 @@ async function place({ folder }: ProvisionPlan, nodes: readonly PlannedNode[]): 
   const portless = nodes.filter(({ address }) => address === undefined).length;
   const ports = portless === 0 ? [] : await findPorts(portless, undefined, systemRandom());
   return nodes.map(
-    ({ name, role, data, host, database, passwordFile, address = `${HOST}:${ports.pop()}` }) => {
+    (
+      {
+        name,
+        role,
+        data,
+        host,
+        database,
+        passwordFile,
+        http,
+        httpTokenFile,
+        watch,
+        address = `${HOST}:${ports.pop()}`,
+      },
+    ) => {
       return {
         name,
         role,
@@ -124,6 +149,9 @@ async function place({ folder }: ProvisionPlan, nodes: readonly PlannedNode[]): 
         ...(host === undefined ? {} : { host }),
         ...(database === undefined ? {} : { database }),
         ...(passwordFile === undefined ? {} : { passwordFile }),
+        ...(http === undefined ? {} : { http }),
+        ...(httpTokenFile === undefined ? {} : { httpTokenFile: resolve(folder, httpTokenFile) }),
+        ...(watch === undefined ? {} : { watch: resolve(folder, watch) }),
       };
     },
   );

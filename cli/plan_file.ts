@@ -18,12 +18,18 @@
  * database = "postgres://neo@db1/shop"   # optional, storages: a PostgreSQL server instead of a SQLite file
  * weight = 2                  # optional, storages: its part of all cells
  * path = "east/host7"         # optional, storages: where it stands
+ * http = "127.0.0.1:9180"     # optional, as in neo.toml, and so are httpTokenFile and watch; files are seen from the cluster's folder
+ *
+ * [config.cluster]            # optional: all that is configured, but for what is revoked; also config.role.NAME and config.node.NAME
+ * "storage.copyBytesPerS" = 5_000_000
  * ```
  */
 import { dirname, isAbsolute, resolve } from "node:path";
+import type { Setting } from "../core/config_keys.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from "../core/limits.ts";
 import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE, nodeRoles, parseToml } from "./config.ts";
 import type { NodeRole } from "./config.ts";
+import { settingsIn } from "./config_view.ts";
 import { topologyPath } from "./parsers.ts";
 import { databaseUriOf } from "./stores.ts";
 import { Fields } from "./toml_fields.ts";
@@ -40,6 +46,9 @@ export interface PlannedNode {
   /** Storages: a PostgreSQL server, instead of a SQLite file. */
   readonly database?: string;
   readonly passwordFile?: string;
+  readonly http?: string;
+  readonly httpTokenFile?: string;
+  readonly watch?: string;
   /** Storages: its part of all cells; 0 is 1. */
   readonly weight: number;
   readonly path: readonly string[];
@@ -57,13 +66,38 @@ export interface ProvisionPlan {
   /** Everybody shows a certificate. */
   readonly tls: boolean;
   readonly nodes: readonly PlannedNode[];
+  /** All that there should be set; undefined: the plan doesn't say. */
+  readonly config?: readonly Setting[];
 }
 
 const PATH_PATTERN = new RegExp(
   `^${NAME_PATTERN.source.slice(1, -1)}(?:/${NAME_PATTERN.source.slice(1, -1)}){0,${PATH_LENGTH_MAX - 1}}$`,
 );
-const PLAN_KEYS = ["cluster", "folder", "partitions", "replicas", "insecure", "tls", "here", "node"];
-const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path", "database", "passwordFile"];
+const PLAN_KEYS = [
+  "cluster",
+  "folder",
+  "partitions",
+  "replicas",
+  "insecure",
+  "tls",
+  "here",
+  "node",
+  "config",
+];
+const NODE_KEYS = [
+  "name",
+  "role",
+  "address",
+  "data",
+  "host",
+  "weight",
+  "path",
+  "database",
+  "passwordFile",
+  "http",
+  "httpTokenFile",
+  "watch",
+];
 
 /**
  * Reads the text of a plan; `file` is its path, to which the cluster's folder is relative.
@@ -71,7 +105,9 @@ const NODE_KEYS = ["name", "role", "address", "data", "host", "weight", "path", 
  * @throws CliError (`usage`) naming the key, what is wrong with it, line and column
  */
 export function parsePlan(text: string, file: string): ProvisionPlan {
-  const top = new Fields(parseToml(text, file), { file, text });
+  const parsed = parseToml(text, file);
+  const { config } = parsed;
+  const top = new Fields(parsed, { file, text });
   top.refuseOthers(PLAN_KEYS);
   const cluster = top.text("cluster", NAME_PATTERN, NAME_RULE);
   const tables = top.tables("node");
@@ -84,6 +120,7 @@ export function parsePlan(text: string, file: string): ProvisionPlan {
     tls: top.flag("tls", false),
     here: top.optionalText("here", NAME_PATTERN, NAME_RULE),
     nodes: tables.map((fields) => nodeOf(fields, cluster, dirname(file))),
+    ...(config === undefined ? {} : { config: settingsIn(config as Record<string, unknown>, file) }),
   };
   checkCounts(plan, top);
   plan.nodes.forEach((node, at) => checkNode(plan, node, tables[at]!));
@@ -103,7 +140,20 @@ function nodeOf(fields: Fields, cluster: string, folder: string): PlannedNode {
     weight: fields.whole("weight", 0, WEIGHT_MAX, 0),
     path: path === undefined ? [] : topologyPath(path),
     ...databaseOf(fields, cluster, { name, folder }),
+    ...texts(fields, { http: ADDRESS_PATTERN, httpTokenFile: /./, watch: /./ }),
   };
+}
+
+/** Texts that may be there. */
+function texts<K extends string>(
+  fields: Fields,
+  patterns: { readonly [N in K]: RegExp },
+): { readonly [N in K]?: string } {
+  const found = Object.entries<RegExp>(patterns).flatMap(([key, pattern]) => {
+    const text = fields.optionalText(key, pattern, key === "http" ? "host:port" : "a file");
+    return text === undefined ? [] : [[key, text] as const];
+  });
+  return Object.fromEntries(found) as { readonly [N in K]?: string };
 }
 
 function databaseOf(

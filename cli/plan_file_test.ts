@@ -30,6 +30,17 @@ test("parsePlan() fills in what isn't said", () => {
   assert.deepEqual(nodes[1], { ...s1, weight: 2, path: ["east", "host7"] });
 });
 
+test("parsePlan() reads what is to be configured, and what nodes show (T51, P7)", () => {
+  const shown = 'http = "127.0.0.1:9180"\nhttpTokenFile = "s1.token"\n';
+  const config = '[config.cluster]\n"client.oidBatch" = 7\n[config.node.s1]\n"log.level" = "debug"\n';
+  const plan = parsePlan(`cluster = "shop"\n${NODES}${shown}${config}`, "/etc/plan.toml");
+  assert.deepEqual(plan.config, [
+    { scope: "cluster", key: "client.oidBatch", value: "7" },
+    { scope: "node:s1", key: "log.level", value: "debug" },
+  ]);
+  assert.deepEqual([plan.nodes[1]?.http, plan.nodes[1]?.httpTokenFile], ["127.0.0.1:9180", "s1.token"]);
+});
+
 const wrong: readonly { what: string; text: string; says: RegExp }[] = [
   {
     what: "an unknown key",
@@ -70,6 +81,11 @@ const wrong: readonly { what: string; text: string; says: RegExp }[] = [
     what: "a master with a weight",
     text: `cluster = "s"\n${NODES}[[node]]\nname = "a"\nrole = "admin"\nweight = 1`,
     says: /weight of node 3/,
+  },
+  {
+    what: "a value that can't be configured",
+    text: `cluster = "s"\n${NODES}[config.cluster]\n"client.oidBatch" = 0`,
+    says: /client\.oidBatch: expected a whole number from 1/,
   },
   {
     what: "a place that is none",

@@ -52,6 +52,7 @@ async function ask(config: ClusterConfig, withinMs: number): Promise<SeenCluster
     return {
       storages: nodes.map(({ name, index, draining }) => ({ name, index, draining })),
       masters: masters.map(({ name }) => name),
+      config: (await askPrimary("getConfig", { after: null }, target, { withinMs })).settings,
       replicas: status.replicas,
       isSpread: isNothing(plan),
       isWhole: sum("readable") === copies && sum("cells") === copies

@@ -6,7 +6,11 @@
  * once. Nothing that holds data is deleted: a storage that isn't planned any more is drained, and its folder stays.
  */
 import { resolve } from "node:path";
+import { TLS_REVOKED } from "../core/config_keys.ts";
+import type { Setting } from "../core/config_keys.ts";
 import type { ClusterConfig, NodeConfig } from "./config.ts";
+import { changesTo } from "./config_view.ts";
+import type { ValueChange } from "./config_view.ts";
 import { CliError } from "./exit.ts";
 import type { PlannedNode, ProvisionPlan } from "./plan_file.ts";
 
@@ -23,6 +27,8 @@ export interface SeenCluster {
   readonly storages: readonly SeenStorage[];
   readonly masters: readonly string[];
   readonly replicas: number;
+  /** All that is configured. */
+  readonly config: readonly Setting[];
   /** Whether a tweak would move nothing. */
   readonly isSpread: boolean;
   /** Whether each partition has all its copies, and all of them are up to date. */
@@ -46,6 +52,7 @@ export type Step =
   | { readonly do: "addMaster" | "addStorage" | "addAdmin"; readonly node: PlannedNode }
   | { readonly do: "setReplicas"; readonly from: number; readonly replicas: number }
   | { readonly do: "tweak" }
+  | { readonly do: "configure"; readonly changes: readonly ValueChange[] }
   | { readonly do: "drain" | "removeMaster" | "forget"; readonly name: string }
   | { readonly do: "await"; readonly names: readonly string[] };
 
@@ -90,8 +97,15 @@ function additions(plan: ProvisionPlan, config: ClusterConfig, cluster: SeenClus
   if (cluster.replicas !== plan.replicas) {
     steps.push({ do: "setReplicas", from: cluster.replicas, replicas: plan.replicas });
   }
+  const changes = plan.config === undefined ? [] : changesTo(plan.config, cluster.config).filter(isPlans);
+  if (changes.length > 0) steps.push({ do: "configure", changes });
   if (!cluster.isSpread && steps.length === 0) steps.push({ do: "tweak" });
   return steps;
+}
+
+/** What is revoked isn't for a plan to say: it would be believed again. */
+function isPlans({ key }: ValueChange): boolean {
+  return key !== TLS_REVOKED;
 }
 
 const ADDING = { master: "addMaster", storage: "addStorage", admin: "addAdmin" } as const;
@@ -168,6 +182,10 @@ export function textOf(step: Step, plan: ProvisionPlan): string {
       return `add admin ${step.node.name}`;
     case "setReplicas":
       return `keep ${step.replicas + 1} copies instead of ${step.from + 1}`;
+    case "configure":
+      return `configure ${
+        step.changes.map(({ scope, key, value }) => `${key}=${value ?? "unset"} (${scope})`).join(", ")
+      }`;
     case "tweak":
       return "spread the copies over the storages";
     case "drain":

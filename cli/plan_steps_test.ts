@@ -52,6 +52,7 @@ function seen(names: readonly string[], more: Partial<SeenCluster> = {}): Seen {
     storages: members("s").map((name, at) => ({ name, index: at + 10, draining: false })),
     masters: members("m"),
     replicas: 1,
+    config: [],
     isSpread: true,
     isWhole: true,
     ...more,
@@ -87,6 +88,24 @@ test("nextSteps() adds what lacks, spreads copies when it is there, and waits un
   const all = ["m1", "s1", "s2", "s3", "a1"];
   assert.deepEqual(doing(plan, seen(all, { isSpread: false })), ["tweak"]);
   assert.deepEqual(doing(plan, seen(all, { isWhole: false })), ["await"]);
+});
+
+test("nextSteps() configures what the plan says, takes back what it doesn't, and revokes nothing less (T51)", () => {
+  const names = ["m1", "s1", "s2"];
+  const bytes = { scope: "cluster", key: "storage.copyBytesPerS", value: "5" };
+  const revoked = { scope: "cluster", key: "tls.revoked", value: "ab" };
+  const old = { scope: "role:storage", key: "log.level", value: "debug" };
+  const plan = { ...planOf(...names), config: [bytes] };
+  assert.deepEqual(nextSteps(plan, seen(names, { config: [revoked, old] })), [{
+    do: "configure",
+    changes: [bytes, { scope: "role:storage", key: "log.level", value: null }],
+  }]);
+  assert.deepEqual(nextSteps(plan, seen(names, { config: [bytes, revoked] })), []);
+  assert.deepEqual(
+    nextSteps(planOf(...names), seen(names, { config: [old] })),
+    [],
+    "a plan that says nothing of it",
+  );
 });
 
 test("nextSteps() drains a storage that isn't planned, and forgets it when the cluster has", () => {

@@ -47,6 +47,9 @@ test("provision makes what the plan says, changes nothing the second time, and f
   assert.deepEqual([made.json.changed, stepsOf(made)], [true, ["make", "start"]]);
   const again = await provision(cluster, first, "--json");
   assert.deepEqual([again.exitCode, again.json.changed, stepsOf(again)], [0, false, []]);
+  const configured = `${first}[config.role.storage]\n"storage.copyBytesPerS" = 50_000_000\n`;
+  assert.deepEqual(stepsOf(await provision(cluster, configured, "--json")), ["configure"]);
+  assert.deepEqual(stepsOf(await provision(cluster, configured, "--json")), []);
 
   const load = await Load.on(cluster);
   load.run();
