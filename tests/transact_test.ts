@@ -51,6 +51,20 @@ test("Client.transact() keeps the age of its first attempt: later ones come firs
   assert.deepEqual(new Set(ages), new Set([ages[0]]));
 });
 
+test("Client.transact() of many that add to one object at once: each is there, and nearly all run twice (N1)", async () => {
+  await using cluster = await new LocalCluster().start();
+  const client = await cluster.connect();
+  let runs = 0;
+  const many = 60;
+  await Promise.all(Array.from({ length: many }, () =>
+    client.transact((tx) => {
+      runs += 1;
+      return raise(tx);
+    })));
+  assert.equal(await valueOf(client), many);
+  assert.ok(runs <= 3 * many, `${runs} runs`);
+});
+
 test("Client.transact() gives up after the attempts that it is given, with every conflict", async () => {
   await using cluster = await new LocalCluster().start();
   const [client, other] = [await cluster.connect(), await cluster.connect()];

@@ -17,6 +17,7 @@ import type { CopyOptions, CopyProgress, Restoration } from "./restoring.ts";
 import { transact } from "./transact.ts";
 import type { Begin, BeginOptions, Transacted, TransactOptions } from "./transact.ts";
 import { Snapshot, Transaction } from "./transaction.ts";
+import { Turns } from "./turns.ts";
 import { filledOf } from "./values.ts";
 
 /** How a snapshot is chosen. */
@@ -51,6 +52,7 @@ export interface TidRange extends CallOptions {
 export class Client {
   #caller: Caller;
   #close: () => Promise<void>;
+  #turns = new Turns();
 
   /** Made by `connect()`. */
   constructor(caller: Caller, close: () => Promise<void>) {
@@ -84,7 +86,8 @@ export class Client {
 
   /**
    * Runs `work` in a transaction and commits it; runs it again, on a fresh snapshot, when others were faster. `work` may
-   * run several times, so that it should change nothing but the transaction. When it throws, nothing is stored.
+   * run several times, so that it should change nothing but the transaction. When it throws, nothing is stored. Those of one client
+   * that lost the same object run again one after another.
    *
    * @returns what `work` gave, the tid, and how often it ran
    * @throws ConflictError, LockTimeoutError, AbortedError after the last attempt, and at once what else ends a commit
@@ -114,7 +117,7 @@ export class Client {
       const begun = await this.#at(caller.under(options));
       return new Transaction(caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
     };
-    return transact(this.#caller, begin, work, options);
+    return transact(this.#caller, begin, work, options, this.#turns);
   }
 
   /** Ids for new objects. */

@@ -1,12 +1,13 @@
 /** A whole transaction as one function: begun, run, committed, and run again when others were faster. */
 import { ConflictError, DatabaseError, UnreachableError } from "../../core/errors.ts";
 import type { Tid } from "../../core/ids.ts";
-import { TRANSACT_ATTEMPTS_MAX } from "../../core/limits.ts";
+import { TRANSACT_ATTEMPTS_MAX, TRANSACT_TURN_MS } from "../../core/limits.ts";
 import { mustBeFunction, wrongSignal } from "./caller.ts";
 import type { CallOptions, TransactionCaller } from "./caller.ts";
 import type { Resolver } from "./resolving.ts";
 import { Scope } from "./scope.ts";
 import type { Transaction } from "./transaction.ts";
+import type { Turn, Turns } from "./turns.ts";
 
 /** How a transaction is begun. */
 export interface BeginOptions extends CallOptions {
@@ -47,6 +48,7 @@ export async function transact<T>(
   begin: Begin,
   work: (tx: Transaction) => T | Promise<T>,
   options: TransactOptions,
+  turns: Turns,
 ): Promise<Transacted<T>> {
   const most = options.attempts ?? TRANSACT_ATTEMPTS_MAX;
   if (!(Number.isSafeInteger(most) && most >= 1)) {
@@ -62,6 +64,7 @@ export async function transact<T>(
     return new UnreachableError(message, last === undefined ? {} : { cause: last });
   };
   const scope = new Scope(caller, options, late);
+  let turn: Turn | undefined;
   try {
     let ageMs: number | undefined;
     for (;;) {
@@ -82,8 +85,36 @@ export async function transact<T>(
         tx.abort(); // what it hasn't committed
       }
       await scope.caller.call("pause", { attempt: attempts }, options);
+      if (last instanceof ConflictError) turn = await turnAfter(last, { turn, turns, scope });
     }
   } finally {
+    turn?.end();
     scope.end();
+  }
+}
+
+/** The turn of a transaction that has lost objects, when it has come or was waited for long enough. */
+async function turnAfter(
+  { conflicts }: ConflictError,
+  { turn: held, turns, scope }: {
+    readonly turn: Turn | undefined;
+    readonly turns: Turns;
+    readonly scope: Scope;
+  },
+): Promise<Turn> {
+  const oids = conflicts.map(({ oid }) => oid);
+  if (held?.covers(oids)) return held;
+  held?.end();
+  const turn = turns.take(oids);
+  const came = new AbortController();
+  try {
+    const long = scope.caller.call("elapse", {}, { withinMs: TRANSACT_TURN_MS, signal: came.signal });
+    await Promise.race([turn.come, long]);
+    return turn;
+  } catch (error) {
+    turn.end();
+    throw error;
+  } finally {
+    came.abort();
   }
 }
