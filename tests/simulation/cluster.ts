@@ -8,6 +8,7 @@ import { helloOf } from "../../roles/hello.ts";
 import { MemberMachine } from "../../roles/master/member.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
+import { Air } from "./air.ts";
 import { simCompression, simDigest } from "./digest.ts";
 import { SimDisk } from "./disk.ts";
 import type { FeedReader } from "./feeds.ts";
@@ -46,6 +47,8 @@ export interface Shape {
   readonly spareMasters?: number;
   /** Bits turn on disks. */
   readonly rots?: boolean;
+  /** Notices to many go by multicast. */
+  readonly multicasts?: boolean;
 }
 
 /** Draws a shape. */
@@ -102,7 +105,8 @@ export class Cluster {
     this.random = random;
     this.network = new SimNetwork(world, random.fork("network"));
     this.trace = new Trace(world, linesMax);
-    const around: Surroundings = { world, network: this.network, random, trace: this.trace, ended };
+    const air = shape.multicasts ? { air: new Air(this.network, random.fork("air")) } : {};
+    const around: Surroundings = { world, network: this.network, random, trace: this.trace, ended, ...air };
     const names = Array.from({ length: shape.storages }, (_, i) => `s${i + 1}`);
     const masters = Array.from({ length: shape.masters }, (_, i) => `m${i + 1}`);
     const memberOf = (name: string, role: "master" | "storage") =>

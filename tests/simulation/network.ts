@@ -45,6 +45,11 @@ export class SimNetwork {
     }
   }
 
+  /** Whether nothing passes from one node to another. */
+  isHeld(from: string, to: string): boolean {
+    return this.#heldMs(from, to) > this.world.nowMs;
+  }
+
   #heldMs(from: string, to: string): number {
     return this.#held.get(`${from}|${to}`) ?? 0;
   }

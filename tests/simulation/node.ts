@@ -71,7 +71,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
   /** Starts a process, if none runs. */
   start(): void {
     if (this.#process !== undefined) return;
-    const { world, network } = this.#around;
+    const { world, network, air } = this.#around;
     const { plan } = this;
     const process = new Process();
     this.#process = process;
@@ -87,6 +87,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     const store = plan.disk?.open(process, border);
     const clock = new SimClock(world, process, random.fork("clock"), this.#clock?.skewMs ?? plan.skewMs);
     const { machine, peers } = plan.build(store?.state, random.fork("machine"));
+    const multicast = air && { multicast: air.optionsFor(plan, process) };
     const ports: HostPorts<W, Q, A, O> = {
       clock,
       transport,
@@ -99,7 +100,7 @@ export class SimNode<C, W, Q, R, A, E, O, S> {
     this.#clock = clock;
     this.#transport = transport;
     this.#machine = machine;
-    this.#host = new Host(this.#watched(process, this.wrap(machine)), ports, peers);
+    this.#host = new Host(this.#watched(process, this.wrap(machine)), ports, { ...peers, ...multicast });
     if (plan.address !== undefined) transport.bind(plan.address);
     plan.begun?.();
   }

@@ -1,6 +1,7 @@
 /** What a node of a simulated cluster is made of, what it shares with others, and how its process may end. */
 import type { HostedMachine } from "../../roles/host.ts";
 import type { PeersOptions } from "../../roles/peer.ts";
+import type { Air } from "./air.ts";
 import type { SimDisk } from "./disk.ts";
 import type { SimNetwork } from "./network.ts";
 import type { SimNode } from "./node.ts";
@@ -65,6 +66,8 @@ export interface Surroundings {
   readonly network: SimNetwork;
   readonly random: SimRandom;
   readonly trace: Trace;
+  /** In clusters that have multicast. */
+  readonly air?: Air;
   /** A process has ended by its own decision, or because its machine threw. */
   readonly ended: (node: AnyNode, why: Ending) => void;
 }

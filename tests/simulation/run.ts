@@ -43,6 +43,8 @@ const IMPORT_SHARE = 0.15;
 const OPERATED_SHARE = 0.2;
 /** Seeds in which bits turn on disks: nobody has copies deleted there. */
 const ROT_SHARE = 0.4;
+/** Seeds in which notices to many go by multicast. */
+const MULTICAST_SHARE = 0.2;
 /** Commits beyond those that are drawn: 2,000 seeds are to have 200,000, and a little to spare. */
 const MORE_COMMITS = 3;
 /** Seeds that end with a truncation. */
@@ -95,7 +97,8 @@ class Run {
     const isDrawn = !options.mutant && this.#random.fork("rot").chance(ROT_SHARE);
     const rots = (options.isRotting || isDrawn) && !this.#isOperated(bare);
     const spareMasters = masters > 1 && this.#isOperated(bare) ? 1 : 0;
-    const shape = { ...bare, rots, spareMasters };
+    const multicasts = !options.mutant && this.#random.fork("multicast").chance(MULTICAST_SHARE);
+    const shape = { ...bare, rots, spareMasters, multicasts };
     const linesMax = options.linesMax ?? LINES_DEFAULT;
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
