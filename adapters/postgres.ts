@@ -65,6 +65,23 @@ export async function dropPostgres(uri: string, options: PostgresOptions = {}): 
   await PostgresStore.drop(postgresPlace(uri), options);
 }
 
+/**
+ * Gives a storage's database another name, under which no node looks for it.
+ *
+ * @returns the name
+ * @throws StoreOpenError when there is one of that name, or the server can't be reached or refuses
+ */
+export async function retirePostgres(uri: string, options: PostgresOptions = {}): Promise<string> {
+  const place = postgresPlace(uri);
+  const to = `${place.schema.slice(0, SCHEMA_LENGTH_MAX - RETIRED.length)}${RETIRED}`;
+  await PostgresStore.rename(place, to, options);
+  return to;
+}
+
+/** What the server's names may be long, and how one ends that isn't used any more. */
+const SCHEMA_LENGTH_MAX = 63;
+const RETIRED = "_converted";
+
 /** A storage's database on a server. */
 export class PostgresDatabase implements Database {
   readonly state: DatabaseState;

@@ -123,6 +123,18 @@ export class PostgresStore {
     }
   }
 
+  /** Gives a schema another name; throws as `create`. */
+  static async rename(place: PostgresPlace, to: string, options: PostgresOptions = {}): Promise<void> {
+    const client = clientOf(place, options, { max: 1 }, {});
+    try {
+      await client.unsafe(`ALTER SCHEMA ${place.schema} RENAME TO ${to}`);
+    } catch (error) {
+      throw postgresOpenFailure("open", place.shown, error);
+    } finally {
+      await client.end();
+    }
+  }
+
   /** Whether the server failed or went, so that this store takes no more calls. */
   get lost(): boolean {
     return this.#failure?.error instanceof StoreFailedError;

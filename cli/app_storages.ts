@@ -146,6 +146,30 @@ const nodeClone = command({
   },
 });
 
+const nodeConvert = command({
+  load: () => import("./commands/node_convert.ts"),
+  parameters: {
+    positional: one("NODE", nodeName, "A storage of this machine, stopped"),
+    flags: {
+      ...common,
+      to: { kind: "enum", values: ["sqlite", "postgres"], brief: "Where its data are to go" },
+      ...databaseFlags,
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Move a storage's data from SQLite to PostgreSQL, or back",
+    fullDescription:
+      "Copies everything, compares it, then changes neo.toml. What it had before stays, under another name. Broken off, it begins "
+      + "anew, and nothing has changed.",
+    examples: [
+      ["neo node convert s1 --to postgres --database postgres://neo@db1/shop", "a schema of its own there"],
+      ["neo node convert s1 --to sqlite", "back into a file"],
+    ],
+    exits: [...ends.folder, "security"],
+  },
+});
+
 const tableShow = command({
   load: () => import("./commands/table_show.ts"),
   parameters: { flags, aliases },
@@ -288,8 +312,9 @@ export const nodeCommands = buildRouteMap({
     drop: nodeDrop,
     kill: nodeKill,
     clone: nodeClone,
+    convert: nodeConvert,
   },
-  docs: { brief: "Storages: list, add, drain, drop, kill, clone" },
+  docs: { brief: "Storages: list, add, drain, drop, kill, clone, convert" },
 });
 
 /** `neo table ...` */

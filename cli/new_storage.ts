@@ -108,6 +108,18 @@ export function removeNode({ folder, nodes }: ClusterConfig, name: string): bool
   return true;
 }
 
+/** Writes a node's part of `neo.toml` anew; what else stands there stays as it is. */
+export function changeNode(
+  { folder }: ClusterConfig,
+  name: string,
+  change: (part: string) => string,
+): ClusterConfig {
+  return rewrite(folder, (text) => {
+    const parts = text.split(/^(?=[ \t]*\[\[[ \t]*node[ \t]*\]\])/m);
+    return parts.map((part) => nameIn(part) === name ? change(part) : part).join("");
+  });
+}
+
 /** The name of the node that a part of `neo.toml` describes. */
 function nameIn(part: string): unknown {
   if (!part.trimStart().startsWith("[[")) return undefined;

@@ -1,5 +1,5 @@
 /** Where a storage keeps its data: a SQLite file in its folder, or a schema of a PostgreSQL server. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { postgresPlace } from "../adapters/postgres_uri.ts";
 import { createDatabase, openDatabase } from "../adapters/sqlite.ts";
@@ -114,6 +114,21 @@ export async function dropStore(node: StoreOf): Promise<void> {
   if (node.database === undefined) return; // it goes with its folder
   const { dropPostgres } = await import("../adapters/postgres.ts");
   await dropPostgres(node.database, passwordOf(node));
+}
+
+/**
+ * Puts a store away that another one has taken the place of: it stays, under a name where no node looks for it.
+ *
+ * @returns where it is now
+ */
+export async function retireStore(node: StoreOf): Promise<string> {
+  if (node.database !== undefined) {
+    const { retirePostgres } = await import("../adapters/postgres.ts");
+    return `schema ${await retirePostgres(node.database, passwordOf(node))}`;
+  }
+  const file = databaseFileOf(node);
+  renameSync(file, `${file}.converted`);
+  return `${file}.converted`;
 }
 
 /** A password comes from a file that only its owner should read, or from PGPASSWORD. */

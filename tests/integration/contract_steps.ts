@@ -150,4 +150,5 @@ export const STEPS: readonly Step[] = [
 /** Commands that are run, and judged, by other tests; each with the file of its test. */
 export const ELSEWHERE: { readonly [command: string]: string } = {
   run: "tests/integration/daemons_test.ts",
+  "node convert": "tests/integration/convert_test.ts",
 };
