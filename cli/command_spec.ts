@@ -14,7 +14,7 @@ export type Example = readonly [line: string, does: string];
 export interface CommandModule<F extends BaseFlags, A extends BaseArgs> {
   readonly default: Run<F, A>;
   /** What `--json` prints; null where that is nothing. */
-  readonly answer?: Schema<unknown> | null;
+  readonly answer: Schema<unknown> | null;
 }
 
 interface Spec<F extends BaseFlags, A extends BaseArgs> {
@@ -28,16 +28,16 @@ interface Docs {
   readonly fullDescription?: string;
   readonly customUsage?: readonly string[];
   /** At least one; shown in the help. */
-  readonly examples?: readonly Example[];
+  readonly examples: readonly Example[];
   /** How it may end: names of exit codes, or the meanings of its own. */
-  readonly exits?: readonly Outcome[] | { readonly [code: number]: string };
+  readonly exits: readonly Outcome[] | { readonly [code: number]: string };
   /** The answer is printed as it comes: `--json` prints one object a line. */
   readonly streams?: true;
 }
 
 /** What is known of a command before it is loaded, and how to load what its answer is. */
 export interface Declaration extends Docs {
-  readonly loadAnswer: () => Promise<Schema<unknown> | null | undefined>;
+  readonly loadAnswer: () => Promise<Schema<unknown> | null>;
 }
 
 const declarations = new WeakMap<object, Declaration>();
@@ -62,21 +62,20 @@ export function command<F extends BaseFlags, A extends BaseArgs>(
     };
   };
   const { brief, customUsage } = docs;
-  const fullDescription = [docs.fullDescription ?? brief, ...examplesIn(docs)].join("\n\n");
+  const fullDescription = `${docs.fullDescription ?? brief}\n\n${examplesIn(docs)}`;
   const shown = { brief, fullDescription, ...(customUsage === undefined ? {} : { customUsage }) };
   const made = buildCommand<F, A, Cli>({ loader, parameters, docs: shown });
   declarations.set(made, { ...docs, loadAnswer: async () => (await load()).answer });
   return made;
 }
 
-function examplesIn({ examples = [] }: Docs): string[] {
-  if (examples.length === 0) return [];
+function examplesIn({ examples }: Docs): string {
   const width = Math.max(...examples.map(([line]) => line.length));
   const isNarrow = examples.every(([, does]) => width + does.length + 4 <= HELP_COLUMNS);
   const lines = examples.flatMap(([line, does]) =>
     isNarrow ? [`  ${line.padEnd(width)}  ${does}`] : [`  ${line}`, ...wrapped(does, 6)]
   );
-  return [`EXAMPLES\n${lines.join("\n")}`];
+  return `EXAMPLES\n${lines.join("\n")}`;
 }
 
 /** How commands may end: on this machine only, with a cluster's folder, with a cluster that must answer. */

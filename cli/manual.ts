@@ -31,7 +31,7 @@ export interface ManualEntry {
   readonly exits: readonly { readonly code: number; readonly meaning: string }[];
   /** What `--json` prints: nothing, one line, or a line for each thing as it comes. */
   readonly prints: "nothing" | "one" | "lines";
-  readonly answer: JsonSchema | undefined;
+  readonly answer?: JsonSchema;
 }
 
 /** What the parser keeps of a flag or an argument, as far as it is shown. */
@@ -63,7 +63,7 @@ export function inputsOf({ command }: Route): Pick<ManualEntry, "arguments" | "f
 
 async function entryOf(route: Route): Promise<ManualEntry> {
   const { path, declaration } = route;
-  const { brief, fullDescription, examples = [], exits = [], streams } = declaration;
+  const { brief, fullDescription, examples, exits, streams } = declaration;
   const answer = await declaration.loadAnswer();
   return {
     command: path.join(" "),
@@ -73,7 +73,7 @@ async function entryOf(route: Route): Promise<ManualEntry> {
     examples: examples.map(([line, does]) => ({ line, does })),
     exits: exitsOf(exits),
     prints: answer === null ? "nothing" : streams ? "lines" : "one",
-    answer: answer?.json,
+    ...(answer === null ? {} : { answer: answer.json }),
   };
 }
 

@@ -54,7 +54,7 @@ export async function checkContract(
   const words = args.slice(0, args.indexOf("--") >>> 0);
   const route = routeIn(words);
   if (route === undefined || words.includes("--help")) return;
-  const { loadAnswer, exits = [], streams } = route.declaration;
+  const { loadAnswer, exits, streams } = route.declaration;
   const codes = Array.isArray(exits)
     ? exits.map((name: Outcome) => exitCodes[name])
     : Object.keys(exits).map(Number);
@@ -63,7 +63,7 @@ export async function checkContract(
   }
   if (stdout === "" || !words.includes("--json")) return;
   const schema = await loadAnswer();
-  if (!schema) throw new Error(`neo ${args.join(" ")} must print nothing: ${stdout}`);
+  if (schema === null) throw new Error(`neo ${args.join(" ")} must print nothing: ${stdout}`);
   const answers = streams ? stdout.trimEnd().split("\n") : [stdout];
   const mistakes = answers.flatMap((text) => mistakesIn(JSON.parse(text), schema.json));
   if (mistakes.length > 0) {
