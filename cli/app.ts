@@ -5,10 +5,10 @@ import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { check } from "./app_check.ts";
 import { clientCommands } from "./app_clients.ts";
 import { configCommands } from "./app_config.ts";
+import { exportFile, importFile, objCommands, txCommands } from "./app_data.ts";
 import { doctor } from "./app_doctor.ts";
 import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
-
 import { complete, completion, serviceCommands } from "./app_service.ts";
 import { clusterCommands, nodeCommands, tableCommands } from "./app_storages.ts";
 import { tlsCommands } from "./app_tls.ts";
@@ -26,7 +26,7 @@ import {
   wait,
 } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
-import { nodeName, oid, ownAddress, tidOrDate, whole } from "./parsers.ts";
+import { nodeName, ownAddress } from "./parsers.ts";
 import { VERSION } from "./version.ts";
 
 const demo = command({
@@ -248,112 +248,6 @@ const runNode = command({
   },
 });
 
-const importFile = command({
-  load: () => import("./commands/import.ts"),
-  parameters: {
-    positional: one("FILE", String, "Data.fs or zodbdump; the format is found out"),
-    flags: {
-      ...common,
-      salvage: {
-        kind: "boolean",
-        brief: "Go on behind damage, and import what is whole",
-        default: false,
-        withNegated: false,
-      },
-    },
-    aliases,
-  },
-  docs: {
-    brief: "Import a ZODB database",
-    fullDescription:
-      "Transactions keep their tids; clients are kept out meanwhile. The database must be empty or older "
-      + "than the file.",
-    examples: [
-      ["neo import Data.fs", "a FileStorage, with its whole history"],
-      ["neo import Data.fs --salvage", "what is whole of a damaged one"],
-    ],
-    exits: [...ends.remote, "notRunning", "interrupted"],
-  },
-});
-
-const exportFile = command({
-  load: () => import("./commands/export.ts"),
-  parameters: {
-    positional: one("FILE", String, "File to write; - is stdout"),
-    flags: {
-      ...common,
-      format: {
-        kind: "enum",
-        values: ["filestorage", "zodbdump"],
-        default: "filestorage",
-        brief: "Format of the file",
-      },
-      force: { kind: "boolean", brief: "Replace the file if it exists", default: false, withNegated: false },
-    },
-    aliases,
-  },
-  docs: {
-    brief: "Export everything, with its history, as ZODB reads it",
-    examples: [
-      ["neo export out.fs", "as ZODB's FileStorage"],
-      ["neo export - --format zodbdump | less", "as text, on stdout"],
-    ],
-    exits: [...ends.remote, "notRunning", "interrupted"],
-  },
-});
-
-const objGet = command({
-  load: () => import("./commands/obj_get.ts"),
-  parameters: {
-    positional: one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits"),
-    flags: {
-      ...common,
-      at: {
-        kind: "parsed",
-        parse: tidOrDate,
-        optional: true,
-        placeholder: "TID|DATE",
-        brief: "As it was then, such as 2026-11-22T10:00Z",
-      },
-    },
-    aliases,
-  },
-  docs: {
-    brief: "Print an object's data",
-    fullDescription: "Raw bytes; on a terminal a hexadecimal view.",
-    examples: [
-      ["neo obj get 1 > root.pickle", "its bytes as they are"],
-      ["neo obj get 0x2a --at 2026-11-22T10:00Z", "as it was then"],
-    ],
-    exits: [...ends.remote, "notRunning", "interrupted"],
-  },
-});
-
-const txList = command({
-  load: () => import("./commands/tx_list.ts"),
-  parameters: {
-    flags: {
-      ...common,
-      limit: {
-        kind: "parsed",
-        parse: whole(1, 2 ** 31),
-        default: "20",
-        placeholder: "N",
-        brief: "How many, the newest",
-      },
-    },
-    aliases: { ...aliases, n: "limit" },
-  },
-  docs: {
-    brief: "List transactions, the newest last",
-    examples: [
-      ["neo tx list", "the newest 20"],
-      ["neo tx list --limit 1 --json", "the newest, for programs"],
-    ],
-    exits: [...ends.remote, "notRunning", "interrupted"],
-  },
-});
-
 const version = command({
   load: () => import("./commands/version.ts"),
   parameters: { flags: { json } },
@@ -385,7 +279,7 @@ export const root: RouteMap<Cli> = buildRouteMap({
     run: runNode,
     import: importFile,
     export: exportFile,
-    obj: buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } }),
+    obj: objCommands,
     master: masterCommands,
     node: nodeCommands,
     table: tableCommands,
@@ -393,7 +287,7 @@ export const root: RouteMap<Cli> = buildRouteMap({
     client: clientCommands,
     config: configCommands,
     tls: tlsCommands,
-    tx: buildRouteMap({ routes: { list: txList }, docs: { brief: "Look at transactions" } }),
+    tx: txCommands,
     version,
   },
   docs: {

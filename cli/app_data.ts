@@ -1,0 +1,121 @@
+/** Commands about what a cluster holds. */
+import { buildRouteMap } from "@stricli/core";
+import { aliases, command, common, ends, one } from "./command_spec.ts";
+import { oid, tidOrDate, whole } from "./parsers.ts";
+
+/** `neo import` */
+export const importFile = command({
+  load: () => import("./commands/import.ts"),
+  parameters: {
+    positional: one("FILE", String, "Data.fs or zodbdump; the format is found out"),
+    flags: {
+      ...common,
+      salvage: {
+        kind: "boolean",
+        brief: "Go on behind damage, and import what is whole",
+        default: false,
+        withNegated: false,
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Import a ZODB database",
+    fullDescription:
+      "Transactions keep their tids; clients are kept out meanwhile. The database must be empty or older "
+      + "than the file.",
+    examples: [
+      ["neo import Data.fs", "a FileStorage, with its whole history"],
+      ["neo import Data.fs --salvage", "what is whole of a damaged one"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+/** `neo export` */
+export const exportFile = command({
+  load: () => import("./commands/export.ts"),
+  parameters: {
+    positional: one("FILE", String, "File to write; - is stdout"),
+    flags: {
+      ...common,
+      format: {
+        kind: "enum",
+        values: ["filestorage", "zodbdump"],
+        default: "filestorage",
+        brief: "Format of the file",
+      },
+      force: { kind: "boolean", brief: "Replace the file if it exists", default: false, withNegated: false },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Export everything, with its history, as ZODB reads it",
+    examples: [
+      ["neo export out.fs", "as ZODB's FileStorage"],
+      ["neo export - --format zodbdump | less", "as text, on stdout"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+const objGet = command({
+  load: () => import("./commands/obj_get.ts"),
+  parameters: {
+    positional: one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits"),
+    flags: {
+      ...common,
+      at: {
+        kind: "parsed",
+        parse: tidOrDate,
+        optional: true,
+        placeholder: "TID|DATE",
+        brief: "As it was then, such as 2026-11-22T10:00Z",
+      },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Print an object's data",
+    fullDescription: "Raw bytes; on a terminal a hexadecimal view.",
+    examples: [
+      ["neo obj get 1 > root.pickle", "its bytes as they are"],
+      ["neo obj get 0x2a --at 2026-11-22T10:00Z", "as it was then"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+const txList = command({
+  load: () => import("./commands/tx_list.ts"),
+  parameters: {
+    flags: {
+      ...common,
+      limit: {
+        kind: "parsed",
+        parse: whole(1, 2 ** 31),
+        default: "20",
+        placeholder: "N",
+        brief: "How many, the newest",
+      },
+    },
+    aliases: { ...aliases, n: "limit" },
+  },
+  docs: {
+    brief: "List transactions, the newest last",
+    examples: [
+      ["neo tx list", "the newest 20"],
+      ["neo tx list --limit 1 --json", "the newest, for programs"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+/** `neo obj ...` */
+export const objCommands = buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } });
+
+/** `neo tx ...` */
+export const txCommands = buildRouteMap({
+  routes: { list: txList },
+  docs: { brief: "Look at transactions" },
+});
