@@ -205,8 +205,17 @@ const status = command({
   load: () => import("./commands/status.ts"),
   parameters: {
     positional: nodes,
-    flags: { ...common, wait: { ...wait, default: "5", brief: "How long to wait for the cluster's answer" } },
-    aliases,
+    flags: {
+      ...common,
+      wait: { ...wait, default: "5", brief: "How long to wait for the cluster's answer" },
+      watch: {
+        kind: "boolean",
+        brief: "Look again and again, until Ctrl-C",
+        default: false,
+        withNegated: false,
+      },
+    },
+    aliases: { ...aliases, w: "watch" },
   },
   docs: {
     customUsage: NODES_USAGE,
@@ -216,6 +225,7 @@ const status = command({
     examples: [
       ["neo status", "one screen, and what to do next"],
       ["neo status --json", "the same for programs"],
+      ["neo status --watch", "the newest on the screen; into a file a line for each change"],
     ],
     exits: {
       0: "healthy",
@@ -227,6 +237,7 @@ const status = command({
       6: "the state of the folder doesn't allow it",
       7: "there is no such cluster or node",
       8: "a certificate or a right is missing",
+      130: "interrupted",
     },
   },
 });

@@ -423,6 +423,9 @@ export const NOTIFY_TRIES_MAX = 8;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
 
+/** So often a status that is watched is looked at. */
+export const STATUS_WATCH_MS = 1_000;
+
 // Sizes
 /** Days whose sizes a storage remembers. */
 export const SIZE_DAYS_MAX = 400;

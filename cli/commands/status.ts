@@ -1,5 +1,6 @@
 /** `neo status` */
 import { UnreachableError } from "../../core/errors.ts";
+import { STATUS_WATCH_MS } from "../../core/limits.ts";
 import { parseUri } from "../../core/uri.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
@@ -7,8 +8,10 @@ import { askStatus } from "../ask.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { exitCodes } from "../exit.ts";
 import { exitCodeOf, summaryOf, viewOf } from "../health.ts";
 import type { Findings, LocalNode, StatusView } from "../health.ts";
+import { Interrupt } from "../interrupt.ts";
 import { lastLines, logFileOf } from "../log_tail.ts";
 import { nextCommand } from "../next.ts";
 import { table } from "../output.ts";
@@ -16,6 +19,7 @@ import type { Output, Style } from "../output.ts";
 import { processStateOf } from "../pid_file.ts";
 import { resolveTarget } from "../target.ts";
 import type { Target } from "../target.ts";
+import { pause } from "../wait.ts";
 
 /** Lines of its log that are shown of a node that has crashed. */
 const CRASH_LINES = 5;
@@ -51,17 +55,65 @@ export const answer = is.object({
   })),
 });
 
+type Flags = CommonFlags & { readonly wait: number; readonly watch: boolean };
+
 /** Prints one screen, or one object; the exit code says the same in one number. */
 export default async function status(
   { output, world }: Cli,
-  flags: CommonFlags & { readonly wait: number },
+  flags: Flags,
   ...names: string[]
 ): Promise<number> {
   const target = resolveTarget(flags.cluster, world);
+  if (flags.watch) return await watch({ output, world }, target, flags, names);
   const view = viewOf(await findingsOf(target, flags.wait, names));
   if (output.json) output.printJson<Of<typeof answer>>(view);
   else show(output, view, nextStep(view, flags));
   return exitCodeOf(view, target.kind === "folder");
+}
+
+/** Where a terminal's screen begins again. */
+const CLEAR = "\u001b[H\u001b[2J";
+
+/** Looks again and again until it is interrupted. A terminal shows the newest; elsewhere each change is some lines, or an object. */
+async function watch(
+  { output, world }: Pick<Cli, "output" | "world">,
+  target: Target,
+  flags: Flags,
+  names: readonly string[],
+): Promise<number> {
+  const interrupt = new Interrupt(world);
+  let last = "";
+  let wake: () => void = () => {};
+  void interrupt.first.then(() => wake());
+  try {
+    while (!interrupt.came) {
+      const view = viewOf(await findingsOf(target, flags.wait, names));
+      // that transactions go on is no news
+      const { lastTid: _, lastTime: __, ...rest } = view;
+      const now = JSON.stringify(rest);
+      if (output.isTerminal && !output.json) {
+        output.print(CLEAR.trimEnd());
+        show(output, view, nextStep(view, flags));
+      } else if (now !== last) {
+        if (output.json) output.printJson<Of<typeof answer>>(view);
+        else {for (
+            const line of [
+              `${new Date().toISOString()} ${summaryOf(view)}`,
+              ...view.problems.map((one) => `  ${one}`),
+            ]
+          ) output.print(line);}
+      }
+      last = now;
+      if (interrupt.came) break;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        void pause(STATUS_WATCH_MS).then(resolve);
+      });
+    }
+  } finally {
+    interrupt.off();
+  }
+  return exitCodes.interrupted;
 }
 
 /** Looks at the processes of this machine, then asks the primary, unless there is surely none. */
