@@ -19,19 +19,20 @@ import { monoMs, pause } from "./wait.ts";
 /** Roles in the order in which their nodes are restarted; a process with several counts by the last of them. */
 const ORDER = ["storage", "admin", "master"];
 
-/** Whether these processes can be restarted one by one: the cluster runs, and not all of it is one process. */
-export async function canRoll(
+/** Why these processes can't be restarted one by one; undefined: they can. */
+export async function whyNotRolling(
   config: ClusterConfig,
   groups: readonly ProcessConfig[],
   withinMs: number,
-): Promise<boolean> {
-  if (groups.some(({ nodes }) => nodes.length > 1) || !groups.some((group) => runningPidOf(group))) {
-    return false;
-  }
+): Promise<string | undefined> {
+  if (!groups.some((group) => runningPidOf(group))) return "none of them runs";
+  const several = groups.find(({ nodes }) => nodes.length > 1);
+  if (several !== undefined) return `process ${several.name} holds several nodes`;
   try {
-    return (await askStatus(targetOf(config), { withinMs })).state === "running";
+    const { state } = await askStatus(targetOf(config), { withinMs });
+    return state === "running" ? undefined : `the cluster is ${state}`;
   } catch (error) {
-    if (error instanceof DatabaseError) return false;
+    if (error instanceof DatabaseError) return `the cluster doesn't answer: ${error.message}`;
     throw error;
   }
 }

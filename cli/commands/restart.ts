@@ -2,7 +2,7 @@
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
-import { canRoll, rollingRestart } from "../rolling.ts";
+import { rollingRestart, whyNotRolling } from "../rolling.ts";
 import { startProcesses } from "../starting.ts";
 import { stopProcesses } from "../stopping.ts";
 import { resolveFolder } from "../target.ts";
@@ -18,7 +18,9 @@ export default async function restart(
 ): Promise<number> {
   const config = resolveFolder(flags.cluster, cli.world);
   const groups = selectProcesses(config, names);
-  const rolls = !flags.atOnce && await canRoll(config, groups, flags.wait);
+  const why = flags.atOnce ? "" : await whyNotRolling(config, groups, flags.wait);
+  const rolls = why === undefined;
+  if (why !== undefined && why !== "") cli.output.warn(`restarts all at once, not one after another: ${why}`);
   if (!rolls) await stopProcesses(cli, config, groups, flags.wait);
   const result = rolls
     ? await rollingRestart(cli, config, groups, flags.wait)

@@ -5,6 +5,7 @@ import { askStop } from "../ask.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
+import { loneCopies } from "../lone_copies.ts";
 import { nextCommand } from "../next.ts";
 import { namesOf } from "../starting.ts";
 import { stopProcesses } from "../stopping.ts";
@@ -35,6 +36,12 @@ export default async function stop(
     return;
   }
   const { config } = target;
+  if (names.length > 0) {
+    const lone = await loneCopies(target, namesOf(selectProcesses(config, names)), flags.wait);
+    if (lone > 0) {
+      output.warn(`nobody can read ${lone} partitions, or write there, until it is started again`);
+    }
+  }
   const stopped = namesOf(await stopProcesses(cli, config, selectProcesses(config, names), flags.wait));
   if (output.json) output.printJson<Of<typeof answer>>({ cluster: config.cluster, stopped, asked: true });
   else {
