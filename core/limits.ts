@@ -120,7 +120,7 @@ export const TRANSACT_ATTEMPTS_MAX = 50;
 /** The pause before its second attempt is this long at most; each later one may be twice as long, up to the second. */
 export const TRANSACT_PAUSE_MS_MIN = 2;
 export const TRANSACT_PAUSE_MS_MAX = 250;
-/** What a transaction that lost an object waits at most for those of its client that lost it earlier. */
+/** A transaction that lost an object waits for those of its client that lost it earlier, unless none of them ends for this long. */
 export const TRANSACT_TURN_MS = 5_000;
 /** Time a store waits for the lock of its object. */
 export const LOCK_WAIT_MS = 10_000;

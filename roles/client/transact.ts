@@ -106,15 +106,23 @@ async function turnAfter(
   if (held?.covers(oids)) return held;
   held?.end();
   const turn = turns.take(oids);
-  const came = new AbortController();
   try {
-    const long = scope.caller.call("elapse", {}, { withinMs: TRANSACT_TURN_MS, signal: came.signal });
-    await Promise.race([turn.come, long]);
+    await whileItMoves(turn, scope);
     return turn;
   } catch (error) {
     turn.end();
     throw error;
-  } finally {
-    came.abort();
+  }
+}
+
+/** Waits for a turn, unless none before it has ended for a while. */
+async function whileItMoves(turn: Turn, scope: Scope): Promise<void> {
+  let hasCome = false;
+  const come = turn.come.then(() => hasCome = true);
+  for (let seen = -1; !hasCome && seen < turn.progress;) {
+    seen = turn.progress;
+    const came = new AbortController();
+    const long = scope.caller.call("elapse", {}, { withinMs: TRANSACT_TURN_MS, signal: came.signal });
+    await Promise.race([come, long]).finally(() => came.abort());
   }
 }

@@ -51,6 +51,19 @@ test("Turns that end before they come let nobody past those before them", async 
   assert.equal(turns.objects, 0);
 });
 
+test("A turn sees those before it end, one after another", async () => {
+  const turns = new Turns();
+  const [first, second] = [turns.take([a]), turns.take([a, b])];
+  const third = turns.take([b, c]);
+  const seen = [third.progress];
+  for (const taken of [first, second]) {
+    taken.end();
+    await turn();
+    seen.push(third.progress);
+  }
+  assert.deepEqual(seen, [0, 0, 1]); // the first one was for another object
+});
+
 test("A turn covers the objects that it was asked for", () => {
   const taken = new Turns().take([a, b]);
   assert.ok(taken.covers([b]) && taken.covers([]));

@@ -137,6 +137,11 @@ test("every command is run above, for people and for programs", () => {
     );
   const [text, json] = [inJson(false), inJson(true)];
   const watched = ["config watch"];
+  for (const [command, path] of Object.entries(ELSEWHERE)) {
+    const text = readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+    const line = command.split(" ").map((word) => `"${word}"`).join(", ");
+    assert.ok(text.includes(line), `${path} doesn't run neo ${command}`);
+  }
   for (const { path } of routes()) {
     const name = path.join(" ");
     if (name in ELSEWHERE || watched.includes(name)) continue;
