@@ -340,14 +340,14 @@ export class Host<C, W, Q, R, A, E, O> {
     if (this.#ended) return;
     this.kill();
     const error = errorOf(failure);
-    this.#ports.log("error", `Cannot go on: ${error.message}`, {
-      code: error.code,
-      stack: (failure as Error).stack,
-    });
     const nowMs = this.#ports.clock.now().monoMs;
     for (const said of this.#ports.recorder?.report(nowMs) ?? []) {
       this.#ports.log("error", "Said last", { ...said });
     }
+    this.#ports.log("error", `Cannot go on: ${error.message}`, {
+      code: error.code,
+      stack: (failure as Error).stack,
+    });
     const done = async (): Promise<void> => {
       await this.#ports.transport.shutdown();
       await this.#ports.store?.close(); // another may open it now; after a failed save it flushes nothing

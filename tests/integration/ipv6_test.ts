@@ -36,5 +36,5 @@ test("N14 init refuses to listen where others could reach it", async () => {
   await using cluster = await CliCluster.init({ single: true });
   const { exitCode, stderr } = await cluster.neo("init", cluster.beside("other"), "--listen", "fe80::1");
   assert.equal(exitCode, 2);
-  assert.match(stderr, /an address of this machine alone, such as 127\.0\.0\.1 or ::1/);
+  assert.match(stderr, /Cannot listen on \[fe80::1\] without TLS: it can be reached from elsewhere/);
 });
