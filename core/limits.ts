@@ -204,6 +204,8 @@ export const APPEND_BYTES_MAX = 256 * KIB;
 export const CLOCK_SKEW_MS = 5_000;
 /** How often a client stores again what a storage lacks, before it gives the transaction up. */
 export const LACKS_ATTEMPTS_MAX = 3;
+/** How often a client begins a commit again that no readable copy had locked whole when it was to be finished. */
+export const INCOMPLETE_ATTEMPTS_MAX = 3;
 /** How often a client sends a commit again to a storage whose connection was lost, before it names it failed. */
 export const LOSSES_MAX = 3;
 /** How long a client asks for the outcome of a commit whose own time is over. */

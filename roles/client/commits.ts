@@ -8,7 +8,8 @@
  * well: bases are checked again, so nothing can be done twice.
  *
  * A storage that says `deadlock` is obeyed (`relock`, and vote there again) in any step before `finish`, and in that one once
- * the answer is `missing`.
+ * the answer is `missing`. One that is `incomplete` (no readable copy has locked it whole, since copies came or went under its
+ * votes) is given up everywhere and begun again, a few times.
  */
 import { Deadlines } from "../../core/deadlines.ts";
 import {
@@ -20,7 +21,7 @@ import {
 } from "../../core/errors.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
-import { LAGGING_VOTE_MS, LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
+import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Calls, ClientWord, Commit } from "./calls.ts";
 import { Contention } from "./contention.ts";
@@ -28,9 +29,10 @@ import { judge, lateError, markFailed } from "./failures.ts";
 import type { Links } from "./links.ts";
 import {
   dueOf,
+  isAwaited,
   isBefore,
   isUncovered,
-  isVoteNeeded,
+  isWorthAnother,
   itemsOf,
   newRunning,
   NO_COMMIT,
@@ -183,10 +185,7 @@ export class Commits {
   }
 
   /** A question of a commit failed. */
-  failed(
-    context: CommitContext,
-    error: WireError,
-  ): void {
+  failed(context: CommitContext, error: WireError): void {
     const running = this.#attemptOf(context);
     if (!running) return;
     switch (context.of) {
@@ -211,7 +210,7 @@ export class Commits {
     }
   }
 
-  /** The commit that a question belongs to, unless it was begun again since. */
+  /** The commit that a question belongs to, unless it was begun again. */
   #attemptOf(context: CommitContext): Running | undefined {
     const running = this.#running.get(context.call);
     return "ttid" in context && context.ttid !== running?.ttid ? undefined : running;
@@ -401,30 +400,17 @@ export class Commits {
   /** All nodes have answered that must: finishes, or gives up. */
   #decide(running: Running): void {
     if (running.step !== "voting" || running.catchingUp || running.retryMs !== undefined) return;
-    if (this.#isWaiting(running)) return;
+    if (isAwaited(running, this.#site.view.table!, this.#site.now.monoMs)) return this.#arm(running);
     if (running.refusal) return this.#abort(running, running.refusal);
     if (running.conflicts.size > 0) {
       if (this.#contention.tell(running)) return;
       return this.#abort(running, new ConflictError([...running.conflicts.values()]));
     }
     const { view, primary } = this.#site;
-    const uncovered = isUncovered(running, view.table!);
     if (primary === undefined) return;
-    if (uncovered) return this.#wait(running);
+    if (isUncovered(running, view.table!)) return this.#wait(running);
     running.step = "finishing";
     askToFinish(this.#site, running);
-  }
-
-  /**
-   * Whether votes are to be waited for. Out-of-date copies hold no commit up (B13): without its vote, such a copy has missed
-   * the transaction, which costs it another look; so it gets a moment more than the others.
-   */
-  #isWaiting(running: Running): boolean {
-    if (![...running.voters.values()].some(({ state }) => state === "voting")) return false;
-    if (isVoteNeeded(running, this.#site.view.table!)) return true;
-    running.patientMs ??= this.#site.now.monoMs + LAGGING_VOTE_MS;
-    this.#arm(running);
-    return this.#site.now.monoMs < running.patientMs;
   }
 
   /** No copy of some partition answered: it may come back, or another may take over. */
@@ -460,6 +446,7 @@ export class Commits {
         return askForOutcome(this.#site, running);
       case "incomplete":
       case "aborted":
+        if (error.code === "incomplete" && isWorthAnother(running)) return this.#again(running);
         return this.#abort(running, new AbortedError(error.message));
       default:
         return this.#abort(running, errorOf(error));
@@ -473,9 +460,21 @@ export class Commits {
   }
 
   #giveUp(running: Running): void {
+    this.#tellAborted(running);
+    this.#forget(running);
+  }
+
+  #tellAborted(running: Running): void {
     const conns = [...running.sent].flatMap((node) => this.#links.conn(node) ?? []);
     tellAborted(this.#site, running, conns);
-    this.#forget(running);
+  }
+
+  /** Nothing of it stays, and nobody was told so: it is stored again, at the copies of now, which compare its bases anew. */
+  #again(running: Running): void {
+    this.#tellAborted(running);
+    running.incomplete += 1;
+    restart(running);
+    this.#start(running);
   }
 
   #committed(running: Running, tid: Tid): void {

@@ -6,6 +6,8 @@ import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.
 import {
   COMPRESS_BYTES_MIN,
   COMPRESS_PROBE_BYTES,
+  INCOMPLETE_ATTEMPTS_MAX,
+  LAGGING_VOTE_MS,
   PART_BYTES_MAX,
   RETRY_DELAY_MS_MIN,
 } from "../../core/limits.ts";
@@ -97,6 +99,8 @@ export interface Running {
   refusal: DatabaseError | undefined;
   /** The table is asked anew before nodes are chosen again. */
   catchingUp: boolean;
+  /** How often its copies changed so under its votes that none had locked all of it. */
+  incomplete: number;
   /** Its caller's time is over: only the outcome of its finish is waited for. */
   late: boolean;
 }
@@ -127,6 +131,7 @@ export function newRunning(
     deadlocks: [],
     refusal: undefined,
     catchingUp: false,
+    incomplete: 0,
     late: false,
   };
 }
@@ -165,7 +170,7 @@ export function* writtenBy({ items, commit }: Running): Generator<Pick<Item, "oi
 }
 
 /** Whether some vote that a commit needs isn't there yet: that of a copy which readers may read. */
-export function isVoteNeeded({ home, items, voters }: Running, table: ReadonlyTable): boolean {
+function isVoteNeeded({ home, items, voters }: Running, table: ReadonlyTable): boolean {
   return [...voters.values()].some(({ node, state, oids, isHome }) => {
     if (state !== "voting") return false;
     const partitions = oids.map((oid) => items.get(oid)!.partition);
@@ -173,6 +178,25 @@ export function isVoteNeeded({ home, items, voters }: Running, table: ReadonlyTa
       isReadable(table.cell(partition, node))
     );
   });
+}
+
+/**
+ * Whether votes are to be waited for. Out-of-date copies hold no commit up (B13): without its vote, such a copy has missed
+ * the transaction, which costs it another look; so it gets a moment more than the others.
+ */
+export function isAwaited(running: Running, table: ReadonlyTable, nowMs: number): boolean {
+  if (![...running.voters.values()].some(({ state }) => state === "voting")) return false;
+  if (isVoteNeeded(running, table)) return true;
+  running.patientMs ??= nowMs + LAGGING_VOTE_MS;
+  return nowMs < running.patientMs;
+}
+
+/**
+ * Whether a commit that no readable copy had locked whole is begun again. Its copies became readable, or went, between its
+ * votes and its `finish`, as in a rolling restart; parts of streamed values are nowhere else.
+ */
+export function isWorthAnother({ incomplete, late, streams }: Running): boolean {
+  return incomplete < INCOMPLETE_ATTEMPTS_MAX && !late && streams.size === 0;
 }
 
 /** Whether a partition of a commit has no readable copy that voted. */
