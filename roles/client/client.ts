@@ -95,7 +95,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   }
 
   due(): number | undefined {
-    const parts = [this.#seeker.dueMs, this.#reads.dueMs, this.#commits.dueMs];
+    const parts = [this.#seeker.dueMs, this.#reads.dueMs, this.#digests.dueMs, this.#commits.dueMs];
     const all = [...parts, this.#late.next()].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
   }
@@ -175,7 +175,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
             if (state === "unavailable") this.#links.drop(index);
           }
         }
-        this.#reads.retryAll();
+        this.#readAgain();
       }
     }
   }
@@ -200,7 +200,13 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#early.clear();
     this.#commits.sessionBegan();
     for (const call of early) this.#call(call, this.#untilOf(call));
+    this.#readAgain();
+  }
+
+  /** The primary's table or nodes may have changed: what waits for that starts over. */
+  #readAgain(): void {
     this.#reads.retryAll();
+    this.#digests.retryAll();
   }
 
   #untilOf(call: ClientCall): number {
@@ -224,6 +230,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   #due(): void {
     this.#site.emit(...this.#seeker.due(this.#site.now));
     this.#reads.due();
+    this.#digests.due();
     this.#commits.due();
     for (const call of this.#late.take(this.#site.now.monoMs)) {
       if (this.#pausing.has(call)) this.#settle(call, {});
@@ -282,6 +289,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         this.#late.delete(call.call);
         return this.#commits.part(call.call, call.request, untilMs);
       case "digests":
+        this.#late.delete(call.call);
         return this.#digests.begin(call.call, call.request, untilMs);
       case "newOids":
         if (this.#oids.length >= call.request.count) {
@@ -375,7 +383,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     switch (context.of) {
       case "table":
         if (message.name === "askTable") this.#site.view.replace(message.body.image);
-        return this.#reads.retryAll();
+        return this.#readAgain();
       case "read":
         return this.#reads.answered(context, message);
       case "digest":

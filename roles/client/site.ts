@@ -27,7 +27,7 @@ export type ClientContext =
     readonly units: readonly number[];
     readonly sentMs: number;
   }
-  | { readonly of: "digest"; readonly call: number; readonly node: NodeIndex }
+  | { readonly of: "digest"; readonly call: number; readonly node: NodeIndex; readonly round: number }
   | {
     readonly of: "store";
     readonly call: number;

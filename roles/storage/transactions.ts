@@ -474,10 +474,8 @@ export class Transactions {
   /** The home cell was outdated: the vote stays for the rest, without what stood here for home. */
   #forgetNote(transaction: Transaction): void {
     transaction.noted = false;
-    const { ttid, ageMs, voted } = transaction;
-    if (voted) {
-      this.#site.save({ op: "vote", ttid, home: transaction.home!, ageMs, note: null }, { durable: false });
-    }
+    const { ttid, ageMs, voted, home } = transaction;
+    if (voted) this.#site.save({ op: "vote", ttid, home: home!, ageMs, note: null }, { durable: false });
   }
 
   #drop(transaction: Transaction): void {
@@ -488,7 +486,8 @@ export class Transactions {
       const message = `Cannot vote: transaction ${transaction.ttid} was aborted`;
       this.#site.refuse(transaction.vote.asker, { code: "aborted", message });
     }
-    this.#site.save({ op: "abort", ttid: transaction.ttid }, { durable: false });
+    // a lock is void on a copy that isn't readable: it must be gone for good before that one can be (A8)
+    this.#site.save({ op: "abort", ttid: transaction.ttid }, { durable: transaction.tid !== undefined });
     this.#end(transaction);
   }
 
