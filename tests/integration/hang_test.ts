@@ -10,7 +10,8 @@ import { CliCluster, testWith, within } from "./kit.ts";
 import { bytesOf, numberOf } from "./numbers.ts";
 import { Program } from "./programs.ts";
 
-const TIMEOUT_MS = 1_000;
+/** Long enough that no process of a busy machine is without its turn for so long, and is taken for one that hangs. */
+const TIMEOUT_MS = 3_000;
 /** Others may be told to try again while somebody holds what they want. */
 const ATTEMPTS = 3;
 /** The question to commit has more bytes than a sign of life. */
@@ -20,7 +21,7 @@ const MARK = "hangs";
 
 const signals = { met: process.platform !== "win32", reason: "it stops a process by a signal" };
 
-/** A cluster that waits for hanging clients for a second only. */
+/** A cluster that waits for hanging clients for a few seconds only. */
 async function impatientCluster(): Promise<CliCluster> {
   const cluster = await CliCluster.init({ storages: 2, replicas: 1 });
   try {
