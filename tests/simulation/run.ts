@@ -46,7 +46,7 @@ const ROT_SHARE = 0.4;
 /** Seeds in which notices to many go by multicast. */
 const MULTICAST_SHARE = 0.2;
 /** Commits beyond those that are drawn: 2,000 seeds are to have 200,000, and a little to spare. */
-const MORE_COMMITS = 3;
+const MORE_COMMITS = 5;
 /** Seeds that end with a truncation. */
 const TRUNCATED_SHARE = 0.15;
 /** Seeds whose storages come and go: each partition has several. */
