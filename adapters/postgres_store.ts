@@ -43,6 +43,10 @@ export interface PostgresOptions {
   readonly later?: Later;
   /** The password, if the URI has none: from a file, never from a command line. */
   readonly password?: string;
+  /** Connections that only read, in place of `POSTGRES_READERS`. */
+  readonly readers?: number;
+  /** In place of `POSTGRES_STATEMENT_TIMEOUT_MS`. */
+  readonly statementTimeoutMs?: number;
 }
 
 type Client = Sql<{ bigint: bigint; bytea: Uint8Array }>;
@@ -79,7 +83,7 @@ export class PostgresStore {
     const lost = (): void => this.#lost();
     this.#client = clientOf(place, options, { max: 1, onclose: lost }, {});
     const readOnly = { default_transaction_read_only: "on" };
-    this.#readers = clientOf(place, options, { max: POSTGRES_READERS }, readOnly);
+    this.#readers = clientOf(place, options, { max: options.readers ?? POSTGRES_READERS }, readOnly);
   }
 
   /**
@@ -386,7 +390,7 @@ function lockKey(schema: string): string {
 
 function clientOf(
   { url, schema }: PostgresPlace,
-  { password }: PostgresOptions,
+  { password, statementTimeoutMs = POSTGRES_STATEMENT_TIMEOUT_MS }: PostgresOptions,
   more: { readonly max: number; readonly onclose?: () => void },
   settings: { readonly [name: string]: string },
 ): Client {
@@ -400,7 +404,7 @@ function clientOf(
     connection: {
       application_name: `neo ${schema}`,
       search_path: schema,
-      statement_timeout: POSTGRES_STATEMENT_TIMEOUT_MS,
+      statement_timeout: statementTimeoutMs,
       ...settings,
     },
   });

@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { invariant } from "../core/errors.ts";
 import {
   LAZY_FLUSH_MS,
-  SQLITE_CACHE_KIB,
+  SQLITE_CACHE_BYTES,
   SQLITE_CHECKPOINT_PAGES,
   SQLITE_LOG_BYTES_MAX,
 } from "../core/limits.ts";
@@ -35,6 +35,8 @@ export interface FileOptions {
    * failed save. Without it, lazy rounds wait for the next durable one or the end.
    */
   readonly later?: Later;
+  /** In place of `SQLITE_CACHE_BYTES`. */
+  readonly cacheBytes?: number;
 }
 
 /** How a file of ours is used; a foreign one isn't touched. */
@@ -44,7 +46,6 @@ const SETTINGS = [
   "fullfsync = ON",
   "temp_store = MEMORY",
   "trusted_schema = OFF",
-  `cache_size = -${SQLITE_CACHE_KIB}`,
   `wal_autocheckpoint = ${SQLITE_CHECKPOINT_PAGES}`,
   `journal_size_limit = ${SQLITE_LOG_BYTES_MAX}`,
 ];
@@ -59,6 +60,7 @@ export class SqliteFile {
   readonly #connection: DatabaseSync;
   readonly #statements: Statements;
   readonly #later: FileOptions["later"];
+  readonly #cacheBytes: number;
   #synchronous: "FULL" | "NORMAL" = "FULL";
   #unflushed = false;
   #cancelFlush: (() => void) | undefined;
@@ -68,6 +70,7 @@ export class SqliteFile {
   private constructor(path: string, options: FileOptions) {
     this.path = path;
     this.#later = options.later;
+    this.#cacheBytes = options.cacheBytes ?? SQLITE_CACHE_BYTES;
     this.#connection = new DatabaseSync(path);
     this.#statements = new Statements(this.#connection);
   }
@@ -236,7 +239,7 @@ export class SqliteFile {
     if (this.#pragma("application_id") !== BigInt(kind.applicationId)) {
       throw new StoreOpenError("open", this.path, "foreign");
     }
-    this.#set(...SETTINGS);
+    this.#set(...SETTINGS, `cache_size = -${Math.ceil(this.#cacheBytes / 1_024)}`);
     this.#upgrade(kind);
     // A log that a failed flush left behind isn't trusted any further: its pages go to the main file now.
     this.#pragma("wal_checkpoint(TRUNCATE)");

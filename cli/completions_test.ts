@@ -25,7 +25,7 @@ const cases: readonly { words: readonly string[]; found: readonly string[]; else
   { words: ["stop", "s1", "s"], found: ["s1", "s2"] },
   { words: ["node", "add", "--replace", "s"], found: ["s1", "s2"] },
   { words: ["config", "set", "client.oid"], found: ["client.oidBatch="] },
-  { words: ["config", "get", "peer."], found: ["peer.keepaliveMs"] },
+  { words: ["config", "get", "tls."], found: ["tls.revoked"] },
   { words: ["check", "repl"], found: ["replication"] },
   { words: ["check", "--format", ""], found: ["json", "nagios", "prometheus", "text"] },
   { words: ["tls", "issue", "--ro"], found: ["--role"] },

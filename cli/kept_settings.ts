@@ -30,7 +30,7 @@ export function keepSettings({ data }: Pick<NodeConfig, "data">, settings: KeptS
 }
 
 /** What a node starts from, and says so. */
-export function settingsOf(node: NodeConfig, log: LogLine): Settings {
+export function settingsOf(node: NodeConfig, log: LogLine = () => {}): Settings {
   const kept = keptSettings(node);
   const { overrides = {} } = node;
   if (kept !== undefined && kept.revision > 0) {

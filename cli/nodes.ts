@@ -57,6 +57,7 @@ export async function openNode(
         : await reopening(
           async () => openStorage({ ...opening, transport: await fresh() }),
           (text, facts) => log("warning", text, facts),
+          () => settingsOf(node).number("storage.postgresReconnectMs"),
         );
     case "admin":
       return await openAdmin(opening);
@@ -89,6 +90,7 @@ async function openMaster(opening: Opening): Promise<RunningNode> {
       clusterId: cluster.clusterId,
       digest: sha256,
       random: systemRandom(),
+      ...(node.overrides && { overrides: node.overrides }),
     });
     const serves = ["master", "storage", "client", "admin"] as const;
     const peers = { hello: machine.hello(), serves, ...opening.multicast };
@@ -100,7 +102,7 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
   const { node, cluster } = opening;
   const path = storeNameOf(node);
   const settings = settingsOf(node, opening.log);
-  const store = await openStore(node);
+  const store = await openStore(node, settings);
   const running = await hosted(opening, store, (address) => {
     const { identity } = store.state;
     checkCluster(path, identity.clusterId, cluster);
@@ -118,10 +120,9 @@ async function openStorage(opening: Opening): Promise<{ node: RunningNode; store
       transactionTimeoutMs: cluster.transactionTimeoutMs,
       settings,
     });
-    const keepaliveMs = settings.number("peer.keepaliveMs");
     const serves = ["client", "storage"] as const;
-    const { revoked } = settings;
-    const peers = { hello: machine.hello(), serves, keepaliveMs, revoked, ...opening.multicast };
+    const { revoked, times } = settings;
+    const peers = { hello: machine.hello(), serves, times, revoked, ...opening.multicast };
     return { machine, peers, figures: () => storageFigures(machine, store.freeBytes()) };
   });
   return { node: running, store };
@@ -145,18 +146,10 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
       digest: sha256,
       settings,
     });
-    const keepaliveMs = settings.number("peer.keepaliveMs");
-    return {
-      machine,
-      peers: {
-        hello: machine.hello(),
-        serves: ["admin"],
-        keepaliveMs,
-        revoked: settings.revoked,
-        ...opening.multicast,
-      },
-      figures: () => adminFigures(machine),
-    };
+    const serves = ["admin"] as const;
+    const { revoked, times } = settings;
+    const peers = { hello: machine.hello(), serves, times, revoked, ...opening.multicast };
+    return { machine, peers, figures: () => adminFigures(machine) };
   });
   void monitor?.look();
   void running.done.then(() => monitor?.end());

@@ -5,8 +5,9 @@ import { postgresPlace } from "../adapters/postgres_uri.ts";
 import { createDatabase, openDatabase } from "../adapters/sqlite.ts";
 import { StoreOpenError } from "../adapters/store_errors.ts";
 import { later } from "../adapters/system.ts";
-import { POSTGRES_RECONNECT_MS, POSTGRES_RETRY_MS } from "../core/limits.ts";
+import { POSTGRES_RETRY_MS } from "../core/limits.ts";
 import type { Database, DatabaseIdentity } from "../core/ports.ts";
+import { Settings } from "../roles/settings.ts";
 import type { NodeConfig } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
 import type { RunningNode } from "./hosting.ts";
@@ -89,9 +90,12 @@ export async function provideStore(node: StoreOf, identity: DatabaseIdentity): P
 export type StorageStore = Database & { readonly lost?: boolean };
 
 /** Opens the database of a storage of this cluster; throws as `openDatabase` and `openPostgres`. */
-export async function openStore(node: StoreOf & Pick<NodeConfig, "name">): Promise<StorageStore> {
+export async function openStore(
+  node: StoreOf & Pick<NodeConfig, "name">,
+  settings: Settings = new Settings(),
+): Promise<StorageStore> {
   try {
-    return await opened(node);
+    return await opened(node, settings);
   } catch (error) {
     if (!(error instanceof StoreOpenError) || error.reason !== "missing") throw error;
     const hint =
@@ -103,10 +107,17 @@ export async function openStore(node: StoreOf & Pick<NodeConfig, "name">): Promi
   }
 }
 
-async function opened(node: StoreOf): Promise<StorageStore> {
-  if (node.database === undefined) return openDatabase(databaseFileOf(node), { later });
+async function opened(node: StoreOf, settings: Settings): Promise<StorageStore> {
+  if (node.database === undefined) {
+    return openDatabase(databaseFileOf(node), {
+      later,
+      cacheBytes: settings.number("storage.sqliteCacheBytes"),
+    });
+  }
   const { openPostgres } = await import("../adapters/postgres.ts");
-  return await openPostgres(node.database, { later, ...passwordOf(node) });
+  const readers = settings.number("storage.postgresReaders");
+  const statementTimeoutMs = settings.number("storage.postgresStatementTimeoutMs");
+  return await openPostgres(node.database, { later, readers, statementTimeoutMs, ...passwordOf(node) });
 }
 
 /** Deletes what was made for a storage that is given up before it began. */
@@ -144,15 +155,17 @@ function passwordOf({ passwordFile }: StoreOf): { readonly password?: string } {
 
 /**
  * Runs a node whose database is on a server: when that is lost, the node is built again from it, as often as need be; what was
- * being committed is known then. It is given up when the server isn't back after `POSTGRES_RECONNECT_MS`.
+ * being committed is known then. It is given up when the server isn't back after a time.
  *
  * @param open opens the database and the node on it
+ * @param reconnectMs how long it waits for the server; asked each time
  */
 export async function reopening(
   open: () => Promise<{ readonly node: RunningNode; readonly store: StorageStore }>,
   note: (text: string, facts: { readonly [name: string]: unknown }) => void,
+  reconnectMs: () => number,
 ): Promise<RunningNode> {
-  let current = await patiently(open, note);
+  let current = await patiently(open, note, reconnectMs());
   let isEnding = false;
   const toTheEnd = async (): Promise<{ readonly error?: string }> => {
     for (;;) {
@@ -160,7 +173,7 @@ export async function reopening(
       if (result.error === undefined || isEnding || current.store.lost !== true) return result;
       note("Lost the database; opens it again", { reason: result.error });
       try {
-        current = await patiently(open, note);
+        current = await patiently(open, note, reconnectMs());
       } catch (error) {
         return { error: error instanceof Error ? error.message : String(error) };
       }
@@ -183,8 +196,9 @@ export async function reopening(
 async function patiently<T>(
   open: () => Promise<T>,
   note: (text: string, facts: { readonly [name: string]: unknown }) => void,
+  withinMs: number,
 ): Promise<T> {
-  const endMs = monoMs() + POSTGRES_RECONNECT_MS;
+  const endMs = monoMs() + withinMs;
   for (let attempt = 1;; attempt++) {
     try {
       return await open();

@@ -14,14 +14,20 @@ import {
   NODE_EXPIRY_MS,
   OBJECT_BYTES_MAX,
   OID_BATCH,
+  POSTGRES_READERS,
+  POSTGRES_RECONNECT_MS,
+  POSTGRES_STATEMENT_TIMEOUT_MS,
+  PRIMARY_KEEPALIVE_MS,
   RESERVE_BYTES,
   REVOKED_COUNT_MAX,
   SCRUB_BYTES_PER_S,
   SCRUB_PASS_MS,
+  SQLITE_CACHE_BYTES,
   STARTUP_GRACE_MS,
   STOP_DEADLINE_MS,
   TRANSACTION_TIMEOUT_MS,
   TRANSACTION_TIMEOUT_MS_MIN,
+  WRITE_TIMEOUT_MS,
 } from "./limits.ts";
 
 /** Roles for which something can be configured. */
@@ -165,10 +171,17 @@ export const configKeys: readonly ConfigKey[] = [
     description: "How long finishes are served after a stop was asked for",
   }),
   integer("peer.keepaliveMs", KEEPALIVE_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
-    roles: ["storage", "admin"],
-    live: false,
+    roles: configRoles,
     description:
       "Silence after which a peer is asked whether it is there; three times unanswered, it is lost",
+  }),
+  integer("peer.primaryKeepaliveMs", PRIMARY_KEEPALIVE_MS, { unit: "ms", least: 100, most: 60_000 }, {
+    roles: configRoles,
+    description: "The same of a primary, where there are several masters, and between masters",
+  }),
+  integer("peer.writeTimeoutMs", WRITE_TIMEOUT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: configRoles,
+    description: "A peer that takes nothing of what is sent to it for this long is dropped",
   }),
   integer("storage.copyBytesPerS", 0, { unit: "bytes/s", least: 0, most: BYTES_MAX }, {
     roles: storages,
@@ -177,6 +190,28 @@ export const configKeys: readonly ConfigKey[] = [
   integer("storage.copyBytesPerSMin", COPY_BYTES_PER_S_MIN, { unit: "bytes/s", least: 1, most: BYTES_MAX }, {
     roles: storages,
     description: "How fast it copies at least when a partition has one readable copy left",
+  }),
+  integer("storage.postgresReaders", POSTGRES_READERS, { unit: "", least: 1, most: 64 }, {
+    roles: storages,
+    live: false,
+    description: "Connections to PostgreSQL that only read",
+  }),
+  integer("storage.postgresReconnectMs", POSTGRES_RECONNECT_MS, {
+    unit: "ms",
+    least: 0,
+    most: CALL_TIMEOUT_MS_MAX,
+  }, {
+    roles: storages,
+    description: "How long a storage waits for a PostgreSQL server that is gone, before it ends",
+  }),
+  integer("storage.postgresStatementTimeoutMs", POSTGRES_STATEMENT_TIMEOUT_MS, {
+    unit: "ms",
+    least: 1_000,
+    most: CALL_TIMEOUT_MS_MAX,
+  }, {
+    roles: storages,
+    live: false,
+    description: "A statement in PostgreSQL that takes longer fails, and with it the storage",
   }),
   integer("storage.reserveBytes", RESERVE_BYTES, { unit: "bytes", least: 0, most: BYTES_MAX }, {
     roles: storages,
@@ -190,6 +225,16 @@ export const configKeys: readonly ConfigKey[] = [
     roles: storages,
     description: "It looks at everything once in this time",
   }),
+  integer(
+    "storage.sqliteCacheBytes",
+    SQLITE_CACHE_BYTES,
+    { unit: "bytes", least: 2 ** 20, most: BYTES_MAX },
+    {
+      roles: storages,
+      live: false,
+      description: "Memory for pages of a storage's SQLite file",
+    },
+  ),
   integer("storage.transactionTimeoutMs", TRANSACTION_TIMEOUT_MS, {
     unit: "ms",
     least: TRANSACTION_TIMEOUT_MS_MIN,

@@ -329,7 +329,7 @@ export const SCRUB_ROW_BYTES = 256;
 /** Bytes from a database that are copied once more, so that the runtime counts them and collects them in time. */
 export const SQLITE_COPY_BYTES_MIN = 64 * KIB;
 /** Memory for pages of a database file. */
-export const SQLITE_CACHE_KIB = 16 * 1024;
+export const SQLITE_CACHE_BYTES = 16 * MIB;
 /** Pages in the log after which it is copied to the main file. */
 export const SQLITE_CHECKPOINT_PAGES = 4_000;
 /** What a log keeps of the disk after it was copied. */

@@ -70,6 +70,16 @@ export type HostEvent<R, A> =
   /** The operator asks this node to end: SIGTERM, Ctrl-C or a test. */
   | { readonly type: "terminate" };
 
+/** How long peers are waited for. */
+export interface PeerTimes {
+  /** Silence after which a peer is asked whether it is there; three times unanswered, it is lost. */
+  readonly keepaliveMs: number;
+  /** The same of a primary, where there are several masters, and between masters. */
+  readonly primaryKeepaliveMs: number;
+  /** A peer that takes nothing of what is sent to it for this long is dropped. */
+  readonly writeTimeoutMs: number;
+}
+
 /** Decided work, as plain data. Saves come before everything that is said, whatever their order here. */
 export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unknown> =
   | { readonly do: "save"; readonly write: W; readonly durable: boolean }
@@ -94,8 +104,8 @@ export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unkno
     readonly address: string;
     readonly target: string;
     readonly hello: Hello;
-    /** After how long a silence the peer is asked whether it is there; as for all, unless told. */
-    readonly keepaliveMs?: number;
+    /** Whether it is asked after `primaryKeepaliveMs` of silence if it is there: another may take over from it. */
+    readonly closely?: boolean;
   }
   | {
     readonly do: "log";
@@ -105,6 +115,8 @@ export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unkno
   }
   /** These certificates, by fingerprint, are revoked, and no others: who came by one of them goes. */
   | { readonly do: "distrust"; readonly fingerprints: readonly string[] }
+  /** So long peers are waited for from now on, those who are there too. */
+  | { readonly do: "retime"; readonly times: PeerTimes }
   /** For the program around the machine: results of calls, changes to show. After saves and sends. */
   | { readonly do: "output"; readonly output: O }
   /** The node ends, in order (`error` undefined) or because it can't go on. */

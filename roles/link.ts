@@ -101,8 +101,8 @@ export class Link<C> {
   /** Requests of the peer that have no answer yet, with their names. */
   readonly requests = new Map<number, AskName>();
   heardMs: number;
-  /** Silence after which the peer is asked whether it is there. */
-  readonly keepaliveMs: number;
+  /** Whether it is asked sooner than others if it is there: it may be the primary. */
+  readonly closely: boolean;
   /** Heartbeats sent since something was heard. */
   missed = 0;
   /** Since when the socket takes nothing, undefined while it does. */
@@ -126,7 +126,7 @@ export class Link<C> {
       remote: string;
       hello: Hello;
       nowMs: number;
-      keepaliveMs: number;
+      closely?: boolean;
     },
   ) {
     this.conn = start.conn;
@@ -136,7 +136,7 @@ export class Link<C> {
     this.hello = start.hello;
     this.phase = start.incoming ? "greeting" : "connecting";
     this.heardMs = start.nowMs;
-    this.keepaliveMs = start.keepaliveMs;
+    this.closely = start.closely ?? false;
   }
 
   /** A request id that no open question has. */

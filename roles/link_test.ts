@@ -24,7 +24,6 @@ function linkOf(): Link<string> {
     remote: "",
     hello,
     nowMs: 0,
-    keepaliveMs: 1_000,
   });
 }
 

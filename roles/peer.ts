@@ -8,19 +8,10 @@
  */
 import { encodeAnswer, encodeError } from "../core/codec.ts";
 import type { Packet } from "../core/codec.ts";
-import { Deadlines } from "../core/deadlines.ts";
 import { MalformedError } from "../core/errors.ts";
 import type { Proof } from "../core/identity.ts";
 import type { Conn } from "../core/ids.ts";
-import {
-  CONNECT_TIMEOUT_MS,
-  HELLO_TIMEOUT_MS,
-  KEEPALIVE_MS,
-  PATIENCE_MS,
-  REQUEST_TIMEOUT_MS,
-  UNIDENTIFIED_MAX,
-  WRITE_TIMEOUT_MS,
-} from "../core/limits.ts";
+import { REQUEST_TIMEOUT_MS, UNIDENTIFIED_MAX } from "../core/limits.ts";
 import type { PeerEvent } from "../core/machine.ts";
 import { messages } from "../core/messages.ts";
 import type { AskMessage, Hello, WireError } from "../core/messages.ts";
@@ -29,16 +20,15 @@ import { Ear } from "./ear.ts";
 import { mismatchOf } from "./hello.ts";
 import { askParcel, endParcel, helloParcel, Link, parcelOf } from "./link.ts";
 import type { Parcel, Question } from "./link.ts";
-import { lookAt, overdue } from "./link_watch.ts";
+import { Watches } from "./link_watch.ts";
 import { HEARS_MULTICAST, laneOf, Multicasting, parcelsTo } from "./multicast.ts";
 import type { MulticastOptions } from "./multicast.ts";
 import { Notices } from "./notices.ts";
+import { PEER_TIMES } from "./peer_options.ts";
 import type { PeerEffect, PeersOptions } from "./peer_options.ts";
 import { distrustOf, endOf, holderIn, impostureOf } from "./trust.ts";
 
 export type { PeerEffect, PeersOptions } from "./peer_options.ts";
-
-type Watch<C> = Link<C> | Question<C> | Ear;
 
 /** Of our own questions, which the machine doesn't hear of. */
 const NO_CONTEXT: unknown = undefined;
@@ -46,11 +36,10 @@ const NO_CONTEXT: unknown = undefined;
 /** The peers of one role. */
 export class Peers<C> {
   #options: PeersOptions;
-  #keepaliveMs: number;
   #transport: Transport;
   #links = new Map<Conn, Link<C>>();
   #unidentified = 0;
-  #deadlines = new Deadlines<Watch<C>>();
+  #watches: Watches<C>;
   #out: PeerEvent<C>[] = [];
   #dirty = new Set<Link<C>>();
   #notices: Notices;
@@ -63,7 +52,7 @@ export class Peers<C> {
     this.#options = options;
     this.#revoked = new Set(options.revoked);
     this.#notices = new Notices(options.log ?? (() => {}));
-    this.#keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
+    this.#watches = new Watches(options.times ?? PEER_TIMES);
     if (options.multicast) this.#multicast = this.#multicasting(options.multicast);
   }
 
@@ -87,7 +76,7 @@ export class Peers<C> {
           break;
         case "drained":
           link.blockedMs = undefined;
-          this.#watch(link);
+          this.#watches.open(link);
           this.#dirty.add(link);
           break;
         case "closed":
@@ -108,7 +97,7 @@ export class Peers<C> {
   /** Looks at deadlines that have come. */
   tick(nowMs: number): PeerEvent<C>[] {
     this.#nowMs = nowMs;
-    for (const watch of this.#deadlines.take(nowMs)) {
+    for (const watch of this.#watches.take(nowMs)) {
       if (watch instanceof Link) this.#linkDue(watch, nowMs);
       else if (watch instanceof Ear) this.#multicast?.due(watch, nowMs);
       else this.#questionDue(watch);
@@ -118,7 +107,7 @@ export class Peers<C> {
 
   /** When `tick` is wanted next. */
   due(): number | undefined {
-    return this.#deadlines.next();
+    return this.#watches.next();
   }
 
   /** Carries out what the machine decided; `send()` then writes. */
@@ -127,12 +116,11 @@ export class Peers<C> {
     switch (effect.do) {
       case "connect": {
         const conn = this.#transport.connect(effect.address);
-        const { target, hello, keepaliveMs = this.#keepaliveMs } = effect;
+        const { target, hello, closely = false } = effect;
         const remote = effect.address;
-        const link = new Link<C>({ conn, incoming: false, target, remote, hello, nowMs, keepaliveMs });
+        const link = new Link<C>({ conn, incoming: false, target, remote, hello, nowMs, closely });
         this.#links.set(conn, link);
-        const patienceMs = Math.min(CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS, 2 * keepaliveMs);
-        this.#deadlines.set(link, nowMs + patienceMs);
+        this.#watches.connecting(link, nowMs);
         break;
       }
       case "ask":
@@ -162,6 +150,9 @@ export class Peers<C> {
         this.#revoked = new Set(effect.fingerprints);
         for (const link of this.#links.values()) this.#trusts(link, link.proof);
         break;
+      case "retime":
+        this.#watches.retime(this.#links.values(), effect.times, nowMs);
+        break;
     }
     return this.#taken();
   }
@@ -181,10 +172,10 @@ export class Peers<C> {
   #accepted({ conn, remote, proof }: Extract<TransportEvent, { type: "accepted" }>, nowMs: number): void {
     if (this.#unidentified >= UNIDENTIFIED_MAX) return this.#transport.destroy(conn);
     const { hello } = this.#options;
-    const link = new Link<C>({ conn, incoming: true, remote, hello, nowMs, keepaliveMs: this.#keepaliveMs });
+    const link = new Link<C>({ conn, incoming: true, remote, hello, nowMs });
     this.#links.set(conn, link);
     this.#unidentified += 1;
-    this.#deadlines.set(link, nowMs + HELLO_TIMEOUT_MS);
+    this.#watches.greeting(link, nowMs);
     this.#trusts(link, proof);
   }
 
@@ -203,7 +194,7 @@ export class Peers<C> {
     const { hello } = link;
     const capabilities = this.#multicast ? [...hello.capabilities, HEARS_MULTICAST] : hello.capabilities;
     this.#post(link, helloParcel({ ...hello, capabilities }));
-    this.#deadlines.set(link, nowMs + Math.min(HELLO_TIMEOUT_MS, 2 * link.keepaliveMs));
+    this.#watches.greeting(link, nowMs);
   }
 
   #heard(link: Link<C>, bytes: Uint8Array, nowMs: number): void {
@@ -261,7 +252,7 @@ export class Peers<C> {
     link.peer = hello;
     link.phase = "waiting";
     link.widen();
-    if (link.incoming) this.#deadlines.set(link, nowMs + Math.min(hello.patienceMs, PATIENCE_MS));
+    this.#watches.waiting(link, hello.patienceMs, nowMs);
     const { conn, incoming } = link;
     const target = link.target === undefined ? {} : { target: link.target };
     this.#out.push({ type: "identified", conn, hello, incoming, ...target, ...holderIn(link.proof) });
@@ -272,7 +263,7 @@ export class Peers<C> {
     if (link?.phase !== "waiting") return;
     link.phase = "open";
     link.heardMs = nowMs;
-    this.#watch(link);
+    this.#watches.open(link);
     this.#multicast?.accepted(link);
     const { packets, wereTooMany } = link.takeEarly();
     if (wereTooMany) this.#transport.setReading(conn, true);
@@ -335,7 +326,7 @@ export class Peers<C> {
       return;
     }
     const question = link.question(name, context);
-    this.#deadlines.set(question, nowMs + withinMs);
+    this.#watches.at(question, nowMs + withinMs);
     this.#post(link, askParcel(question.id, name, body as never, Math.ceil(withinMs)));
   }
 
@@ -364,19 +355,15 @@ export class Peers<C> {
     for (let bytes = link.nextWrite(); bytes !== undefined; bytes = link.nextWrite()) {
       if (this.#transport.write(link.conn, bytes)) continue;
       link.blockedMs = nowMs;
-      this.#watch(link);
+      this.#watches.open(link);
       return;
     }
     if (link.phase === "closing") this.#transport.close(link.conn);
   }
 
-  #watch(link: Link<C>): void {
-    if (link.phase === "open") this.#deadlines.set(link, lookAt(link));
-  }
-
   #linkDue(link: Link<C>, nowMs: number): void {
     const { phase } = link;
-    const due = overdue(link, nowMs);
+    const due = this.#watches.verdict(link, nowMs);
     switch (due.is) {
       case "end":
         return this.#end(link, due.error, true);
@@ -389,15 +376,17 @@ export class Peers<C> {
         return this.#transport.destroy(link.conn);
       case "ask":
         link.missed += 1;
-        this.#post(
-          link,
-          askParcel(link.question("ping", NO_CONTEXT as C).id, "ping", {}, link.keepaliveMs),
-        );
+        this.#ping(link);
         break;
       case "nothing":
         break;
     }
-    if (phase === "open") this.#watch(link);
+    if (phase === "open") this.#watches.open(link);
+  }
+
+  #ping(link: Link<C>): void {
+    const { id } = link.question("ping", NO_CONTEXT as C);
+    this.#post(link, askParcel(id, "ping", {}, this.#watches.pauseMs(link)));
   }
 
   #questionDue(question: Question<C>): void {
@@ -410,7 +399,7 @@ export class Peers<C> {
 
   #closeQuestion(question: Question<C>): void {
     question.link.questions.delete(question.id);
-    this.#deadlines.delete(question);
+    this.#watches.delete(question);
   }
 
   /** Ends a connection from our side; `tellPeer` says why first. */
@@ -452,7 +441,7 @@ export class Peers<C> {
     this.#report(link, error);
     this.#links.delete(link.conn);
     this.#dirty.delete(link);
-    this.#deadlines.delete(link);
+    this.#watches.delete(link);
     this.#transport.destroy(link.conn);
   }
 
@@ -464,7 +453,7 @@ export class Peers<C> {
     link.phase = "closing";
     link.takeEarly();
     this.#multicast?.forget(link);
-    this.#deadlines.set(link, this.#nowMs + WRITE_TIMEOUT_MS);
+    this.#watches.closing(link, this.#nowMs);
     // why the connection ended says nothing about what was asked on it
     const gone: WireError = { code: "lost", message: error.message };
     for (const question of [...link.questions.values()]) {
@@ -485,7 +474,7 @@ export class Peers<C> {
       post: (link, parcel) => this.#post(link, parcel),
       question: (link) => {
         const question = link.question("missed", NO_CONTEXT as C);
-        this.#deadlines.set(question, this.#nowMs + REQUEST_TIMEOUT_MS);
+        this.#watches.at(question, this.#nowMs + REQUEST_TIMEOUT_MS);
         return question.id;
       },
       deliver: (link, packets) =>
@@ -493,8 +482,8 @@ export class Peers<C> {
           for (const packet of packets()) if (this.#phaseOf(link) === "open") this.#pass(link, packet);
         }),
       drop: (link, error) => this.#drop(link, error),
-      wakeAt: (ear, atMs) => this.#deadlines.set(ear, atMs),
-      rest: (ear) => this.#deadlines.delete(ear),
+      wakeAt: (ear, atMs) => this.#watches.at(ear, atMs),
+      rest: (ear) => this.#watches.delete(ear),
     });
   }
 }

@@ -125,6 +125,32 @@ test("Peers asks a silent peer whether it is there, and loses it after three hea
   assert.deepEqual(hand.transport.calls, [`destroy ${conn}`]);
 });
 
+test("Peers takes other times for the connections that are there, at once, and loses none by that alone (T51)", () => {
+  const hand = new Hand();
+  const conn = hand.open();
+  hand.passes(KEEPALIVE_MS - 1);
+  assert.deepEqual(hand.said(conn), []);
+  const times = { keepaliveMs: 100, primaryKeepaliveMs: 50, writeTimeoutMs: 1_000 };
+  assert.deepEqual(hand.does({ do: "retime", times }), []);
+  assert.deepEqual(hand.passes(0), [], "it was silent for longer than it may be now, and is asked first");
+  assert.deepEqual(hand.said(conn), ["ask 1 ping"]);
+  assert.equal(hand.peers.due(), hand.nowMs + 100);
+  assert.deepEqual(hand.packets(conn, pong(1)), []);
+  const startMs = hand.nowMs;
+  let events: PeerEvent<string>[] = [];
+  while (events.length === 0) events = hand.passes(hand.peers.due()! - hand.nowMs);
+  assert.ok(events[0]?.type === "lost");
+  assert.equal(hand.nowMs, startMs + (KEEPALIVE_MISSED_MAX + 1) * 100);
+
+  const [silent, stuck] = [hand.open(), hand.open()];
+  hand.does({ do: "retime", times: { ...times, keepaliveMs: 9_000 } });
+  hand.transport.full.add(stuck);
+  hand.does(tell(stuck, "phase", { phase: "running", epoch: 1 }));
+  const dropped = hand.passes(1_000);
+  assert.deepEqual(dropped.map((event) => event.type === "lost" && event.conn), [stuck]);
+  assert.deepEqual(hand.said(silent), [], "it may be silent for longer now");
+});
+
 test("Peers keeps a peer that answers heartbeats, and asks none of one that speaks", () => {
   const hand = new Hand();
   const [answers, speaks] = [hand.open(), hand.open()];

@@ -4,7 +4,7 @@
  * is next, at once; but of masters that name each other a few only.
  */
 import type { Conn } from "../core/ids.ts";
-import { HINTS_MAX, PRIMARY_KEEPALIVE_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
+import { HINTS_MAX, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../core/machine.ts";
 import type { Hello, WireError } from "../core/messages.ts";
 
@@ -108,7 +108,7 @@ export class Seeker {
     const address = this.#hint ?? this.#addresses[this.#at % this.#addresses.length]!;
     this.#hint = undefined;
     // of several masters another may have taken over while this one says nothing
-    const watch = this.#addresses.length > 1 ? { keepaliveMs: PRIMARY_KEEPALIVE_MS } : {};
+    const watch = this.#addresses.length > 1 ? { closely: true } : {};
     return [{ do: "connect", address, target: PRIMARY, hello: this.#hello(), ...watch }];
   }
 }

@@ -7,7 +7,7 @@ import { configKey, TLS_REVOKED, wordsOf } from "../core/config_keys.ts";
 import { invariant } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import { tell } from "../core/machine.ts";
-import type { Effect } from "../core/machine.ts";
+import type { Effect, PeerTimes } from "../core/machine.ts";
 import type { Body } from "../core/messages.ts";
 
 /** A configuration as a node keeps it for its next start. */
@@ -67,7 +67,6 @@ export class Settings {
 
   /** Takes what the primary tells; gives what to answer, and what whoever runs the node is to keep. */
   take(body: Body<"config">, primary: Conn): Effect<never, never, never, never, SettingsOutput>[] {
-    const revoked = this.text(TLS_REVOKED);
     if (body.isWhole) this.#values = new Map();
     for (const { key, value } of body.values) {
       if (value === null) this.#values.delete(key);
@@ -76,9 +75,25 @@ export class Settings {
     this.#revision = body.revision;
     const overrides = [...this.#overrides.keys()];
     const said = { revision: body.revision, pending: this.#pending(), overrides };
-    const isOther = this.text(TLS_REVOKED) !== revoked;
-    const distrust = isOther ? [{ do: "distrust", fingerprints: this.revoked } as const] : [];
-    return [{ do: "output", output: this.output }, ...distrust, tell(primary, "configured", said)];
+    return [...this.effects, tell(primary, "configured", said)];
+  }
+
+  /** What makes it count outside of the machine. */
+  get effects(): Effect<never, never, never, never, SettingsOutput>[] {
+    return [
+      { do: "output", output: this.output },
+      { do: "distrust", fingerprints: this.revoked },
+      { do: "retime", times: this.times },
+    ];
+  }
+
+  /** How long peers are waited for. */
+  get times(): PeerTimes {
+    return {
+      keepaliveMs: this.number("peer.keepaliveMs"),
+      primaryKeepaliveMs: this.number("peer.primaryKeepaliveMs"),
+      writeTimeoutMs: this.number("peer.writeTimeoutMs"),
+    };
   }
 
   /** Fingerprints of certificates that are revoked. */

@@ -12,19 +12,23 @@ const whole = (revision: number, values: { [key: string]: string }) => ({
 
 test("Settings.take() lets live keys count at once, and says which wait for a restart (T51)", () => {
   const settings = new Settings();
-  assert.deepEqual([settings.number("client.oidBatch"), settings.number("peer.keepaliveMs")], [100, 8_000]);
-  const [output, told] = settings.take(
-    whole(3, { "client.oidBatch": "7", "peer.keepaliveMs": "500" }),
+  assert.deepEqual([settings.number("client.oidBatch"), settings.number("storage.postgresReaders")], [
+    100,
+    4,
+  ]);
+  const effects = settings.take(
+    whole(3, { "client.oidBatch": "7", "storage.postgresReaders": "9" }),
     primary,
   );
-  assert.deepEqual([settings.number("client.oidBatch"), settings.number("peer.keepaliveMs")], [7, 8_000]);
+  const [output, told] = [effects[0], effects.at(-1)];
+  assert.deepEqual([settings.number("client.oidBatch"), settings.number("storage.postgresReaders")], [7, 4]);
   assert.ok(told?.do === "tell" && output?.do === "output");
   assert.deepEqual(told.conns, [primary]);
-  assert.deepEqual(told.message.body, { revision: 3, pending: ["peer.keepaliveMs"], overrides: [] });
+  assert.deepEqual(told.message.body, { revision: 3, pending: ["storage.postgresReaders"], overrides: [] });
   assert.equal(output.output.settings.revision, 3);
 
   const next = new Settings({ kept: output.output.settings });
-  assert.equal(next.number("peer.keepaliveMs"), 500, "it counts at the next start");
+  assert.equal(next.number("storage.postgresReaders"), 9, "it counts at the next start");
 });
 
 test("Settings.take() of a difference changes what it names; null is the default again (X3)", () => {
@@ -43,15 +47,26 @@ test("Settings.take() of a difference changes what it names; null is the default
 
 test("Settings: what is set on the node itself counts more, and the primary hears of it (T51)", () => {
   const settings = new Settings({ overrides: { "log.level": "error" } });
-  const [, told] = settings.take(whole(1, { "log.level": "debug" }), primary);
+  const told = settings.take(whole(1, { "log.level": "debug" }), primary).at(-1);
   assert.equal(settings.text("log.level"), "error");
   assert.ok(told?.do === "tell");
   assert.deepEqual(told.message.body, { revision: 1, pending: [], overrides: ["log.level"] });
 });
 
+test("Settings.take() tells the connections how long peers are waited for, and whom not to believe (T51)", () => {
+  const settings = new Settings();
+  const print = "a".repeat(64);
+  const effects = settings.take(whole(1, { "peer.keepaliveMs": "500", "tls.revoked": print }), primary);
+  const times = { keepaliveMs: 500, primaryKeepaliveMs: 1_000, writeTimeoutMs: 15_000 };
+  assert.deepEqual(effects.slice(1, -1), [
+    { do: "distrust", fingerprints: [print] },
+    { do: "retime", times },
+  ]);
+});
+
 test("Settings leaves keys of a newer primary alone", () => {
   const settings = new Settings();
-  const [, told] = settings.take(whole(1, { "of.tomorrow": "1" }), primary);
+  const told = settings.take(whole(1, { "of.tomorrow": "1" }), primary).at(-1);
   assert.ok(told?.do === "tell");
   assert.deepEqual(told.message.body, { revision: 1, pending: [], overrides: [] });
 });

@@ -45,7 +45,6 @@ function linkOf(): Link<string> {
     remote: "elsewhere",
     hello: helloAs("storage"),
     nowMs: 0,
-    keepaliveMs: 1_000,
   });
   link.widen();
   return link;

@@ -3,7 +3,7 @@
  * its disk says (B7): a master whose disk isn't in the roster isn't one. A master that waits for its cluster takes whoever is of it.
  */
 import type { Conn } from "../../core/ids.ts";
-import { PRIMARY_KEEPALIVE_MS, RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../../core/machine.ts";
 import type { Hello, WireError } from "../../core/messages.ts";
 import type { Registered } from "./entries.ts";
@@ -108,7 +108,7 @@ export class Circle {
       dial.state = "dialing";
       const hello = this.#parts.hello();
       const target = `${TARGET}${index}`;
-      this.#parts.emit({ do: "connect", address, target, hello, keepaliveMs: PRIMARY_KEEPALIVE_MS });
+      this.#parts.emit({ do: "connect", address, target, hello, closely: true });
     }
   }
 

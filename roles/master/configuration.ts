@@ -5,7 +5,7 @@
  * Messages: to peers `config`; from them `configured`; from operators `getConfig changeConfig configHistory configStatus`. A
  * change is all or nothing, and answered when it is held; one with a `base` is refused if another came before it.
  */
-import { configKey, effectiveSettings, settingProblem } from "../../core/config_keys.ts";
+import { effectiveSettings, settingProblem } from "../../core/config_keys.ts";
 import type { ConfigRole, Setting } from "../../core/config_keys.ts";
 import type { Conn } from "../../core/ids.ts";
 import { CONFIG_CHANGES_MAX, CONFIG_PAGE, CONFIG_TEXT_LENGTH_MAX } from "../../core/limits.ts";
@@ -160,14 +160,6 @@ export class Configuration {
     const ready = this.#waiting.filter(({ after }) => after < revision);
     this.#waiting = this.#waiting.filter(({ after }) => after >= revision);
     for (const { asker } of ready) this.#answer(asker);
-    this.#site.emit({ do: "output", output: this.output });
-  }
-
-  /** What whoever runs the primary is to know. */
-  get output() {
-    const own = this.#for({ role: "master", name: this.#site.name });
-    const logLevel = own.get("log.level") ?? configKey("log.level")!.default;
-    return { settings: { revision: this.#log.revision, values: Object.fromEntries(own) }, logLevel };
   }
 
   #status(): { name: string; role: string; revision: number; pending: string[]; overrides: string[] }[] {
@@ -176,7 +168,7 @@ export class Configuration {
       role: "master",
       revision: this.#log.revision,
       pending: [],
-      overrides: [],
+      overrides: Object.keys(this.#site.overrides),
     };
     const others = [...this.#peers.values()].map(({ name, role, has }) => ({
       name,

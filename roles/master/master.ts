@@ -83,7 +83,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
 
   constructor(start: MasterStart) {
     this.#name = start.name;
-    this.#site = new Site(start.consensus, start.digest, start.name);
+    this.#site = new Site(start.consensus, start.digest, start);
     this.#storages = new Storages(this.#site.metadata.nodes);
     const parts = partsOf(this.#site, this.#storages, start, {
       running: () => this.#running(),

@@ -8,7 +8,7 @@
  * told why. Invariants: a primary's machine lives in one reign of one term; what it asked in an earlier one is answered to
  * nobody; nobody is served by a master that doesn't lead.
  */
-import { revokedIn } from "../../core/config_keys.ts";
+import { effectiveSettings } from "../../core/config_keys.ts";
 import { unreachable } from "../../core/errors.ts";
 import type { Conn } from "../../core/ids.ts";
 import { GUEST_MS } from "../../core/limits.ts";
@@ -19,6 +19,8 @@ import type { Digest, MetadataState, MetadataWrite, Random } from "../../core/po
 import { helloOf } from "../hello.ts";
 import { Outbox } from "../outbox.ts";
 import type { Asker } from "../outbox.ts";
+import { Settings } from "../settings.ts";
+import type { SettingsOutput } from "../settings.ts";
 import { Agreement } from "./agreement.ts";
 import { Circle, masterIn } from "./circle.ts";
 import type { Consensus } from "./consensus.ts";
@@ -38,7 +40,7 @@ export type MemberContext = MasterContext & { readonly reign: number };
 /** Events of a member. */
 export type MemberEvent = PeerEvent<MemberContext> | HostEvent<never, never>;
 /** Effects of a member. */
-export type MemberEffect = Effect<MemberContext, MetadataWrite, never, never, never>;
+export type MemberEffect = Effect<MemberContext, MetadataWrite, never, never, SettingsOutput>;
 
 /** What a member starts from. */
 export interface MemberStart {
@@ -52,6 +54,8 @@ export interface MemberStart {
   readonly clusterId?: string;
   readonly digest: Digest;
   readonly random: Random;
+  /** What is set on this master itself. */
+  readonly overrides?: { readonly [key: string]: string };
   readonly grace?: Partial<Grace>;
   /** For tests: stands between a primary and the agreement. */
   readonly between?: (consensus: Consensus) => Consensus;
@@ -157,7 +161,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     this.#now = now;
     switch (event.type) {
       case "opened":
-        if (this.#metadata && revokedIn(this.#metadata.settings.settings).length > 0) this.#distrust();
+        if (this.#metadata) this.#heed();
         this.#raft.begin(now);
         this.#circle.look(now);
         break;
@@ -325,24 +329,28 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     for (const entry of all) this.#metadata!.apply(entry);
     this.#reign?.agreement.take(all);
     if (image !== undefined || all.some(({ type }) => type === "masters")) this.#circle.look(this.#now);
-    if (image !== undefined || all.some(({ type }) => type === "config")) this.#distrust();
+    if (image !== undefined || all.some(({ type }) => type === "config")) this.#heed();
     return image !== undefined || entries.length > 0;
   }
 
-  /** Tells whom not to believe. */
-  #distrust(): void {
-    const fingerprints = revokedIn(this.#metadata!.settings.settings);
-    this.#out.emit({ do: "distrust", fingerprints });
+  /** What is configured counts for every master, whether it leads or not. */
+  #heed(): void {
+    const { name, overrides = {} } = this.#start;
+    const { revision, settings } = this.#metadata!.settings;
+    const values = Object.fromEntries(effectiveSettings(settings, { role: "master", name }));
+    this.#out.emit(...new Settings({ kept: { revision, values }, overrides }).effects);
   }
 
   /** It leads, and everything that was held before is applied: a primary begins. */
   #enthrone(): boolean {
     const agreement = new Agreement(this.#raft, this.#metadata!, () => this.#circle.indexes);
-    const { name, digest, grace, between = (consensus: Consensus) => consensus } = this.#start;
+    const { name, digest, grace, overrides = {} } = this.#start;
+    const { between = (consensus: Consensus) => consensus } = this.#start;
     const primary = new MasterMachine({
       consensus: between(agreement),
       name,
       digest,
+      overrides,
       ...(grace && { grace }),
     });
     this.#reign = { number: ++this.#reigns, primary, agreement, served: new Set() };

@@ -31,6 +31,8 @@ export interface MasterStart {
   readonly consensus: Consensus;
   /** Its own name in the registry. */
   readonly name: string;
+  /** What is set on this master itself. */
+  readonly overrides?: { readonly [key: string]: string };
   readonly digest: Digest;
   readonly grace?: Partial<Grace>;
 }

@@ -62,11 +62,19 @@ export interface ClientPeer {
   readonly sinceMs: number;
 }
 
+/** Who a master is. */
+export interface OwnStart {
+  readonly name: string;
+  readonly overrides?: { readonly [key: string]: string };
+}
+
 /** Shared state; the parts change only what is theirs. */
 export class Site extends Outbox<MasterEffect> {
   readonly digest: Digest;
   /** Of this master. */
   readonly name: string;
+  /** What is set on it itself: it counts more than the configuration. */
+  readonly overrides: { readonly [key: string]: string };
   /** The held table with all proposed changes. */
   readonly proposed: PartitionTable;
   /** The newest tid that is published. */
@@ -83,9 +91,10 @@ export class Site extends Outbox<MasterEffect> {
   #pending = new Map<Partition, number>(); // cell changes proposed and not held
   #history: TableHistory;
 
-  constructor(consensus: Consensus, digest: Digest, name: string) {
+  constructor(consensus: Consensus, digest: Digest, { name, overrides = {} }: OwnStart) {
     super();
     this.name = name;
+    this.overrides = overrides;
     this.#consensus = consensus;
     this.digest = digest;
     this.proposed = PartitionTable.ofImage(consensus.metadata.table.toImage());
@@ -110,7 +119,7 @@ export class Site extends Outbox<MasterEffect> {
   /** What is configured for this master, in numbers. */
   setting(key: string): number {
     const own = effectiveSettings(this.metadata.settings.settings, { role: "master", name: this.name });
-    return Number(own.get(key) ?? configKey(key)!.default);
+    return Number(this.overrides[key] ?? own.get(key) ?? configKey(key)!.default);
   }
 
   get phase(): Phase {

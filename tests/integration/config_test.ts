@@ -84,11 +84,11 @@ test("config set, history, diff, rollback, export and apply: every node runs wha
 test("a node that was down has the change when it returns; with all masters down it starts with what it had last (T51)", async () => {
   await using cluster = await CliCluster.started({ storages: 2, partitions: 6 });
   await cluster.stop("s2");
-  await cluster.ok("config", "set", "storage.reserveBytes=1000", "peer.keepaliveMs=5000");
+  await cluster.ok("config", "set", "storage.reserveBytes=1000", "storage.sqliteCacheBytes=5000000");
   await cluster.start("s2");
   const { nodes } = (await cluster.neo("config", "status", "--json")).json;
   const s1 = nodes.find(({ name }: { name: string }) => name === "s1");
-  assert.deepEqual([s1.revision, s1.pending], [1, ["peer.keepaliveMs"]]);
+  assert.deepEqual([s1.revision, s1.pending], [1, ["storage.sqliteCacheBytes"]]);
   await eventually(
     "s2 has taken revision 1",
     () => logOf(cluster, "s2").includes("Configuration revision 1"),
