@@ -11,6 +11,7 @@ import { createHash, randomFillSync } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { deflateSync, inflateSync } from "node:zlib";
+import { COMPRESS_LEVEL } from "../core/limits.ts";
 import type { Now } from "../core/machine.ts";
 import type { Clock, Compression, Digest, Random } from "../core/ports.ts";
 
@@ -144,11 +145,11 @@ export const sha256: Digest = (...parts) => {
 
 /** Algorithm 0: as it is; 1: deflate in zlib's format. */
 export const zlibCompression: Compression = {
-  compress(algorithm, data) {
+  compress(algorithm, data, level = COMPRESS_LEVEL) {
     if (algorithm === 0) return data;
     if (algorithm !== 1) throw unknownAlgorithm("compress", algorithm);
     // A copy: what zlib gives is a corner of a block that is much larger than most objects.
-    return new Uint8Array(deflateSync(data));
+    return new Uint8Array(deflateSync(data, { level }));
   },
   expand(algorithm, data, bytesMax) {
     if (algorithm !== 0 && algorithm !== 1) throw unknownAlgorithm("expand", algorithm);

@@ -197,6 +197,15 @@ test("zlibCompression gives back what it took, by both algorithms", () => {
   assert.equal(Object.getPrototypeOf(packed), Uint8Array.prototype);
 });
 
+test("zlibCompression.compress() takes a level: the slower, the smaller", () => {
+  const data = new TextEncoder().encode(
+    Array.from({ length: 5_000 }, (_, i) => `${(i * i) % 977} apples`).join(),
+  );
+  const [fast, usual, small] = [1, undefined, 9].map((level) => zlibCompression.compress(1, data, level));
+  assert.ok(fast!.length > usual!.length && usual!.length >= small!.length);
+  assert.deepEqual(zlibCompression.expand(1, fast!, data.length), data);
+});
+
 const refused: { name: string; algorithm: number; data: Uint8Array; bytesMax: number }[] = [
   { name: "an unknown algorithm", algorithm: 2, data: new Uint8Array(1), bytesMax: 10 },
   { name: "plain data over the bound", algorithm: 0, data: new Uint8Array(11), bytesMax: 10 },

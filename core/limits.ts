@@ -106,6 +106,8 @@ export const PARTS_MAX = VALUE_BYTES_MAX / PART_BYTES_MAX;
 export const NOTE_BYTES_MAX = 65_535;
 /** Smaller data isn't worth compressing. */
 export const COMPRESS_BYTES_MIN = 512;
+/** How hard a client compresses: from 1, the fastest, to 9, the smallest. */
+export const COMPRESS_LEVEL = 6;
 /** The beginning of long data, which says whether the rest is worth it. */
 export const COMPRESS_PROBE_BYTES = 8 * KIB;
 /** What a client sends to one storage for one commit without an answer: bytes of data, and objects. */

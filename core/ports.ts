@@ -23,7 +23,8 @@ export type Digest = (...parts: readonly Uint8Array[]) => Uint8Array;
 
 /** Compression; synchronous. `algorithm` 0 is none, 1 is deflate in zlib's format. */
 export interface Compression {
-  compress(algorithm: number, data: Uint8Array): Uint8Array;
+  /** @param level from 1, the fastest, to 9, the smallest; what is usual, unless told */
+  compress(algorithm: number, data: Uint8Array, level?: number): Uint8Array;
   /** @throws RangeError when the algorithm is unknown, the data is broken, or it grows beyond `bytesMax` */
   expand(algorithm: number, data: Uint8Array, bytesMax: number): Uint8Array;
 }

@@ -78,7 +78,9 @@ export class Site extends Outbox<ClientEffect> {
       ...ports,
       compression: {
         compress: (algorithm, data) =>
-          settings.text("client.compression") === "none" ? data : ports.compression.compress(algorithm, data),
+          settings.text("client.compression") === "none"
+            ? data
+            : ports.compression.compress(algorithm, data, settings.number("client.compressionLevel")),
         expand: (algorithm, data, bytesMax) => ports.compression.expand(algorithm, data, bytesMax),
       },
       get compressBytesMin() {

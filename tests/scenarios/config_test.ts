@@ -1,9 +1,11 @@
 /** The configuration service: revisions that reach every node and client, also those that were away (T51, X3). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { zlibCompression } from "../../adapters/system.ts";
 import type { Answer } from "../../core/messages.ts";
 import { bodiesOf } from "../hazards/actors.ts";
 import { Stage } from "../hazards/kit.ts";
+import { bytesOf, oidAt } from "../hazards/words.ts";
 import { OperatorHand } from "./damage_kit.ts";
 
 interface Change {
@@ -70,6 +72,32 @@ test("T51, X3: a revision reaches storages and clients at once, each what is set
   assert.deepEqual(lastTold("s2"), { ...told, values: [] });
   assert.deepEqual(lastTold("c1"), { ...told, values: [{ key: "client.oidBatch", value: "7" }] });
   assert.deepEqual(await operator.status(), { m1: 1, s1: 1, s2: 1, c1: 1 });
+});
+
+test("T51: a client compresses as it is configured, from its next store on: level, algorithm and from which size", async () => {
+  const stage = await new Stage().open();
+  const client = await stage.connect("c1");
+  const operator = new Configurer(stage);
+  const data = bytesOf(Array.from({ length: 2_000 }, (_, i) => `${(i * i) % 977} apples;`).join(" "));
+  let stored = 0;
+  const travels = async (): Promise<Uint8Array> => {
+    const tx = await stage.finish(client.begin());
+    tx.store(oidAt(++stored), data);
+    await stage.finish(tx.commit());
+    return bodiesOf(stage.storage("s1"), "store").at(-1)!.data!;
+  };
+  assert.deepEqual(await travels(), zlibCompression.compress(1, data, 6));
+  await operator.change([set("client.compressionLevel", "1")]);
+  const fast = zlibCompression.compress(1, data, 1);
+  assert.notEqual(fast.length, zlibCompression.compress(1, data, 6).length);
+  assert.deepEqual(await travels(), fast);
+  assert.match(await operator.refused([set("client.compressionLevel", "10")]), /from 1 to 9, found "10"/);
+  await operator.change([set("client.compressBytesMin", String(data.length + 1))]);
+  assert.deepEqual(await travels(), data);
+  await operator.change([set("client.compressBytesMin", "0"), set("client.compression", "none")]);
+  assert.deepEqual(await travels(), data);
+  await operator.change([set("client.compressionLevel", null), set("client.compression", null)]);
+  assert.deepEqual(await travels(), zlibCompression.compress(1, data, 6));
 });
 
 test("T51: a storage that is away has the change when it returns; a new primary has all of it", async () => {

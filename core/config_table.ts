@@ -1,0 +1,178 @@
+/** All keys of the configuration, by name. */
+import { choice, configRoles, integer, list } from "./config_kinds.ts";
+import type { ConfigKey } from "./config_kinds.ts";
+import {
+  CACHE_BYTES_DEFAULT,
+  CALL_TIMEOUT_MS_MAX,
+  COMPRESS_BYTES_MIN,
+  COMPRESS_LEVEL,
+  COPY_BYTES_PER_S_MIN,
+  FAILOVER_GRACE_MS,
+  KEEPALIVE_MS,
+  LOCK_TIMEOUT_MS,
+  NODE_EXPIRY_MS,
+  OBJECT_BYTES_MAX,
+  OID_BATCH,
+  POSTGRES_READERS,
+  POSTGRES_RECONNECT_MS,
+  POSTGRES_STATEMENT_TIMEOUT_MS,
+  PRIMARY_KEEPALIVE_MS,
+  RESERVE_BYTES,
+  REVOKED_COUNT_MAX,
+  SCRUB_BYTES_PER_S,
+  SCRUB_PASS_MS,
+  SQLITE_CACHE_BYTES,
+  STARTUP_GRACE_MS,
+  STOP_DEADLINE_MS,
+  TRANSACTION_TIMEOUT_MS,
+  TRANSACTION_TIMEOUT_MS_MIN,
+  WRITE_TIMEOUT_MS,
+} from "./limits.ts";
+
+const BYTES_MAX = 2 ** 50;
+const YEAR_MS = 365 * 24 * 3_600_000;
+
+const storages = ["storage"] as const;
+const masters = ["master"] as const;
+const clients = ["client"] as const;
+
+/** The key with the fingerprints of certificates that are revoked. */
+export const TLS_REVOKED = "tls.revoked";
+
+/** All keys, by name. */
+export const configKeys: readonly ConfigKey[] = [
+  integer("client.cacheBytes", CACHE_BYTES_DEFAULT, { unit: "bytes", least: 0, most: BYTES_MAX }, {
+    roles: clients,
+    description: "Memory of a client's cache, where its program doesn't say",
+  }),
+  integer(
+    "client.compressBytesMin",
+    COMPRESS_BYTES_MIN,
+    { unit: "bytes", least: 0, most: OBJECT_BYTES_MAX },
+    {
+      roles: clients,
+      description: "Smaller data isn't compressed",
+    },
+  ),
+  choice("client.compression", ["deflate", "none"], {
+    default: "deflate",
+    roles: clients,
+    description: "How clients compress what they store",
+  }),
+  integer("client.compressionLevel", COMPRESS_LEVEL, { unit: "", least: 1, most: 9 }, {
+    roles: clients,
+    description: "How hard they compress: 1 is the fastest, 9 gives the smallest data",
+  }),
+  choice("client.hedgedReads", ["true", "false"], {
+    default: "false",
+    roles: clients,
+    description: "Whether a slow read asks a second copy, where the program doesn't say",
+  }),
+  integer("client.oidBatch", OID_BATCH, { unit: "", least: 1, most: 100_000 }, {
+    roles: clients,
+    description: "Object ids that a client takes from the primary at once",
+  }),
+  choice("log.level", ["debug", "info", "warning", "error"], {
+    default: "info",
+    roles: ["master", "storage", "admin"],
+    description: "The lowest level that a node logs; a master takes it when it is the primary",
+  }),
+  integer("master.failoverGraceMs", FAILOVER_GRACE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: masters,
+    description: "How long absent storages are waited for when operation was lost",
+  }),
+  integer("master.lockTimeoutMs", LOCK_TIMEOUT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: masters,
+    description: "A storage that doesn't lock an accepted transaction for this long is lost",
+  }),
+  integer("master.nodeExpiryMs", NODE_EXPIRY_MS, { unit: "ms", least: 1_000, most: 10 * YEAR_MS }, {
+    roles: masters,
+    description: "A storage without cells that isn't there is forgotten after this time",
+  }),
+  integer("master.startupGraceMs", STARTUP_GRACE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: masters,
+    description: "How long absent storages are waited for when the cluster starts",
+  }),
+  integer("master.stopDeadlineMs", STOP_DEADLINE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: masters,
+    description: "How long finishes are served after a stop was asked for",
+  }),
+  integer("peer.keepaliveMs", KEEPALIVE_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: configRoles,
+    description:
+      "Silence after which a peer is asked whether it is there; three times unanswered, it is lost",
+  }),
+  integer("peer.primaryKeepaliveMs", PRIMARY_KEEPALIVE_MS, { unit: "ms", least: 100, most: 60_000 }, {
+    roles: configRoles,
+    description: "The same of a primary, where there are several masters, and between masters",
+  }),
+  integer("peer.writeTimeoutMs", WRITE_TIMEOUT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: configRoles,
+    description: "A peer that takes nothing of what is sent to it for this long is dropped",
+  }),
+  integer("storage.copyBytesPerS", 0, { unit: "bytes/s", least: 0, most: BYTES_MAX }, {
+    roles: storages,
+    description: "How fast a storage copies what it lacks; 0 is as fast as it can",
+  }),
+  integer("storage.copyBytesPerSMin", COPY_BYTES_PER_S_MIN, { unit: "bytes/s", least: 1, most: BYTES_MAX }, {
+    roles: storages,
+    description: "How fast it copies at least when a partition has one readable copy left",
+  }),
+  integer("storage.postgresReaders", POSTGRES_READERS, { unit: "", least: 1, most: 64 }, {
+    roles: storages,
+    live: false,
+    description: "Connections to PostgreSQL that only read",
+  }),
+  integer("storage.postgresReconnectMs", POSTGRES_RECONNECT_MS, {
+    unit: "ms",
+    least: 0,
+    most: CALL_TIMEOUT_MS_MAX,
+  }, {
+    roles: storages,
+    description: "How long a storage waits for a PostgreSQL server that is gone, before it ends",
+  }),
+  integer("storage.postgresStatementTimeoutMs", POSTGRES_STATEMENT_TIMEOUT_MS, {
+    unit: "ms",
+    least: 1_000,
+    most: CALL_TIMEOUT_MS_MAX,
+  }, {
+    roles: storages,
+    live: false,
+    description: "A statement in PostgreSQL that takes longer fails, and with it the storage",
+  }),
+  integer("storage.reserveBytes", RESERVE_BYTES, { unit: "bytes", least: 0, most: BYTES_MAX }, {
+    roles: storages,
+    description: "Free bytes of the disk below which a storage takes no new store",
+  }),
+  integer("storage.scrubBytesPerS", SCRUB_BYTES_PER_S, { unit: "bytes/s", least: 1_024, most: BYTES_MAX }, {
+    roles: storages,
+    description: "How fast a storage looks whether its data still matches the checksums",
+  }),
+  integer("storage.scrubPassMs", SCRUB_PASS_MS, { unit: "ms", least: 60_000, most: YEAR_MS }, {
+    roles: storages,
+    description: "It looks at everything once in this time",
+  }),
+  integer(
+    "storage.sqliteCacheBytes",
+    SQLITE_CACHE_BYTES,
+    { unit: "bytes", least: 2 ** 20, most: BYTES_MAX },
+    {
+      roles: storages,
+      live: false,
+      description: "Memory for pages of a storage's SQLite file",
+    },
+  ),
+  integer("storage.transactionTimeoutMs", TRANSACTION_TIMEOUT_MS, {
+    unit: "ms",
+    least: TRANSACTION_TIMEOUT_MS_MIN,
+    most: CALL_TIMEOUT_MS_MAX,
+  }, {
+    roles: storages,
+    description: "How long a hanging client may hold locks; where it isn't set, neo.toml says it",
+  }),
+  list(TLS_REVOKED, { pattern: /^[0-9a-f]{64}$/, rule: "SHA-256 fingerprints, 64 hexadecimal digits" }, {
+    most: REVOKED_COUNT_MAX,
+    roles: configRoles,
+    description: "Certificates that aren't believed any more; `neo tls revoke` adds to them",
+  }),
+];
