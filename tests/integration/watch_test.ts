@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { CliCluster, within } from "./kit.ts";
 
-test("an admin watches its cluster and one that isn't there, and tells when a storage is lost (T54, T57)", async () => {
+test("16.5/137: an admin's notices follow what becomes of its cluster, and name one that isn't there (T54, T57)", async () => {
   const heard: { cluster: string; severity: string; findings: { text: string }[] }[] = [];
   let news = () => {};
   const server = createServer((request, response) => {
@@ -21,19 +21,23 @@ test("an admin watches its cluster and one that isn't there, and tells when a st
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const of = (cluster: string, text: string) =>
+  const until = (what: string, isThere: () => boolean) =>
     within(
-      `a notice of ${text}`,
+      what,
       new Promise<void>((done) => {
-        news = () => {
-          const fits = heard.some((notice) =>
-            notice.cluster === cluster && notice.findings.some((finding) => finding.text.includes(text))
-          );
-          if (fits) done();
-        };
+        news = () => isThere() && done();
         news();
       }),
     );
+  const of = (cluster: string, text: string) =>
+    until(
+      `a notice of ${text}`,
+      () =>
+        heard.some((notice) =>
+          notice.cluster === cluster && notice.findings.some((finding) => finding.text.includes(text))
+        ),
+    );
+  const severities = () => heard.flatMap(({ cluster, severity }) => (cluster === "shop" ? [severity] : []));
   try {
     await using cluster = await CliCluster.init({ storages: 2, replicas: 1, partitions: 12 });
     const hook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
@@ -47,6 +51,9 @@ test("an admin watches its cluster and one that isn't there, and tells when a st
     await of("wiki", "no primary answers");
     await cluster.kill9("s2");
     await of("shop", "storage s2 is unavailable");
+    assert.equal(severities().at(-1), "problem");
+    await cluster.ok("start", "s2");
+    await until("all is well", () => severities().at(-1) === "ok");
     assert.equal(heard.filter(({ cluster }) => cluster === "wiki").length, 1, "nothing is said twice");
   } finally {
     server.closeAllConnections();
