@@ -1,6 +1,6 @@
 /** Runs one command line: arguments in, exit code out. Errors of all kinds are shown here and nowhere else. */
 import { run } from "@stricli/core";
-import { app } from "./app.ts";
+import { app, root } from "./app.ts";
 import { Cli } from "./context.ts";
 import type { World } from "./context.ts";
 import { CliError, exitCodes, reportOf } from "./exit.ts";
@@ -33,7 +33,7 @@ export async function runCli(args: readonly string[], world: World): Promise<num
     stdout: { write: (text: string) => void world.stdout.write(fitted(text)), ...colourDepth(world) },
     stderr: { write: (text: string) => void complaints.push(text.trimEnd()) },
   };
-  const cli = new Cli(world, { json, process: parserProcess });
+  const cli = new Cli(world, { json, process: parserProcess, commands: root });
   const parsed: { exitCode?: number | string | null } & typeof parserProcess = { ...parserProcess };
   await run(app, inputs, { process: parsed, forCommand: () => cli });
   if (cli.failure !== undefined) return showError(cli.output, reportOf(cli.failure.error));
@@ -45,7 +45,7 @@ export async function runCli(args: readonly string[], world: World): Promise<num
 function parserError(inputs: readonly string[], code: number, complaints: readonly string[]): Error {
   const message = complaints.join("; ");
   if (code !== -5 && code !== -4) return new Error(message);
-  const command = pathIn(inputs).join(" ");
+  const command = pathIn(inputs, root).join(" ");
   return new CliError("usage", message, { hint: `see: neo ${command}${command && " "}--help` });
 }
 

@@ -4,6 +4,7 @@ import { CliError } from "./exit.ts";
 import { inputsOf } from "./manual.ts";
 import type { ManualInput } from "./manual.ts";
 import { pathIn, routes } from "./routes.ts";
+import type { Target } from "./routes.ts";
 import { clustersByName, resolveFolder } from "./target.ts";
 import type { Surroundings } from "./target.ts";
 
@@ -12,12 +13,12 @@ const NODES: readonly string[] = ["NODE", "NAME", "OF"];
 const NODE_FLAGS: readonly string[] = ["--node", "--replace", "--ignore", "--from"];
 
 /** Words behind `neo`, of which the last one is completed; empty: a new word begins. */
-export function completions(words: readonly string[], around: Surroundings): string[] {
+export function completions(words: readonly string[], around: Surroundings, commands: Target): string[] {
   const last = words.at(-1) ?? "";
   const { before, cluster } = withoutCluster(words.slice(0, -1));
   if (cluster === undefined) return begins(Object.keys(clustersByName(around.env)), last);
-  const path = pathIn(before);
-  const below = routes().filter((route) => path.every((word, at) => route.path[at] === word));
+  const path = pathIn(before, commands);
+  const below = routes(commands).filter((route) => path.every((word, at) => route.path[at] === word));
   const next = [...new Set(below.flatMap((route) => route.path[path.length] ?? []))];
   const isUnknown = before.some((word, at) => at >= path.length && !word.startsWith("-"));
   if (next.length > 0) return isUnknown ? [] : begins(next, last);

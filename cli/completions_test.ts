@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { neo, neoCommand, temporaryFolder } from "../tests/cli_world.ts";
+import { root } from "./app.ts";
 import { completions } from "./completions.ts";
 import { scripts, shells } from "./shells.ts";
 
@@ -37,7 +38,7 @@ const cases: readonly { words: readonly string[]; found: readonly string[]; else
 ];
 for (const { words, found, elsewhere } of cases) {
   test(`neo ${words.join(" ")}| may go on with ${found.join(" ") || "nothing"}${elsewhere ? ", elsewhere" : ""} (T24)`, () => {
-    assert.deepEqual(completions(words, elsewhere ? { ...around, cwd: "/" } : around), found);
+    assert.deepEqual(completions(words, elsewhere ? { ...around, cwd: "/" } : around, root), found);
   });
 }
 

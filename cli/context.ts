@@ -1,5 +1,5 @@
 /** What every command is given: its surroundings, its output, and the request to end. */
-import type { CommandContext } from "@stricli/core";
+import type { CommandContext, RouteMap } from "@stricli/core";
 import { Output } from "./output.ts";
 import type { Env, TextStream } from "./output.ts";
 
@@ -23,13 +23,19 @@ export class Cli implements CommandContext {
   readonly process: CommandContext["process"];
   readonly world: World;
   readonly output: Output;
+  /** All commands. */
+  readonly commands: RouteMap<Cli>;
   /** How the command ended, unless it threw. */
   exitCode = 0;
   failure: { readonly error: unknown } | undefined;
 
-  constructor(world: World, options: { json: boolean; process: CommandContext["process"] }) {
+  constructor(
+    world: World,
+    options: { json: boolean; process: CommandContext["process"]; commands: RouteMap<Cli> },
+  ) {
     this.world = world;
     this.process = options.process;
+    this.commands = options.commands;
     this.output = new Output(world, world.env, options.json);
   }
 }

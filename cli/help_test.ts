@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { neo } from "../tests/cli_world.ts";
+import { root } from "./app.ts";
 import { exitCodes } from "./exit.ts";
 import { HELP_COLUMNS } from "./help_text.ts";
 import { manual } from "./manual.ts";
@@ -15,8 +16,8 @@ const updates = process.env["NEO_UPDATE"] === "1";
 const ESCAPE = /\u001b/;
 
 /** All that has a help: neo, its nouns, its commands. */
-const nouns = routes().map(({ path }) => path.slice(0, -1).join(" "));
-const helps = [...new Set([...nouns, ...routes().map(({ path }) => path.join(" "))])].sort();
+const nouns = routes(root).map(({ path }) => path.slice(0, -1).join(" "));
+const helps = [...new Set([...nouns, ...routes(root).map(({ path }) => path.join(" "))])].sort();
 
 test("the help of everything fits in 80 columns, without escape codes in a pipe", async () => {
   for (const name of helps) {
@@ -57,7 +58,7 @@ const GOOD: { readonly [placeholder: string]: string } = {
   "KEY=VALUE": "storage.copyBytesPerS=5000000",
 };
 
-for (const { command, arguments: args, flags } of await manual()) {
+for (const { command, arguments: args, flags } of await manual(root)) {
   const words = command.split(" ");
   const needed = args.filter(({ required }) => required).map(({ name }) => GOOD[name] ?? "x");
   const given = flags.filter(({ required }) => required)

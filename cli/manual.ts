@@ -4,7 +4,7 @@ import { exitCodes, exitMeanings } from "./exit.ts";
 import type { Outcome } from "./exit.ts";
 import type { Parser } from "./parsers.ts";
 import { routes } from "./routes.ts";
-import type { Route } from "./routes.ts";
+import type { Route, Target } from "./routes.ts";
 
 /** A flag or an argument. */
 export interface ManualInput {
@@ -46,9 +46,9 @@ interface Parameter {
   readonly brief: string;
 }
 
-/** Every command, in the order of the help. */
-export function manual(): Promise<ManualEntry[]> {
-  return Promise.all(routes().map((route) => entryOf(route)));
+/** Every command of a table, in the order of the help. */
+export function manual(from: Target): Promise<ManualEntry[]> {
+  return Promise.all(routes(from).map((route) => entryOf(route)));
 }
 
 /** What a command takes. */

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CLI_DOCS, cliDocs } from "../scripts/cli_docs.ts";
+import { root } from "./app.ts";
 import { exitCodes } from "./exit.ts";
 import { manual } from "./manual.ts";
 import type { ManualEntry, ManualInput } from "./manual.ts";
 import { routes } from "./routes.ts";
 
-const entries = await manual();
+const entries = await manual(root);
 const files = new Map(
-  routes().map(({ path }) => [path.join(" "), `cli/commands/${path.join("_").replaceAll("-", "_")}.ts`]),
+  routes(root).map(({ path }) => [path.join(" "), `cli/commands/${path.join("_").replaceAll("-", "_")}.ts`]),
 );
 
 /** A flag or an argument with the command that has it. */
@@ -86,7 +87,7 @@ function numbersOf(): {
   readonly input: ManualInput;
   parse(text: string): unknown;
 }[] {
-  return routes().flatMap(({ path, command: { parameters } }) => {
+  return routes(root).flatMap(({ path, command: { parameters } }) => {
     const { flags = {}, positional } = parameters;
     const given = positional === undefined
       ? []

@@ -1,6 +1,5 @@
-/** The table of commands, as a list: for the manual, for hints, for tests. */
+/** A table of commands, as a list: for the manual, for hints, for completion, for tests. */
 import type { Command, RouteMap } from "@stricli/core";
-import { root } from "./app.ts";
 import { declarationOf } from "./command_spec.ts";
 import type { Declaration } from "./command_spec.ts";
 import type { Cli } from "./context.ts";
@@ -12,10 +11,11 @@ export interface Route {
   readonly declaration: Declaration;
 }
 
-type Target = Command<Cli> | RouteMap<Cli>;
+/** A command, or a table of them. */
+export type Target = Command<Cli> | RouteMap<Cli>;
 
-/** Every command, in the order of the help. */
-export function routes(from: Target = root, path: readonly string[] = []): Route[] {
+/** Every command of a table, in the order of the help. */
+export function routes(from: Target, path: readonly string[] = []): Route[] {
   if (!("getAllEntries" in from)) {
     const declaration = declarationOf(from);
     if (declaration === undefined) throw new TypeError(`neo ${path.join(" ")} wasn't made by command()`);
@@ -32,14 +32,15 @@ export function routes(from: Target = root, path: readonly string[] = []): Route
  * @example
  * ```ts
  * import assert from "node:assert/strict";
+ * import { root } from "./app.ts";
  * import { pathIn } from "./routes.ts";
- * assert.deepEqual(pathIn(["node", "add", "s3"]), ["node", "add"]);
- * assert.deepEqual(pathIn(["node", "--json"]), ["node"]);
+ * assert.deepEqual(pathIn(["node", "add", "s3"], root), ["node", "add"]);
+ * assert.deepEqual(pathIn(["node", "--json"], root), ["node"]);
  * ```
  */
-export function pathIn(words: readonly string[]): string[] {
+export function pathIn(words: readonly string[], from: Target): string[] {
   const path: string[] = [];
-  let at: Target = root;
+  let at = from;
   for (const word of words) {
     if (!("getAllEntries" in at)) break;
     const entries: readonly { readonly name: object; readonly target: Target }[] = at.getAllEntries();

@@ -9,6 +9,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { root } from "../cli/app.ts";
 import { manual } from "../cli/manual.ts";
 
 /** The file, from the root of the repository. */
@@ -28,7 +29,7 @@ export async function cliDocs(): Promise<string> {
       + "lines of text on stderr are for people. Answers get more fields in time, and lose none.",
     schemaDialect: "https://json-schema.org/draft/2020-12/schema",
     error,
-    commands: await manual(),
+    commands: await manual(root),
   };
   return `${JSON.stringify(page, null, 2)}\n`;
 }

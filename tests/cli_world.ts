@@ -8,6 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { root } from "../cli/app.ts";
 import { runCli } from "../cli/cli.ts";
 import type { World } from "../cli/context.ts";
 import { exitCodes } from "../cli/exit.ts";
@@ -73,8 +74,8 @@ export async function checkContract(
 
 /** The command that a line means, wherever its flags stand. */
 export function routeIn(words: readonly string[]): Route | undefined {
-  const all = routes();
-  return words.map((_, from) => pathIn(words.slice(from)).join(" "))
+  const all = routes(root);
+  return words.map((_, from) => pathIn(words.slice(from), root).join(" "))
     .map((path) => all.find((route) => route.path.join(" ") === path))
     .find((route) => route !== undefined);
 }

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { root } from "../../cli/app.ts";
 import { routes } from "../../cli/routes.ts";
 import { checkContract, neo, routeIn, spawnNeo } from "../cli_world.ts";
 import { ELSEWHERE, STEPS } from "./contract_steps.ts";
@@ -142,7 +143,7 @@ test("every command is run above, for people and for programs", () => {
     const line = command.split(" ").map((word) => `"${word}"`).join(", ");
     assert.ok(text.includes(line), `${path} doesn't run neo ${command}`);
   }
-  for (const { path } of routes()) {
+  for (const { path } of routes(root)) {
     const name = path.join(" ");
     if (name in ELSEWHERE || watched.includes(name)) continue;
     const what = "add lines with it to STEPS in tests/integration/contract_steps.ts, then NEO_UPDATE=1; "
