@@ -63,7 +63,7 @@ export function reasonOf(error: Error & { readonly code?: string }): string {
 /** Who takes what comes to a server. */
 export interface Arrivals {
   /** A socket is ready. */
-  taken(socket: Socket, proof?: Proof): void;
+  taken(socket: Socket, remote: string, proof?: Proof): void;
   /** One couldn't be made ready: what stood in the way. */
   failed(remote: string, reason: string): void;
 }
@@ -87,7 +87,8 @@ export interface Sockets {
 }
 
 const plain: Sockets = {
-  serve: ({ taken }) => createServer({ allowHalfOpen: true, noDelay: true }, (socket) => taken(socket)),
+  serve: ({ taken }) =>
+    createServer({ allowHalfOpen: true, noDelay: true }, (socket) => taken(socket, remoteOf(socket))),
   connect: ({ host, port }) => connect({ host, port, allowHalfOpen: true, noDelay: true }),
   ready: "connect",
   setReading: (socket, on) => void (on ? socket.resume() : socket.pause()),
@@ -299,7 +300,7 @@ export class TcpTransport implements Transport {
     const { host, port } = parseAddress(address);
     if (this.#over !== undefined) throw new Error(`Cannot listen on ${address}: the transport is shut down`);
     const server = this.#sockets.serve({
-      taken: (socket, proof) => this.#accept(socket, proof),
+      taken: (socket, remote, proof) => this.#accept(socket, remote, proof),
       failed: (remote, reason) => this.#refuse(remote, reason),
     });
     const listening = new Promise<void>((resolve, reject) => {
@@ -362,9 +363,8 @@ export class TcpTransport implements Transport {
     await Promise.all(closed);
   }
 
-  #accept(socket: Socket, proof?: Proof): void {
+  #accept(socket: Socket, remote: string, proof?: Proof): void {
     const conn = nextConn();
-    const remote = remoteOf(socket);
     this.#add(conn, socket, "open");
     this.#sink({ type: "accepted", conn, remote, ...(proof && { proof }) });
     if (this.#over !== undefined) this.destroy(conn);

@@ -11,7 +11,6 @@
  *
  * @module
  */
-import { X509Certificate } from "node:crypto";
 import { connect as connectTcp, createServer, isIP, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { connect, createSecureContext, type SecureContext, TLSSocket } from "node:tls";
@@ -123,8 +122,7 @@ export class TlsSockets implements Sockets {
   proofOf(socket: Socket): Proof | undefined {
     if (!(socket instanceof TLSSocket)) return undefined;
     const raw = socket.getPeerCertificate(true)?.raw ?? socket.getPeerX509Certificate()?.raw;
-    const shown = raw === undefined ? undefined : new X509Certificate(raw);
-    return judge(shown, certificatesIn(this.#source().ca), this.#nowMs());
+    return judge(raw, certificatesIn(this.#source().ca), this.#nowMs());
   }
 
   explain(
@@ -174,12 +172,14 @@ export class TlsSockets implements Sockets {
           failed,
           ready: (secure) => {
             forget();
-            arrivals.taken(secure, this.proofOf(secure)!);
+            arrivals.taken(secure, remote, this.proofOf(secure)!);
           },
         });
       }
       forget();
-      arrivals.taken(socket, { refusal: "it came without TLS; name a certificate: ca, cert and key" });
+      arrivals.taken(socket, remote, {
+        refusal: "it came without TLS; name a certificate: ca, cert and key",
+      });
     });
   }
 

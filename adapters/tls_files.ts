@@ -84,7 +84,12 @@ export function tlsTransport(given: TlsGiven, warn: (text: string) => void): Tcp
 /** Differs when a file has been written or replaced. */
 function stateOf({ ca, cert, key }: TlsGiven): string {
   return [ca, cert, key].map((given) => {
-    const found = given.startsWith(PEM) ? undefined : statSync(given, { throwIfNoEntry: false });
-    return found === undefined ? "" : `${found.ino} ${found.size} ${found.mtimeMs}`;
+    if (given.startsWith(PEM)) return "";
+    try {
+      const { ino, size, mtimeMs } = statSync(given);
+      return `${ino} ${size} ${mtimeMs}`;
+    } catch (error) {
+      return String(error); // what can't be reached can't be read either, which is told
+    }
   }).join(", ");
 }

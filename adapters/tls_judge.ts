@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { parseIdentity } from "../core/identity.ts";
 import type { Identity, Proof } from "../core/identity.ts";
 
@@ -24,9 +24,13 @@ export function certificatesIn(pem: string): X509Certificate[] {
   return found.map((text) => new X509Certificate(text));
 }
 
-/** SHA-256 of a certificate: 64 hexadecimal digits in lower case. */
-export function fingerprintOf(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+/**
+ * SHA-256 of a certificate's public key, which no other certificate has: 64 hexadecimal digits in lower case. Not of the certificate
+ * itself: its holder can write the authority's signature another way (for ECDSA, s and n - s both verify), which would make another
+ * certificate of one that is revoked.
+ */
+export function fingerprintOf({ publicKey }: X509Certificate): string {
+  return createHash("sha256").update(publicKey.export({ format: "der", type: "spki" })).digest("hex");
 }
 
 /** Who a certificate says that its holder is; undefined: nobody of a cluster. */
@@ -38,13 +42,25 @@ export function identityOf({ subjectAltName }: X509Certificate): Identity | unde
   return undefined;
 }
 
-/** Judges what the other side has shown; `authorities` are those of the cluster. */
+/**
+ * Judges what the other side has shown (DER; undefined: nothing), whatever that is; `authorities` are those of the cluster. Runtimes throw
+ * at some contents, at each step: that is the sender's fault, and a refusal too.
+ */
 export function judge(
-  shown: X509Certificate | undefined,
+  shown: Uint8Array | undefined,
   authorities: readonly X509Certificate[],
   nowMs: number,
 ): Proof {
   if (shown === undefined) return { refusal: "it shows no certificate" };
+  try {
+    return judged(new X509Certificate(shown), authorities, nowMs);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { refusal: `its certificate can't be judged: ${why}` };
+  }
+}
+
+function judged(shown: X509Certificate, authorities: readonly X509Certificate[], nowMs: number): Proof {
   const identity = identityOf(shown);
   const name = identity === undefined ? JSON.stringify(shown.subject) : `${identity.role} ${identity.name}`;
   const issuers = authorities.filter((authority) => authority.ca && shown.checkIssued(authority));

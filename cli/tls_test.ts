@@ -29,7 +29,7 @@ async function withCluster(
 
 function identityIn(file: string, authority: string): unknown {
   const [shown] = certificatesIn(readFileSync(file, "utf8"));
-  return judge(shown, certificatesIn(readFileSync(authority, "utf8")), Date.now());
+  return judge(shown?.raw, certificatesIn(readFileSync(authority, "utf8")), Date.now());
 }
 
 test("neo init --tls makes an authority and what everybody shows, keys for their owner only (N6)", () =>

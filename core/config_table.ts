@@ -170,7 +170,7 @@ export const configKeys: readonly ConfigKey[] = [
     roles: storages,
     description: "How long a hanging client may hold locks; where it isn't set, neo.toml says it",
   }),
-  list(TLS_REVOKED, { pattern: /^[0-9a-f]{64}$/, rule: "SHA-256 fingerprints, 64 hexadecimal digits" }, {
+  list(TLS_REVOKED, { pattern: /^[0-9a-f]{64}$/, rule: "SHA-256 of public keys, 64 hexadecimal digits" }, {
     most: REVOKED_COUNT_MAX,
     roles: configRoles,
     description: "Certificates that aren't believed any more; `neo tls revoke` adds to them",

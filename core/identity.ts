@@ -11,8 +11,8 @@ export interface Identity {
 }
 
 /**
- * What a transport knows of the other side, if it asks for proof: who it is and by which certificate (SHA-256 of it, 64 hexadecimal
- * digits), or why it isn't believed.
+ * What a transport knows of the other side, if it asks for proof: who it is and by which certificate (SHA-256 of its public key, 64
+ * hexadecimal digits), or why it isn't believed.
  */
 export type Proof =
   | { readonly identity: Identity; readonly fingerprint: string }
