@@ -19,25 +19,28 @@ import {
   LOG_FLUSH_MS,
   LOG_LINE_BYTES_MAX,
 } from "../core/limits.ts";
+import type { LogLevel, LogLevels, LogModule } from "../core/log_modules.ts";
 import { type Later, later as systemLater } from "./system.ts";
 
 /** How much somebody should care. */
-export type Level = "debug" | "info" | "warning" | "error";
+export type Level = LogLevel;
 
 /**
  * Facts beside a text. Ids are shown as 16 hexadecimal digits, bytes by their number, errors by their message; a name
- * that each line has (`time`, `level`, `node`, `role`, `text`) gets `_` behind it.
+ * that each line has (`time`, `level`, `node`, `role`, `module`, `text`) gets `_` behind it.
  */
 export type Facts = { readonly [name: string]: unknown };
 
-/** Takes what happened. */
-export type LogLine = (level: Level, text: string, facts?: Facts) => void;
+/** Takes what happened, in which part of a node: `node` unless told. */
+export type LogLine = (level: Level, text: string, facts?: Facts, module?: LogModule) => void;
 
 /** Takes what happened; never throws, whatever the facts are and however the disk is. */
 export interface Log {
-  (level: Level, text: string, facts?: Facts): void;
-  /** The lowest level that is kept from now on. */
-  setLevel(level: Level): void;
+  (level: Level, text: string, facts?: Facts, module?: LogModule): void;
+  /** The lowest levels that are kept from now on. */
+  setLevels(levels: LogLevels): void;
+  /** Whether such a line would be kept: who would have to make many can leave it. */
+  wants(level: Level, module: LogModule): boolean;
   /** Goes on in a new file of the same name, after somebody has moved the old one away. */
   reopen(): void;
   /** Writes what was gathered. */
@@ -225,14 +228,16 @@ function flushAll(): void {
  */
 export function makeLog(options: LogOptions): Log {
   const { file, node, role } = options;
-  let lowest = options.level;
+  let lowest: LogLevels = { level: options.level, modules: {} };
   const lines = sinkOf(options);
   const format = file === undefined ? readableLine : jsonLine;
   const sink: Sink = (record) => lines.write(format(record), compareLogLevel(record.level, "warning") >= 0);
   const shared = getLogger(["neo", role]);
-  const say = (level: Level, text: string, facts: Facts = {}) => {
-    if (compareLogLevel(level, lowest) < 0 || !open.has(log)) return;
-    const properties = { ...ours(facts), node, role };
+  const wants = (level: Level, module: LogModule) =>
+    compareLogLevel(level, lowest.modules[module] ?? lowest.level) >= 0 && open.has(log);
+  const say = (level: Level, text: string, facts: Facts = {}, module: LogModule = "node") => {
+    if (!wants(level, module)) return;
+    const properties = { ...ours(facts), node, role, module };
     const record = { level, message: [text], rawMessage: text, timestamp: Date.now(), properties };
     sink({ category: shared.category, ...record });
     shared.emit(record);
@@ -243,7 +248,8 @@ export function makeLog(options: LogOptions): Log {
     leave(lines);
   };
   const log: Log = Object.assign(say, {
-    setLevel: (level: Level) => void (lowest = level),
+    setLevels: (levels: LogLevels) => void (lowest = levels),
+    wants,
     reopen: () => lines.reopen(),
     flush: () => lines.flush(),
     close,
@@ -253,7 +259,7 @@ export function makeLog(options: LogOptions): Log {
   return log;
 }
 
-const RESERVED = new Set(["time", "level", "node", "role", "text"]);
+const RESERVED = new Set(["time", "level", "node", "role", "module", "text"]);
 
 /** Facts whose names don't hide who speaks: `node` becomes `node_`. */
 function ours(facts: Facts): Facts {
@@ -262,10 +268,11 @@ function ours(facts: Facts): Facts {
   return Object.fromEntries(named);
 }
 
-/** `time`, `level`, `node`, `role`, `text`, then the facts. */
+/** `time`, `level`, `node`, `role`, `module`, `text`, then the facts. */
 function jsonLine({ level, message, timestamp, properties }: LogRecord): string {
-  const { node, role, ...facts } = properties;
-  const first = { time: new Date(timestamp).toISOString(), level, node, role, text: String(message[0]) };
+  const { node, role, module, ...facts } = properties;
+  const time = new Date(timestamp).toISOString();
+  const first = { time, level, node, role, module, text: String(message[0]) };
   const line = printed({ ...first, ...facts });
   if (line.length <= LOG_LINE_BYTES_MAX) return `${line}\n`;
   return `${printed({ ...first, text: first.text.slice(0, CUT_LENGTH), cut: line.slice(0, CUT_LENGTH) })}\n`;
@@ -276,7 +283,7 @@ const CUT_LENGTH = LOG_LINE_BYTES_MAX / 8;
 
 /** For a terminal: nothing that came from elsewhere can move its cursor or begin a line. */
 function readableLine({ level, message, timestamp, properties }: LogRecord): string {
-  const { node, role, ...facts } = properties;
+  const { node, role, module: _, ...facts } = properties;
   const words = Object.entries(facts).map(([name, value]) => `${name}=${plainValue(value)}`);
   const date = new Date(timestamp).toISOString().replace("T", " ").replace("Z", "");
   const text = [date, level.padEnd(7), `${role} ${node}:`, message[0], ...words].join(" ");

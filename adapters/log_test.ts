@@ -83,6 +83,7 @@ test("makeLog() writes one JSON object a line, with who, when and the facts", ()
       level: "info",
       node: "s1",
       role: "storage",
+      module: "node",
       text: "it locks {tid}",
       tid: "00000000000000ff",
       epoch: 3,
@@ -107,6 +108,30 @@ test("makeLog() keeps its level and above", () =>
     const log = open({ level: "warning" });
     for (const level of ["debug", "info", "warning", "error"] as const) log(level, "said");
     assert.deepEqual(lines().map(({ level }) => level), ["warning", "error"]);
+  }));
+
+test("makeLog() keeps of a module what is set for it, and of all others what is set in general (T51)", () =>
+  withFolder(({ open, lines }) => {
+    const log = open({ level: "info" });
+    log.setLevels({ level: "warning", modules: { elections: "debug", watch: "error" } });
+    for (const level of ["debug", "info", "warning", "error"] as const) {
+      log(level, "votes", {}, "elections");
+      log(level, "looks", {}, "watch");
+      log(level, "lives");
+    }
+    const kept = lines().map(({ module, level }) => `${module} ${level}`);
+    assert.deepEqual(kept, [
+      "elections debug",
+      "elections info",
+      "elections warning",
+      "node warning",
+      "elections error",
+      "watch error",
+      "node error",
+    ]);
+    assert.deepEqual([log.wants("debug", "elections"), log.wants("info", "node")], [true, false]);
+    log.setLevels({ level: "info", modules: {} });
+    assert.deepEqual([log.wants("debug", "elections"), log.wants("info", "node")], [false, true]);
   }));
 
 test("makeLog() writes a lone line at once, and gathers those behind it until LOG_FLUSH_MS, a full batch or a warning", () =>
@@ -270,7 +295,7 @@ test("makeLog() hands every record to a program that has configured LogTape", ()
         category: ["neo", "storage"],
         level: "info",
         message: ["it {listens}"],
-        properties: { node: "s1", role: "storage", port: 1 },
+        properties: { node: "s1", role: "storage", module: "node", port: 1 },
       }],
     );
   }));

@@ -1,6 +1,6 @@
 /** How the configuration service is shown, and what a person may write of it. */
 import { parse, stringify } from "smol-toml";
-import { configKeys, settingProblem } from "../core/config_keys.ts";
+import { asKept, configKeys, settingProblem } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import type { Answer } from "../core/messages.ts";
 import type { Of } from "./answers.ts";
@@ -51,7 +51,8 @@ export function scopeOf(
 export function assignmentOf(text: string, scope: string): ValueChange & { readonly value: string } {
   const at = text.indexOf("=");
   if (at < 1) throw new CliError("usage", `Cannot set ${JSON.stringify(text)}: expected KEY=VALUE`);
-  const setting = { scope, key: text.slice(0, at), value: text.slice(at + 1) };
+  const key = text.slice(0, at);
+  const setting = { scope, key, value: asKept(key, text.slice(at + 1)) };
   check(setting);
   return setting;
 }

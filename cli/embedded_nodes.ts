@@ -61,5 +61,5 @@ export class EmbeddedNodes {
 
 /** The program's log, which hears which node speaks. */
 export function logOf(name: string, log: LogLine): LogLine {
-  return (level, text, facts) => log(level, text, { ...facts, node: name });
+  return (level, text, facts, module) => log(level, text, { ...facts, node: name }, module);
 }

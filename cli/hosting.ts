@@ -1,7 +1,7 @@
 /** Runs one machine of a process: on a transport that listens, and with a store if it keeps something. */
 import { serveHttp } from "../adapters/http.ts";
 import type { HttpServer } from "../adapters/http.ts";
-import type { LogLine } from "../adapters/log.ts";
+import type { Log, LogLine } from "../adapters/log.ts";
 import { SystemClock } from "../adapters/system.ts";
 import type { WireError } from "../core/messages.ts";
 import type { Store, Transport } from "../core/ports.ts";
@@ -10,6 +10,7 @@ import type { HostedMachine } from "../roles/host.ts";
 import { Meter } from "../roles/meter.ts";
 import type { PeersOptions } from "../roles/peer.ts";
 import { Recorder } from "../roles/recorder.ts";
+import type { Trace } from "../roles/recorder.ts";
 import type { SettingsOutput } from "../roles/settings.ts";
 import type { NodeConfig } from "./config.ts";
 import { pagesOf, tokenOf } from "./pages.ts";
@@ -55,7 +56,7 @@ export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
   try {
     const address = await transport.listen(wanted);
     const { machine, peers, figures } = build(address);
-    const recorder = new Recorder();
+    const recorder = new Recorder(traceOf(log));
     const clock = new SystemClock();
     const meter = node?.http === undefined ? undefined : new Meter();
     const pages = await pagesFor(node, meter, figures);
@@ -86,6 +87,14 @@ export async function hosted<C, W, Q, R, A, O extends SettingsOutput>(
     await store?.close();
     throw error;
   }
+}
+
+/** What goes by, in the log, if that is wanted there. */
+function traceOf(log: LogLine & Partial<Pick<Log, "wants">>): Trace {
+  return {
+    wants: (module) => log.wants?.("debug", module) ?? false,
+    say: (module, text, facts) => log("debug", text, facts, module),
+  };
 }
 
 /** Serves the pages of a node that has any. */

@@ -5,7 +5,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import type { Level, Log, LogLine } from "../adapters/log.ts";
+import type { Log, LogLine } from "../adapters/log.ts";
 import { Settings } from "../roles/settings.ts";
 import type { KeptSettings, SettingsOutput } from "../roles/settings.ts";
 import type { NodeConfig } from "./config.ts";
@@ -34,11 +34,17 @@ export function settingsOf(node: NodeConfig, log: LogLine = () => {}): Settings 
   const kept = keptSettings(node);
   const { overrides = {} } = node;
   if (kept !== undefined && kept.revision > 0) {
-    log("info", `Starts with configuration revision ${kept.revision}, as it was last`, { ...kept.values });
+    log(
+      "info",
+      `Starts with configuration revision ${kept.revision}, as it was last`,
+      { ...kept.values },
+      "configuration",
+    );
   }
   const names = Object.keys(overrides);
   if (names.length > 0) {
-    log("warning", `${names.join(", ")} is set in neo.toml: it counts more than the cluster's configuration`);
+    const text = `${names.join(", ")} is set in neo.toml: it counts more than the cluster's configuration`;
+    log("warning", text, {}, "configuration");
   }
   return new Settings({ ...(kept && { kept }), overrides });
 }
@@ -46,18 +52,17 @@ export function settingsOf(node: NodeConfig, log: LogLine = () => {}): Settings 
 /** Keeps what a node has taken, and logs at the level that it says. */
 export function taking(node: NodeConfig, log: LogLine): (output: SettingsOutput) => void {
   const levelled = log as Partial<Log>;
-  return ({ settings, logLevel }) => {
-    levelled.setLevel?.(logLevel as Level);
+  return ({ settings, logLevels }) => {
+    levelled.setLevels?.(logLevels);
     const before = keptSettings(node);
     if (before?.revision === settings.revision) return;
     try {
       keepSettings(node, settings);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      log("warning", `Cannot keep configuration revision ${settings.revision} for the next start`, {
-        reason,
-      });
+      const text = `Cannot keep configuration revision ${settings.revision} for the next start`;
+      log("warning", text, { reason }, "configuration");
     }
-    log("info", `Configuration revision ${settings.revision}`, { ...settings.values });
+    log("info", `Configuration revision ${settings.revision}`, { ...settings.values }, "configuration");
   };
 }

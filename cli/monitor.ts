@@ -78,7 +78,8 @@ export class Monitor {
       const notice = this.#ended ? undefined : this.#desk.notice(name, judge(found), found.wallMs);
       if (notice === undefined) return;
       const facts = { cluster: name, findings: notice.findings.map(({ text }) => text) };
-      this.#parts.log(notice.severity === "ok" ? "info" : "warning", `${name} is ${notice.severity}`, facts);
+      const level = notice.severity === "ok" ? "info" : "warning";
+      this.#parts.log(level, `${name} is ${notice.severity}`, facts, "watch");
       for (const receiver of receivers) void this.#send(receiver, notice, 1);
     }));
     this.#after(MONITOR_LOOK_MS, () => void this.look());
@@ -96,7 +97,8 @@ export class Monitor {
       const reason = error instanceof Error ? error.message : String(error);
       const isOver = tries >= NOTIFY_TRIES_MAX;
       const text = isOver ? "Giving up a notice" : "A notice will be sent again";
-      this.#parts.log(isOver ? "error" : "warning", text, { receiver: receiver.name, reason, tries });
+      const facts = { receiver: receiver.name, reason, tries };
+      this.#parts.log(isOver ? "error" : "warning", text, facts, "watch");
       if (!isOver) {
         this.#after(NOTIFY_RETRY_MS * 2 ** (tries - 1), () => void this.#send(receiver, notice, tries + 1));
       }

@@ -108,10 +108,10 @@ export function monitorOf(file: string, log: LogLine): Monitor {
     seen = state;
     try {
       watch = partsOf(parseWatch(readFileSync(file, "utf8"), file));
-      log("info", `Read ${file} again`);
+      log("info", `Read ${file} again`, {}, "watch");
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      log("warning", `Goes on with what ${file} said before: ${why}`);
+      log("warning", `Goes on with what ${file} said before: ${why}`, {}, "watch");
     }
     return watch;
   };

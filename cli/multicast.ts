@@ -55,7 +55,7 @@ export function multicastOf(
   const { group, networkInterface } = config;
   const port = new UdpMulticast({
     ...(networkInterface === undefined ? {} : { networkInterface }),
-    log: (text, facts) => node.log("warning", text, facts),
+    log: (text, facts) => node.log("warning", text, facts, "connections"),
   });
   if (!node.speaks) return { multicast: { port, digest: sha256 } };
   const stream = new Uint8Array(randomBytes(STREAM_BYTES));

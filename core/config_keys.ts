@@ -67,6 +67,9 @@ function listProblem({ key, word, most }: ConfigKey, value: string): string | un
   const words = wordsOf(value);
   const wrong = words.find((one) => !word!.pattern.test(one));
   if (wrong !== undefined) return `${key}: expected ${word!.rule}, found ${JSON.stringify(wrong)}`;
+  const names = words.map((one) => word!.pattern.exec(one)![1] ?? one);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) return `${key}: ${JSON.stringify(twice)} stands there twice`;
   return words.length <= most ? undefined : `${key}: expected ${most} words at most, found ${words.length}`;
 }
 
@@ -75,6 +78,12 @@ export function ruleOf({ type, choices, least, most, unit, word }: ConfigKey): s
   if (type === "choice") return choices.join(", ");
   if (type === "list") return `up to ${most} ${word!.rule}`;
   return `${least} to ${most}${unit === "" ? "" : ` ${unit}`}`;
+}
+
+/** A value as it is kept, of one that a person wrote: words of a list may have commas between them. */
+export function asKept(name: string, value: string): string {
+  if (byName.get(name)?.type !== "list") return value;
+  return value.split(/[\s,]+/).filter((word) => word !== "").join(" ");
 }
 
 /** The words of a list. */

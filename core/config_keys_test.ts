@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { configKey, configKeys, effectiveSettings, settingProblem } from "./config_keys.ts";
+import { asKept, configKey, configKeys, effectiveSettings, settingProblem } from "./config_keys.ts";
 import type { Setting } from "./config_keys.ts";
 
 test("every key has a default that its own rule takes, a role and a description (T51)", () => {
@@ -10,6 +10,17 @@ test("every key has a default that its own rule takes, a role and a description 
     assert.ok(roles.length > 0 && description.length > 10, key);
   }
   assert.equal(configKey("no.such"), undefined);
+});
+
+const PRINT = "0f".repeat(32);
+
+test("asKept() takes a list with commas or spaces, and leaves all else as it is", () => {
+  assert.equal(asKept("log.levels", " elections=debug, watch=error,,"), "elections=debug watch=error");
+  assert.equal(asKept("client.oidBatch", " 7"), " 7");
+  assert.equal(
+    settingProblem({ scope: "node:s1", key: "log.levels", value: "watch=info node=debug" }),
+    undefined,
+  );
 });
 
 const wrong: readonly { setting: Setting; says: RegExp }[] = [
@@ -26,6 +37,26 @@ const wrong: readonly { setting: Setting; says: RegExp }[] = [
   {
     setting: { scope: "cluster", key: "log.level", value: "loud" },
     says: /one of debug, info, .*found "loud"/,
+  },
+  {
+    setting: { scope: "cluster", key: "log.levels", value: "elections=loud" },
+    says: /MODULE=LEVEL of the modules .*found "elections=loud"/,
+  },
+  {
+    setting: { scope: "cluster", key: "log.levels", value: "votes=debug" },
+    says: /elections, .*found "votes=debug"/,
+  },
+  {
+    setting: { scope: "cluster", key: "log.levels", value: "watch=info watch=debug" },
+    says: /"watch" stands there twice/,
+  },
+  {
+    setting: { scope: "cluster", key: "tls.revoked", value: `${PRINT} ${PRINT}` },
+    says: /stands there twice/,
+  },
+  {
+    setting: { scope: "node:s1", key: "tls.revoked", value: "" },
+    says: /for the whole cluster, not for node:s1/,
   },
   {
     setting: { scope: "role:master", key: "client.oidBatch", value: "1" },

@@ -14,7 +14,10 @@ export interface ConfigKey {
   /** Of integers. */
   readonly least: number;
   readonly most: number;
-  /** Of lists: what each of its words must be; the words are separated by spaces, and `most` can stand there. */
+  /**
+   * Of lists: what each of its words must be; the words are separated by spaces, and `most` can stand there. Two must differ in what
+   * the pattern's first group has found; where it has none, in all.
+   */
   readonly word?: { readonly pattern: RegExp; readonly rule: string };
   /** Whether it is for the whole cluster only. */
   readonly clusterOnly?: true;
@@ -60,12 +63,12 @@ export function choice(
   return { key, type: "choice", unit: "", least: 0, most: 0, choices, live: true, ...rest };
 }
 
-/** Words that are separated by spaces; the same for all, so that they can be set for the cluster only. */
+/** Words that are separated by spaces. */
 export function list(
   key: string,
   word: NonNullable<ConfigKey["word"]>,
-  rest: Pick<ConfigKey, "roles" | "description" | "most">,
+  rest: Pick<ConfigKey, "roles" | "description" | "most" | "clusterOnly">,
 ): ConfigKey {
   const what = { type: "list", unit: "", least: 0, choices: [], default: "", live: true } as const;
-  return { key, word, clusterOnly: true, ...what, ...rest };
+  return { key, word, ...what, ...rest };
 }

@@ -28,6 +28,7 @@ import {
   TRANSACTION_TIMEOUT_MS_MIN,
   WRITE_TIMEOUT_MS,
 } from "./limits.ts";
+import { logLevels, logModules } from "./log_modules.ts";
 
 const BYTES_MAX = 2 ** 50;
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -72,10 +73,18 @@ export const configKeys: readonly ConfigKey[] = [
     roles: clients,
     description: "Object ids that a client takes from the primary at once",
   }),
-  choice("log.level", ["debug", "info", "warning", "error"], {
+  choice("log.level", logLevels, {
     default: "info",
     roles: ["master", "storage", "admin"],
-    description: "The lowest level that a node logs; a master takes it when it is the primary",
+    description: "The lowest level that a node logs",
+  }),
+  list("log.levels", {
+    pattern: new RegExp(`^(${logModules.join("|")})=(?:${logLevels.join("|")})$`),
+    rule: `MODULE=LEVEL of the modules ${logModules.join(", ")} and the levels ${logLevels.join(", ")}`,
+  }, {
+    most: logModules.length,
+    roles: ["master", "storage", "admin"],
+    description: "The same of modules, where it differs, such as `elections=debug connections=warning`",
   }),
   integer("master.failoverGraceMs", FAILOVER_GRACE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
     roles: masters,
@@ -172,6 +181,7 @@ export const configKeys: readonly ConfigKey[] = [
   }),
   list(TLS_REVOKED, { pattern: /^[0-9a-f]{64}$/, rule: "SHA-256 of public keys, 64 hexadecimal digits" }, {
     most: REVOKED_COUNT_MAX,
+    clusterOnly: true,
     roles: configRoles,
     description: "Certificates that aren't believed any more; `neo tls revoke` adds to them",
   }),

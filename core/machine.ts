@@ -3,6 +3,7 @@
  * order of effects is a promise. `roles/host.ts` runs a machine in production and in the simulator.
  */
 import type { Conn } from "./ids.ts";
+import type { LogLevel, LogModule } from "./log_modules.ts";
 import type {
   Answer,
   AnswerMessage,
@@ -109,7 +110,8 @@ export type Effect<C = unknown, W = unknown, Q = unknown, R = unknown, O = unkno
   }
   | {
     readonly do: "log";
-    readonly level: "debug" | "info" | "warning" | "error";
+    readonly module: LogModule;
+    readonly level: LogLevel;
     readonly text: string;
     readonly facts?: { readonly [name: string]: unknown };
   }

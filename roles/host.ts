@@ -18,6 +18,7 @@ import {
   ROUND_EVENTS_MAX,
   SPACE_CHECK_MS,
 } from "../core/limits.ts";
+import type { LogLevel, LogModule } from "../core/log_modules.ts";
 import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
 import type { Clock, Multicast, MulticastEvent, Store, Transport, TransportEvent } from "../core/ports.ts";
@@ -33,9 +34,10 @@ export interface HostPorts<W, Q, A, O> {
   /** Undefined for roles that keep nothing. */
   readonly store?: Store<W, Q, A>;
   readonly log: (
-    level: "debug" | "info" | "warning" | "error",
+    level: LogLevel,
     text: string,
     facts?: { readonly [name: string]: unknown },
+    module?: LogModule,
   ) => void;
   readonly output: (output: O) => void;
   /** Is told what the node does, if somebody wants to know. */
@@ -84,7 +86,7 @@ export class Host<C, W, Q, R, A, E, O> {
     this.#machine = machine;
     this.#ports = ports;
     const log = (text: string, facts: { readonly [name: string]: unknown }): void =>
-      ports.log("warning", text, facts);
+      ports.log("warning", text, facts, "connections");
     this.#peers = new Peers<C>(ports.transport, { log, ...options });
     ports.transport.onEvent((event) => this.#arrived(event));
     this.#multicast = options.multicast?.port;
@@ -308,7 +310,7 @@ export class Host<C, W, Q, R, A, E, O> {
   }
 
   #perform(effect: Effect<C, W, Q, R, O>, now: Now): readonly PeerEvent<C>[] {
-    if (effect.do === "log") this.#ports.log(effect.level, effect.text, effect.facts);
+    if (effect.do === "log") this.#ports.log(effect.level, effect.text, effect.facts, effect.module);
     else if (effect.do !== "output") return this.#peers.perform(effect as PeerEffect<C>, now.monoMs);
     return [];
   }

@@ -19,7 +19,7 @@ test("Meter: counts connections, questions, commits, conflicts and rounds (P7)",
   meter.effect(answer(to, "sync", { lastTid: 1n, wallMs: 0 } as never));
   meter.effect(refuse(to, { code: "conflict", message: "", detail: { conflicts: [] } }));
   meter.effect(refuse(to, { code: "noSpace", message: "" }));
-  meter.effect({ do: "log", level: "warning", text: "" });
+  meter.effect({ do: "log", module: "node", level: "warning", text: "" });
   meter.round({ durationMs: 2, waiting: 3 });
   const text = formatMetrics(meter.families());
   const expected = [

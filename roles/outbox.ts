@@ -1,5 +1,6 @@
 /** Where the parts of a role put what they decide in one step, in its order. */
 import type { Conn } from "../core/ids.ts";
+import type { LogLevel, LogModule } from "../core/log_modules.ts";
 import type { Effect } from "../core/machine.ts";
 import type { WireError } from "../core/messages.ts";
 
@@ -22,11 +23,12 @@ export class Outbox<F extends Effect> {
   }
 
   log(
-    level: "debug" | "info" | "warning" | "error",
+    module: LogModule,
+    level: LogLevel,
     text: string,
     facts?: { readonly [name: string]: unknown },
   ): void {
-    this.#effects.push({ do: "log", level, text, ...(facts ? { facts } : {}) } as F);
+    this.#effects.push({ do: "log", module, level, text, ...(facts ? { facts } : {}) } as F);
   }
 
   /** The effects of the step that ends. */

@@ -31,15 +31,34 @@ interface Ring {
   next: number;
 }
 
+/** Logs what goes by, as far as somebody wants to read it. */
+export interface Trace {
+  wants(module: "connections" | "messages"): boolean;
+  say(
+    module: "connections" | "messages",
+    text: string,
+    facts: { readonly [name: string]: unknown },
+  ): void;
+}
+
 /** The last messages of each connection. */
 export class Recorder {
   readonly #rings = new Map<Conn, Ring>();
+  readonly #trace: Trace | undefined;
+
+  constructor(trace?: Trace) {
+    this.#trace = trace;
+  }
 
   /** An event goes into the machine. */
   event({ type, conn, id, hello, message, name, error }: RecordedEvent, atMs: number): void {
     if (conn === undefined) return;
     if (hello) this.#ring(conn).peer = `${hello.role} ${hello.name}`.trimEnd();
     const what = message?.name ?? name ?? hello?.role ?? "";
+    if (hello || type === "lost") {
+      const text = hello ? "A peer has come" : "A peer has gone";
+      this.#say("connections", text, { conn, ...(error && { code: error.code }) });
+    }
     this.#note(conn, { atMs, way: type, what: error ? `${what} ${error.code}`.trimStart() : what, id });
   }
 
@@ -80,10 +99,21 @@ export class Recorder {
 
   #note(conn: Conn, entry: Entry): void {
     const ring = this.#ring(conn);
+    const { way, what, id } = entry;
+    if (this.#trace) {
+      this.#say("messages", `${way} ${what}`.trimEnd(), { conn, ...(id === undefined ? {} : { id }) });
+    }
     if (ring.entries.length < RECORDED_MESSAGES) ring.entries.push(entry);
     else {
       ring.entries[ring.next] = entry;
       ring.next = (ring.next + 1) % RECORDED_MESSAGES;
+    }
+  }
+
+  #say(module: "connections" | "messages", text: string, facts: { readonly conn: Conn }): void {
+    const { conn, ...more } = facts;
+    if (this.#trace?.wants(module)) {
+      this.#trace.say(module, text, { peer: this.#ring(conn).peer, conn, ...more });
     }
   }
 

@@ -27,6 +27,36 @@ test("Recorder remembers who said what, in order and with the time since (N12)",
   }]);
 });
 
+test("Recorder says what goes by to a log that wants it, and nothing to one that doesn't (T51, N12)", () => {
+  const said: string[] = [];
+  const wanted = new Set<string>();
+  const recorder = new Recorder({
+    wants: (module) => wanted.has(module),
+    say: (module, text, { peer, id }) => void said.push(`${module}: ${text} (${peer} ${id ?? ""})`),
+  });
+  const pass = (): void => {
+    recorder.event({ type: "identified", conn, hello: { role: "client", name: "web" } }, 1);
+    recorder.event({ type: "asked", conn, id: 3, message: { name: "store" } }, 2);
+    recorder.effect({ do: "answer", conn, id: 3, message: { name: "store" } } as never, 3);
+    recorder.event({ type: "lost", conn, error: { code: "lost" } }, 4);
+  };
+  pass();
+  assert.deepEqual(said, []);
+  wanted.add("connections");
+  pass();
+  assert.deepEqual(said.splice(0), [
+    "connections: A peer has come (client web )",
+    "connections: A peer has gone (client web )",
+  ]);
+  wanted.delete("connections");
+  wanted.add("messages");
+  pass();
+  assert.deepEqual(said.slice(1, 3), [
+    "messages: asked store (client web 3)",
+    "messages: answer store (client web 3)",
+  ]);
+});
+
 test("Recorder keeps the last of many, of the last connections (N12)", () => {
   const recorder = new Recorder();
   for (let id = 1; id <= RECORDED_MESSAGES + 5; id++) {

@@ -6,6 +6,8 @@
 import { configKey, TLS_REVOKED, wordsOf } from "../core/config_keys.ts";
 import { invariant } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
+import { modulesIn } from "../core/log_modules.ts";
+import type { LogLevel, LogLevels } from "../core/log_modules.ts";
 import { tell } from "../core/machine.ts";
 import type { Effect, PeerTimes } from "../core/machine.ts";
 import type { Body } from "../core/messages.ts";
@@ -27,7 +29,7 @@ export interface SettingsStart {
 /** What a node tells whoever runs it: a configuration that it has taken. */
 export interface SettingsOutput {
   readonly settings: KeptSettings;
-  readonly logLevel: string;
+  readonly logLevels: LogLevels;
 }
 
 /** The values that count. */
@@ -104,7 +106,9 @@ export class Settings {
   /** What whoever runs the node is to know. */
   get output(): SettingsOutput {
     const values = Object.fromEntries(this.#values);
-    return { settings: { revision: this.#revision, values }, logLevel: this.text("log.level") };
+    const level = this.text("log.level") as LogLevel;
+    const logLevels = { level, modules: modulesIn(this.text("log.levels")) };
+    return { settings: { revision: this.#revision, values }, logLevels };
   }
 
   /** Keys whose values count when the node starts again. */

@@ -64,6 +64,17 @@ test("Settings.take() tells the connections how long peers are waited for, and w
   ]);
 });
 
+test("Settings.take() says from which level on each module logs (T51)", () => {
+  const settings = new Settings({ overrides: { "log.levels": "watch=error copies=debug" } });
+  assert.deepEqual(settings.output.logLevels, {
+    level: "info",
+    modules: { watch: "error", copies: "debug" },
+  });
+  const plain = new Settings();
+  plain.take(whole(1, { "log.level": "error", "log.levels": "elections=debug tomorrows=debug" }), primary);
+  assert.deepEqual(plain.output.logLevels, { level: "error", modules: { elections: "debug" } });
+});
+
 test("Settings leaves keys of a newer primary alone", () => {
   const settings = new Settings();
   const told = settings.take(whole(1, { "of.tomorrow": "1" }), primary).at(-1);

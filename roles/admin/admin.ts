@@ -206,6 +206,6 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
   }
 
   #log(level: "info" | "warning", text: string): void {
-    this.#effects.push({ do: "log", level, text });
+    this.#effects.push({ do: "log", module: "cluster", level, text });
   }
 }

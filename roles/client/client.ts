@@ -186,7 +186,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     const problem = view.welcome(body);
     if (problem !== undefined) {
       const message = `Cannot follow this primary: ${problem}`;
-      this.#site.log("error", message);
+      this.#site.log("client", "error", message);
       return this.#site.emit({ do: "close", conn, error: { code: "staleEpoch", message } });
     }
     this.#seeker.served();

@@ -405,7 +405,7 @@ export class Reads {
     this.#readers.failed(node);
     const message = `Storage ${node} sent data that doesn't match its checksum`;
     read.problem = { code: "badChecksum", message };
-    this.#site.log("error", message);
+    this.#site.log("client", "error", message);
   }
 
   #close(read: Read, unit: number, revision: LoadedRevision | undefined): void {

@@ -77,7 +77,7 @@ export class Admission {
     }
     const message =
       `Cannot admit storage "${hello.name}": disk ${hello.diskId} isn't in the registry of cluster "${this.#site.metadata.cluster}"`;
-    this.#site.log("error", message);
+    this.#site.log("cluster", "error", message);
     this.#site.emit({ do: "reject", conn, error: { code: "unknownNode", message } });
   }
 

@@ -114,7 +114,10 @@ export class Configuration {
         if (this.#proposed === number) this.#proposed = undefined;
         this.#site.emit(answer(asker, "changeConfig", { revision: number }));
         const names = changes.map(({ scope, key }) => `${key} (${scope})`).join(", ");
-        this.#site.log("info", `Configuration revision ${number}: ${names}`, { author, reason });
+        this.#site.log("configuration", "info", `Configuration revision ${number}: ${names}`, {
+          author,
+          reason,
+        });
         this.#push();
       },
     );

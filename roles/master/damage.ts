@@ -132,9 +132,14 @@ export class Damage {
     if (!whole.every((is) => is)) return this.#describe(node);
     this.#cells.delete(keyOf(partition, node.index));
     this.#describe(node);
-    this.#site.log("warning", `Storage ${node.name} copies broken rows of partition ${partition} anew`, {
-      rows: rows.length,
-    });
+    this.#site.log(
+      "scrub",
+      "warning",
+      `Storage ${node.name} copies broken rows of partition ${partition} anew`,
+      {
+        rows: rows.length,
+      },
+    );
     const lowest = rows.reduce((least, { tid }) => (tid < least ? tid : least), rows[0]!.tid);
     const after = lowest > 1n ? toTid(lowest - 1n) : ZERO_TID;
     this.#outdate(new Set([node.index]), [{ partition, node: node.index }], () => {
@@ -153,7 +158,7 @@ export class Damage {
       : `its data in partitions ${some} is damaged, and no other copy`
         + " that runs has the broken rows whole: start the storages that have one, or restore from a backup";
     if (node.damage !== undefined && node.damage !== before) {
-      this.#site.log("error", `Storage ${node.name}: ${node.damage}`);
+      this.#site.log("scrub", "error", `Storage ${node.name}: ${node.damage}`);
     }
   }
 }

@@ -169,7 +169,7 @@ export class Layout {
     site.propose({ type: "nodes", nodes: [], forgotten: [index] }, () => {
       this.#dropping.delete(index);
       this.use.forget(index);
-      site.log("warning", `Storage ${member.name} is a member no more`, { why });
+      site.log("cluster", "warning", `Storage ${member.name} is a member no more`, { why });
       const node = storages.node(index);
       if (node) {
         if (node.conn !== undefined) {

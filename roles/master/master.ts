@@ -329,7 +329,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     if (!node || error.code === "lost") return; // its `lost` follows
     if (context.of === "fence") node.problem = error.message;
     node.knowsBetter = error.code === "staleEpoch" || error.code === "staleTable";
-    this.#site.log("error", `Giving up storage ${node.name}: ${name} failed`, {
+    this.#site.log("cluster", "error", `Giving up storage ${node.name}: ${name} failed`, {
       code: error.code,
       reason: error.message,
     });
@@ -357,7 +357,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
 
   /** A storage's session ends: its votes count no more, its cells are outdated, or operation ends. */
   #storageLost(node: StorageNode, why: string): void {
-    this.#site.log("warning", `Lost storage ${node.name}`, { reason: why });
+    this.#site.log("cluster", "warning", `Lost storage ${node.name}`, { reason: why });
     this.#catchUp.lost(node);
     const operating = this.#site.phase === "running" || this.#site.phase === "stopping";
     const last = this.#site.isLastReadable(node.index);

@@ -108,7 +108,7 @@ export class MastersDesk {
   }
 
   #change(roster: MasterRoster, held: () => void): void {
-    this.#site.log("info", "Changing the masters", {
+    this.#site.log("elections", "info", "Changing the masters", {
       masters: roster.masters.map(({ name }) => name),
       voters: roster.voters,
     });

@@ -83,6 +83,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   #guestsUntilMs = 0; // another master may know of a primary by then
   #guests = new Map<Conn, Guest>(); // who waits until there is a primary
   #told: string | undefined; // the state that was logged last
+  #partTold = ""; // and its part in the agreement
   #ends = false; // it was asked to
   #now: Now = { monoMs: 0, wallMs: 0 };
 
@@ -420,13 +421,18 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   #say(): void {
     const { leader, self, roster, term } = this.#raft;
     const name = roster?.masters.find(({ index }) => index === leader)?.name ?? "";
+    const part = `${this.#raft.role} of term ${term}`;
+    if (part !== this.#partTold) this.#out.log("elections", "debug", `Is ${part}`, { leader: name });
+    this.#partTold = part;
     const state = !this.#metadata ? "waiting" : this.#reign ? "primary" : leader === self ? "elected" : name;
     if (state === this.#told) return;
     this.#told = state;
-    if (state === "waiting") this.#out.log("warning", this.#noPrimary("serve").message);
-    else if (state === "primary") this.#out.log("info", "This master is the primary", { term });
+    if (state === "waiting") this.#out.log("elections", "warning", this.#noPrimary("serve").message);
+    else if (state === "primary") this.#out.log("elections", "info", "This master is the primary", { term });
     else if (state === "") {
-      this.#out.log("info", "There is no primary", { term, waitingFor: this.waitingFor });
-    } else if (state !== "elected") this.#out.log("info", `Master ${name} is the primary`, { term });
+      this.#out.log("elections", "info", "There is no primary", { term, waitingFor: this.waitingFor });
+    } else if (state !== "elected") {
+      this.#out.log("elections", "info", `Master ${name} is the primary`, { term });
+    }
   }
 }

@@ -204,7 +204,10 @@ test("MemberMachine answers no sync before a majority has answered a round that 
 test("MemberMachine with an emptied disk takes no part: no vote, no roster, only its cluster's snapshot (B7, B8)", () => {
   const bench = member(null);
   const opened = bench.give({ type: "opened" });
-  assert.match(only(opened, "log")[0]!.text, /m2 has no cluster yet; run `neo init`/);
+  assert.match(
+    only(opened, "log").find(({ level }) => level === "warning")!.text,
+    /m2 has no cluster yet; run `neo init`/,
+  );
   assert.equal(bench.machine.due(), undefined);
   const { conn, effects } = bench.comes(masterHello("m1"));
   assert.deepEqual(only(effects, "accept").length, 1);

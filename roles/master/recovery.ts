@@ -163,6 +163,7 @@ export class Recovery {
   /** A storage has answered the fence. One that comes late has no readable cell, and is started by itself. */
   fenced(node: StorageNode): void {
     this.#site.setUp(node.index, true);
+    this.#site.log("recovery", "debug", `Storage ${node.name} has answered the fence`);
     // storages may copy from it already
     this.#site.emit(tell(this.#storages.conns("pending", "running"), "nodes", { nodes: [node.info()] }));
     if (this.#step.is === "fencing") this.#decide();
@@ -251,7 +252,9 @@ export class Recovery {
     );
     if (cells.length === 0) return this.#verify();
     const { epoch } = this.#site;
-    this.#site.log("warning", "Going on without storages", { absent: absent.map(({ name }) => name) });
+    this.#site.log("recovery", "warning", "Going on without storages", {
+      absent: absent.map(({ name }) => name),
+    });
     this.#site.outdate(cells, (changes, version, digest) => {
       if (this.#step.is !== "outdating" || this.#site.epoch !== epoch) return;
       const body = {
@@ -339,7 +342,7 @@ export class Recovery {
       }
     }
     if (tids.size > 0) {
-      this.#site.log("info", "Completing transactions that were in doubt", { count: tids.size });
+      this.#site.log("recovery", "info", "Completing transactions that were in doubt", { count: tids.size });
     }
   }
 

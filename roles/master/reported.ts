@@ -32,7 +32,11 @@ export class Reported {
     const last = this.#asked.get(index);
     if (last?.session === session && now.monoMs < last.atMs + UNREACHABLE_PAUSE_MS) return;
     this.#asked.set(index, { session, atMs: now.monoMs });
-    this.#site.log("info", `A client can't reach storage ${node.name}: asking it for a sign of life`);
+    this.#site.log(
+      "cluster",
+      "info",
+      `A client can't reach storage ${node.name}: asking it for a sign of life`,
+    );
     const context = { of: "life", node: index, session } as const;
     this.#site.emit(ask(node.conn, "ping", {}, { context, withinMs: LIFE_SIGN_MS }));
   }

@@ -132,7 +132,7 @@ export class Site extends Outbox<MasterEffect> {
 
   enter(phase: Phase): void {
     this.#phase = movePhase(this.#phase, phase);
-    this.log("info", `Cluster is ${phase}`, { epoch: this.epoch });
+    this.log("cluster", "info", `Cluster is ${phase}`, { epoch: this.epoch });
   }
 
   /** Proposes an entry; `held` runs when it is held and applied. */

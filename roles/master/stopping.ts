@@ -55,7 +55,7 @@ export class Stopping {
   /** Ends now. */
   finish(why: string): void {
     const { everything, askers } = this.#state!;
-    this.#site.log("info", "Stopping", { why });
+    this.#site.log("cluster", "info", "Stopping", { why });
     this.#clients.endAll();
     if (everything) {
       const conns = this.#storages.all.flatMap(({ conn }) => (conn === undefined ? [] : [conn]));

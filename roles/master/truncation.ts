@@ -48,7 +48,7 @@ export class Truncation {
       return true;
     }
     const number = metadata.truncations + 1;
-    this.#site.log("warning", "Truncating: what is behind this tid is deleted everywhere", {
+    this.#site.log("recovery", "warning", "Truncating: what is behind this tid is deleted everywhere", {
       number,
       tid: hexOf(tid),
       lastTid: hexOf(lastTid),

@@ -183,7 +183,9 @@ export class Verify {
     if (!areGood || !isThere || now.length === 0) return;
     job.mending.push(...now);
     const names = now.map(({ name }) => name);
-    this.#site.log("warning", `Making copies of partition ${partition} anew`, { storages: names });
+    this.#site.log("recovery", "warning", `Making copies of partition ${partition} anew`, {
+      storages: names,
+    });
     this.#outdate(new Set(now.map(({ node }) => node)), now, () => {
       for (const { node, since, broken: rows } of now) {
         const storage = this.#storages.node(node);
@@ -206,7 +208,7 @@ export class Verify {
     const { upTo, next } = job;
     const { partitions } = this.#site.table;
     const cells = job.findings.map(reported);
-    this.#site.log("info", "Verified the table", { upTo: hexOf(upTo), cells: cells.length });
+    this.#site.log("recovery", "info", "Verified the table", { upTo: hexOf(upTo), cells: cells.length });
     this.#site.emit(answer(job.asker, "verifyTable", { partitions, upTo, next, cells }));
   }
 }

@@ -233,7 +233,10 @@ export class Copy {
         revisions: revisions.extra.map(({ oid, tid }) => ({ oid, tid })),
       };
       const count = rows.transactions.length + rows.revisions.length;
-      this.#ports.site.log("warning", "Deleting rows that no readable copy has", { partition, count });
+      this.#ports.site.log("copies", "warning", "Deleting rows that no readable copy has", {
+        partition,
+        count,
+      });
       this.#ports.site.save({ op: "uncopy", partition, ...rows }, { durable: false });
     }
     const stretch = this.#todo.pop()!;

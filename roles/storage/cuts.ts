@@ -46,7 +46,10 @@ export class Cuts {
   }
 
   #do({ number, tid: upTo }: Cut): void {
-    this.#site.log("warning", "Truncating: what is behind this tid is deleted", { number, tid: hexOf(upTo) });
+    this.#site.log("recovery", "warning", "Truncating: what is behind this tid is deleted", {
+      number,
+      tid: hexOf(upTo),
+    });
     const { transactions, progress, scrubber } = this.#known;
     transactions.drop(({ tid }) => tid !== undefined && tid > upTo);
     progress.truncate(upTo);

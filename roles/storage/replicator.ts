@@ -10,7 +10,7 @@
  * `COPY_PAUSE_MS`, and another is taken. Everything begins again with each fence: targets belong to one epoch and session.
  */
 import type { Conn, NodeIndex, Partition, Tid } from "../../core/ids.ts";
-import { MAX_TID } from "../../core/ids.ts";
+import { hexOf, MAX_TID } from "../../core/ids.ts";
 import { COPY_AHEAD_MS, COPY_PAUSE_MS, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { ask } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
@@ -223,7 +223,7 @@ export class Replicator {
   /** Every cell is up to date. */
   #finish(): void {
     const { rows, bytes } = this.#copied;
-    if (rows > 0) this.#site.log("info", "Caught up", { rows, bytes });
+    if (rows > 0) this.#site.log("copies", "info", "Caught up", { rows, bytes });
     this.#copied = { rows: 0, bytes: 0 };
     this.#leave("nothing is left to copy");
   }
@@ -324,6 +324,10 @@ export class Replicator {
       failed: (error) => this.#giveUp(error, this.#now),
     });
     this.#copy = { job, run, since };
+    this.#site.log("copies", "debug", `Copies partition ${partition}`, {
+      since: hexOf(after),
+      upTo: hexOf(upTo),
+    });
     run.begin();
   }
 
@@ -356,7 +360,10 @@ export class Replicator {
     this.#endCopy();
     this.#avoided.set(node, now.monoMs + COPY_PAUSE_MS);
     const name = this.#nodes.get(node)?.name;
-    this.#site.log("warning", `Cannot copy from ${name} now`, { code: error.code, reason: error.message });
+    this.#site.log("copies", "warning", `Cannot copy from ${name} now`, {
+      code: error.code,
+      reason: error.message,
+    });
   }
 
   #endCopy(): void {

@@ -240,7 +240,7 @@ export class Scrubber {
     this.#damage.set(partition, known);
     if (rows.length === 0) return;
     const some = rows.slice(0, 5).map(({ oid, tid }) => `${oid}@${tid}`);
-    this.#site.log("error", `Partition ${partition} has data that isn't what its checksum says`, {
+    this.#site.log("scrub", "error", `Partition ${partition} has data that isn't what its checksum says`, {
       rows: rows.length,
       some,
     });

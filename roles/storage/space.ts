@@ -23,6 +23,7 @@ export class Space {
     if (low === this.#site.low) return;
     this.#site.low = low;
     this.#site.log(
+      "storage",
       low ? "error" : "info",
       low ? "Disk space is short: stores are refused" : "Disk space is enough again",
       { freeBytes },

@@ -319,7 +319,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       case "discarded":
         return this.#eraser.discarded(message.body.cells);
       case "leave":
-        this.#site.log("warning", `Ending: ${message.body.reason}`);
+        this.#site.log("storage", "warning", `Ending: ${message.body.reason}`);
         return this.#stop();
       case "mend":
         return this.#progress.mend(message.body);
@@ -355,7 +355,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     const table = tableFrom(image, this.#site.table, this.#site.digest);
     const error = this.#tables.refusal(epoch, table);
     if (error) {
-      this.#site.log("error", error.message);
+      this.#site.log("storage", "error", error.message);
       return this.#site.refuse(asker, error);
     }
     this.#leave();
@@ -376,7 +376,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#transactions.drop(() => true);
     this.#phase = moveStorage(this.#phase, "serving");
     this.#clients.start(body.sessions, body.sessionMark);
-    this.#site.log("info", "Serving", { epoch: body.epoch, lastTid: hexOf(body.lastTid) });
+    this.#site.log("storage", "info", "Serving", { epoch: body.epoch, lastTid: hexOf(body.lastTid) });
     this.#site.emit(answer(asker, "start", {}));
     if (this.#site.low) this.#space.tell(asker.conn);
     this.#use.begin(asker.conn, this.#now.monoMs);
@@ -409,7 +409,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       if (this.#phase === "fenced") this.#phase = moveStorage(this.#phase, "seeking");
       this.#primary = undefined;
       if (event.error.code !== this.#seeker.problem?.code) {
-        this.#site.log("warning", event.error.message, { code: event.error.code });
+        this.#site.log("storage", "warning", event.error.message, { code: event.error.code });
       }
       this.#seeker.lost(event.error, now);
       return;

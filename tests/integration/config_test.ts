@@ -105,6 +105,31 @@ test("a node that was down has the change when it returns; with all masters down
   await cluster.stop();
 });
 
+test("log.levels: a node logs more of one module from config set on, until it is taken back (T51)", async () => {
+  await using cluster = await CliCluster.started({ storages: 1, partitions: 6 });
+  const set = async (...words: readonly string[]): Promise<number> => {
+    const { revision } = (await cluster.ok("config", ...words, "--json")).json;
+    const said = `"text":"Configuration revision ${revision}"`;
+    const others = ["s1", "m1"]; // a master that follows or leads, and a storage
+    await eventually(said, () => others.every((name) => logOf(cluster, name).includes(said)));
+    return revision;
+  };
+  const modulesAfter = (name: string, revision: number): unknown[] => {
+    const lines = cluster.log(name);
+    const at = lines.findIndex(({ text }) => text === `Configuration revision ${revision}`);
+    return lines.slice(at).filter(({ level }) => level === "debug").map(({ module }) => module);
+  };
+  const noisy = await set("set", "log.levels=messages=debug,watch=error");
+  await set("set", "storage.reserveBytes=1000");
+  for (const name of ["s1", "m1"]) {
+    assert.ok(modulesAfter(name, noisy).length > 0, name);
+    assert.deepEqual(new Set(modulesAfter(name, noisy)), new Set(["messages"]));
+  }
+  const quiet = await set("unset", "log.levels");
+  await set("set", "storage.reserveBytes=2000");
+  for (const name of ["s1", "m1"]) assert.deepEqual(modulesAfter(name, quiet), [], name);
+});
+
 test("what neo.toml overrides on a node counts there, and is shown as such (T51)", async () => {
   await using cluster = await CliCluster.init({ storages: 1, partitions: 6 });
   const file = join(cluster.folder, "neo.toml");
