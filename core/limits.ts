@@ -140,12 +140,14 @@ export const OID_BATCH = 100;
 export const OID_BLOCK = 10_000;
 export const SESSION_BLOCK = 1_000;
 /**
- * What `neo cluster recover` leaves out above the highest epoch, client session and oid that any node knows: masters whose disks
+ * What `neo cluster recover` leaves out above the highest epoch, client session, oid and revision of the configuration that any
+ * node knows: masters whose disks
  * are lost may have held more, of which no storage heard. They are far more than one could in the time a message takes.
  */
 export const RECOVER_EPOCHS = 1_000;
 export const RECOVER_SESSIONS = 1_000 * SESSION_BLOCK;
 export const RECOVER_OIDS = 1_000 * OID_BLOCK;
+export const RECOVER_REVISIONS = 1_000;
 /** Transactions in one page of an iteration. */
 export const PAGE_TRANSACTIONS = 100;
 /** Live changes, and oids in them, that wait for a slow reader of a change feed; beyond, it reads them from history. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sha256 } from "../../adapters/system.ts";
 import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { RECOVER_EPOCHS, RECOVER_OIDS, RECOVER_SESSIONS } from "../../core/limits.ts";
+import { RECOVER_EPOCHS, RECOVER_OIDS, RECOVER_REVISIONS, RECOVER_SESSIONS } from "../../core/limits.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import { objection, rebuild, situationOf } from "./lost_masters.ts";
 import type { Finding } from "./lost_masters.ts";
@@ -105,4 +105,26 @@ test("T39 rebuild: generation, epoch and marks are above all that is known; what
   assert.equal(made.table.cell(0 as Partition, 3 as NodeIndex)?.state, "outOfDate");
   assert.deepEqual(made.roster.masters.map(({ index, diskId }) => [index, diskId]), [[4, "new"]]);
   assert.deepEqual(made.roster.voters, [4]);
+});
+
+test("I1 rebuild: what is configured stays, under a revision that no operator has seen: a change with an older base is refused", () => {
+  const known = metadata();
+  const change = {
+    number: 7,
+    atMs: 1,
+    author: "me",
+    reason: "",
+    changes: [{ scope: "cluster", key: "k", value: "v" }],
+  };
+  known.settings.apply(change);
+  const situation = situationOf([finding("s1", { metadata: known }), finding("s2")], sha256);
+  const masters = [{ name: "m1", address: "a:1", diskId: "new" }];
+  const { image } = rebuild(
+    { ...situation, metadata: situation.metadata! },
+    situation.candidates[0]!,
+    masters,
+  );
+  const { settings } = Metadata.ofImage(image);
+  assert.deepEqual(settings.settings, [{ scope: "cluster", key: "k", value: "v" }]);
+  assert.equal(settings.revision, 7 + RECOVER_REVISIONS);
 });

@@ -6,7 +6,7 @@ import { ofCbor, toCbor } from "../../core/cbor.ts";
 import { invariant, MalformedError } from "../../core/errors.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
-import { WEIGHT_DEFAULT } from "../../core/limits.ts";
+import { RECOVER_REVISIONS, WEIGHT_DEFAULT } from "../../core/limits.ts";
 import type { Cut, Role } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import {
@@ -297,6 +297,7 @@ export class Metadata {
       table: to.table.toImage(),
       discards,
       voters: to.masters.map(({ index }) => index),
+      config: { ...image.config, revision: image.config.revision + RECOVER_REVISIONS },
     }));
   }
 

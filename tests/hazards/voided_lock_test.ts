@@ -12,7 +12,7 @@ import { bytesOf, oidAt } from "./words.ts";
 
 const [X, Y] = [oidAt(5), oidAt(6)];
 
-test("A8 T25: a lock that verification voided doesn't come back with a copy that became readable behind it", async () => {
+test("A8 T17: a lock that verification voided doesn't come back with a copy that became readable behind it", async () => {
   const stage = await new Stage({ storages: 2, replicas: 1, partitions: 1 }).open();
   const [first, second] = [await stage.warm("c1"), await stage.warm("c2")];
   const commit = async (client: typeof first, oid: typeof X): Promise<void> => {

@@ -238,7 +238,7 @@ function askedBy(stage: Stage, name: string): Tid[] {
   });
 }
 
-test("16.5/136 a copy that has a hole below newer rows resumes where it began, and fetches what is missing only", async () => {
+test("16.5/136 T25 a copy that has a hole below newer rows resumes where it began, and fetches what is missing only", async () => {
   const scenery = await opened({ storages: 2, replicas: 1, partitions: 1 });
   const { stage, one, two } = scenery;
   await fill(scenery, 20, "before");

@@ -80,7 +80,7 @@ test("16.2/026 of two that were whole when everything stopped either one is enou
   await writeOver(stage, await connectWarm(stage, "c3"));
 });
 
-test("16.2/027 all storages lose the primary right after they have locked: verification commits, the client learns it, oids go on", async () => {
+test("16.2/027 T17 all storages lose the primary right after they have locked: verification commits, the client learns it, oids go on", async () => {
   const play = await opened(SINGLE);
   const { stage, writer, other } = play;
   for (const name of stage.names) stage.wires.hold(name, "m1");
@@ -103,7 +103,7 @@ test("16.2/027 all storages lose the primary right after they have locked: verif
   assert.ok(next! > oidAt(900_000));
 });
 
-test("16.2/029 the primary and its client die before anybody has locked: it is dropped everywhere, what was published before isn't", async () => {
+test("16.2/029 T17 the primary and its client die before anybody has locked: it is dropped everywhere, what was published before isn't", async () => {
   const play = await opened();
   const { stage } = play;
   for (const name of stage.names) stage.wires.hold("m1", name);
@@ -128,7 +128,7 @@ test("16.2/029 the primary and its client die before anybody has locked: it is d
   }
 });
 
-test("16.2/030 a lock of a storage without readable cells counts no more: the cluster went on without it", async () => {
+test("16.2/030 T17 a lock of a storage without readable cells counts no more: the cluster went on without it", async () => {
   const play = await opened();
   const { stage } = play;
   stage.wires.hold("m1", "s2");
@@ -155,7 +155,7 @@ test("16.2/030 a lock of a storage without readable cells counts no more: the cl
   assert.equal(await timesCommitted(stage, third.client), 0);
 });
 
-test("16.2/031 a storage that lost its primary just after it had locked drops that at its next start, and copies it", async () => {
+test("16.2/031 T17 a storage that lost its primary just after it had locked drops that at its next start, and copies it", async () => {
   const play = await opened();
   const { stage, other } = play;
   stage.wires.hold("s1", "m1");
