@@ -6,7 +6,7 @@ import type { Identity, Proof } from "../core/identity.ts";
 import type { Hello, WireError } from "../core/messages.ts";
 import type { TransportEvent } from "../core/ports.ts";
 
-/** Roles whose names are those of nodes; a client's name is what its program likes. */
+/** Roles whose names are those of nodes; a client's name is what its program likes, and an operator at a terminal has none. */
 const NAMED: readonly string[] = ["master", "storage", "admin"];
 
 /** Why the other side isn't believed before it has said anything; undefined: it may speak. */
@@ -29,10 +29,23 @@ export function impostureOf(proof: Proof | undefined, ours: Hello, theirs: Hello
   if (role !== theirs.role && !(role === "admin" && theirs.role === "client")) {
     return untrusted(shown, `its certificate is for role ${role}, and it says that it is a ${theirs.role}`);
   }
-  if (NAMED.includes(theirs.role) && theirs.name !== "" && theirs.name !== name) {
+  const isNameless = theirs.role === "admin" && theirs.name === "";
+  if (NAMED.includes(theirs.role) && !isNameless && theirs.name !== name) {
     return untrusted(shown, `its certificate is for ${name}, and it says that it is ${theirs.name}`);
   }
   return undefined;
+}
+
+/**
+ * Why a node isn't the one that its disk id says: its certificate shows another; undefined: it is, or there are no certificates. Disk ids
+ * are no secret of their node.
+ */
+export function substituteOf(
+  holder: string | undefined,
+  registered: { readonly role: string; readonly name: string },
+): WireError | undefined {
+  if (holder === undefined || holder === nameOf(registered)) return undefined;
+  return untrusted(holder, `its disk id is that of ${nameOf(registered)}`);
 }
 
 /** Whom a certificate shows. */
@@ -45,7 +58,7 @@ export function endOf({ reason, untrusted }: Extract<TransportEvent, { type: "cl
   return { code: untrusted ? "untrusted" : "lost", message: `Lost the connection: ${reason}` };
 }
 
-function nameOf({ role, name }: Identity): string {
+function nameOf({ role, name }: Pick<Identity, "role" | "name">): string {
   return `${role} ${name}`;
 }
 

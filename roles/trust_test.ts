@@ -27,6 +27,12 @@ const cases: readonly { what: string; proof: Proof; hello: Hello; reason?: RegEx
     reason: /storage s2: its certificate is for s2, and it says that it is s3/,
   },
   {
+    what: "a storage without a name",
+    proof: proofOf("storage", "s2"),
+    hello: helloAs("storage", { name: "" }),
+    reason: /storage s2: its certificate is for s2, and it says that it is $/m,
+  },
+  {
     what: "a client that says it is a storage",
     proof: proofOf("client", "s2"),
     hello: helloAs("storage", { name: "s2" }),

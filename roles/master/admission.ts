@@ -5,6 +5,7 @@
 import type { Conn, NodeIndex } from "../../core/ids.ts";
 import { STRANGERS_MAX } from "../../core/limits.ts";
 import type { Hello } from "../../core/messages.ts";
+import { substituteOf } from "../trust.ts";
 import type { Site } from "./site.ts";
 import type { StorageNode, Storages } from "./storages.ts";
 
@@ -34,10 +35,15 @@ export class Admission {
   }
 
   /** A storage has said who it is. */
-  came(conn: Conn, hello: Hello): void {
+  came(conn: Conn, hello: Hello, holder: string | undefined): void {
     const registered = this.#site.metadata.storageOf(hello.diskId);
     const node = registered && this.#storages.node(registered.index as NodeIndex);
     if (!node) return this.#strange(conn, hello);
+    const error = substituteOf(holder, registered);
+    if (error) {
+      this.#site.log("cluster", "error", error.message);
+      return this.#site.emit({ do: "reject", conn, error });
+    }
     if (node.early !== undefined) this.#turnAway(node.early);
     node.early = conn;
     if (hello.address !== "") node.address = hello.address;

@@ -6,6 +6,7 @@ import type { Conn } from "../../core/ids.ts";
 import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../../core/machine.ts";
 import type { Hello, WireError } from "../../core/messages.ts";
+import { substituteOf } from "../trust.ts";
 import type { Registered } from "./entries.ts";
 import type { MasterRoster } from "./metadata.ts";
 
@@ -37,7 +38,7 @@ export function masterIn(
 /** Connections to masters. */
 export class Circle {
   #parts: CircleParts;
-  #peers = new Map<Conn, { readonly hello: Hello; index: number }>();
+  #peers = new Map<Conn, { readonly hello: Hello; readonly holder: string | undefined; index: number }>();
   #dials = new Map<number, { delayMs: number; state: "dialing" | "there" | { readonly untilMs: number } }>();
 
   constructor(parts: CircleParts) {
@@ -75,7 +76,7 @@ export class Circle {
     const roster = this.#parts.roster();
     if (!roster) return;
     for (const [conn, peer] of [...this.#peers]) {
-      const index = masterIn(roster, peer.hello)?.index ?? 0;
+      const index = this.#indexIn(roster, peer);
       if (index === peer.index) continue;
       this.#parts.disconnected(peer.index);
       if (index === 0) this.#drop(conn, this.#unknown(peer.hello));
@@ -113,9 +114,9 @@ export class Circle {
   }
 
   /** A master has said who it is. */
-  identified({ conn, hello, target }: Identified): void {
+  identified({ conn, hello, target, holder }: Identified): void {
     const roster = this.#parts.roster();
-    const index = roster ? masterIn(roster, hello)?.index ?? 0 : -conn;
+    const index = roster ? this.#indexIn(roster, { hello, holder }) : -conn;
     const wanted = this.#dialOf(target);
     const isSelf = index === this.#parts.self();
     if (index === 0 || isSelf || (wanted !== undefined && wanted !== index) || !this.#isOurs(hello)) {
@@ -130,7 +131,7 @@ export class Circle {
     }
     const dial = this.#dials.get(index);
     if (dial && wanted === index) this.#dials.set(index, { delayMs: 0, state: "there" });
-    this.#peers.set(conn, { hello, index });
+    this.#peers.set(conn, { hello, holder, index });
     this.#parts.emit({ do: "accept", conn });
     this.#parts.connected(index);
   }
@@ -157,6 +158,15 @@ export class Circle {
     if (conn === undefined) return;
     this.#drop(conn, { code: "lost", message: "Nothing was heard of this master for too long" });
     this.#parts.disconnected(index);
+  }
+
+  /** Which master it is, 0: none of the roster, or its certificate is another's. */
+  #indexIn(
+    roster: MasterRoster,
+    { hello, holder }: { readonly hello: Hello; readonly holder: string | undefined },
+  ): number {
+    const registered = masterIn(roster, hello);
+    return registered === undefined || substituteOf(holder, registered) ? 0 : registered.index;
   }
 
   /** A master that has no cluster yet takes its cluster's word only. */

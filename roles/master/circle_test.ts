@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { NodeIndex } from "../../core/ids.ts";
+import type { Conn, NodeIndex } from "../../core/ids.ts";
 import { RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
 import { helloOf } from "../hello.ts";
 import { Circle } from "./circle.ts";
@@ -44,4 +44,31 @@ test("Circle doesn't dial a master whose removal isn't held yet, and dials it ag
   circle.due(at(circle.dueMs!));
 
   assert.deepEqual(dialed, ["m2:1", "m2:1"]);
+});
+
+test("Circle takes a master by its disk id only if its certificate is that master's (N6)", () => {
+  let roster: MasterRoster | undefined = rosterOf(1, 2, 3);
+  const connected: number[] = [];
+  const circle = new Circle({
+    hello: () => helloOf({ role: "master", name: "m1", cluster: "c", clusterId: "id" }),
+    roster: () => roster,
+    self: () => 1,
+    connected: (index) => void connected.push(index),
+    disconnected: () => {},
+    emit: () => {},
+  });
+  const come = (conn: number, name: string, holder: string, diskId: string): void => {
+    const hello = helloOf({ role: "master", name, diskId, clusterId: "id" });
+    circle.identified({ type: "identified", conn: conn as Conn, hello, incoming: true, holder });
+  };
+  come(1, "m3", "master m3", "disk m2");
+  assert.deepEqual([connected, circle.indexes], [[], []]);
+  come(2, "m3", "master m3", "disk m3");
+  assert.deepEqual([connected, circle.indexes], [[3], [3]]);
+
+  roster = undefined; // it has no cluster yet: who comes is judged when it has
+  come(3, "m3", "master m3", "disk m2");
+  roster = rosterOf(1, 2, 3);
+  circle.look({ monoMs: 0, wallMs: 0 });
+  assert.deepEqual(circle.indexes, [3]);
 });

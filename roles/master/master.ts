@@ -193,10 +193,11 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     return this.#audit.look(effects) ? [...effects, ...this.#site.taken()] : effects;
   }
 
-  #identified({ conn, hello, holder = "" }: Extract<MasterEvent, { type: "identified" }>): void {
+  #identified({ conn, hello, ...shown }: Extract<MasterEvent, { type: "identified" }>): void {
+    const { holder = "" } = shown;
     switch (hello.role) {
       case "storage":
-        return this.#admission.came(conn, hello);
+        return this.#admission.came(conn, hello, shown.holder);
       case "client":
         return this.#clients.identified(conn, hello, holder);
       case "admin":

@@ -172,6 +172,18 @@ test("MasterMachine turns a storage with a foreign disk away, and says which", (
   assert.match(error?.message ?? "", /"s1".*disk-x.*"test"/);
 });
 
+test("MasterMachine takes no storage for another whose disk id it says, if its certificate is its own (N6)", () => {
+  const bench = masterBench();
+  runMaster(bench);
+  const { effects } = bench.comes(storageHello(2, { name: "s1" }), { holder: "storage s1" });
+  const [error] = errorsOf(effects);
+  assert.equal(error?.code, "untrusted");
+  assert.match(error?.message ?? "", /storage s1: its disk id is that of storage s2/);
+  assert.deepEqual(only(effects, "close"), [], "the other one's connection stays");
+  const own = bench.comes(storageHello(2), { holder: "storage s2" });
+  assert.deepEqual(only(own.effects, "accept"), [{ do: "accept", conn: own.conn }]);
+});
+
 test("MasterMachine hears of a lost connection that it has ended itself without losing the new one", () => {
   const bench = masterBench();
   const [, s2] = runMaster(bench);
