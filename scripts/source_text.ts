@@ -65,7 +65,11 @@ export function importsOf(file: SourceFile): Import[] {
 /** The literal titles of the tests in a file. */
 export function testTitlesOf(file: SourceFile): string[] {
   const titles: string[] = [];
-  for (const match of file.code.matchAll(/\b(?:test|it|describe|suite)(?:\.\w+)?\s*\(\s*(["'`])/g)) {
+  for (
+    const match of file.code.matchAll(
+      /\b(?:test|testWith|it|describe|suite)(?:\.\w+)?\s*\(\s*(?:\w+,\s*)?(["'`])/g,
+    )
+  ) {
     const start = match.index + match[0].length;
     titles.push(file.text.slice(start, endOfLiteral(file.code, start, match[1] ?? "")));
   }

@@ -83,7 +83,13 @@ test("testTitlesOf() reads literal titles of tests, not strings that hold tests"
     "const sample = 'test(\"five\")';",
     `// test("six")`,
     `contest("seven");`,
+    `testWith(\n  signals,\n  "eight",`,
   ].join("\n");
 
-  assert.deepEqual(testTitlesOf(sourceFile("x_test.ts", text)), ["one", "two ${name} three", "four"]);
+  assert.deepEqual(testTitlesOf(sourceFile("x_test.ts", text)), [
+    "one",
+    "two ${name} three",
+    "four",
+    "eight",
+  ]);
 });
