@@ -73,6 +73,10 @@ const set = command({
     examples: [
       ['neo config set storage.copyBytesPerS=5000000 --reason "slow link"', "for all storages"],
       ["neo config set storage.copyBytesPerS=1000000 --node s1", "for one of them"],
+      [
+        "neo config set log.levels=elections=debug,messages=debug --node m1",
+        "more of what it does, in its log",
+      ],
     ],
     exits: ends.remote,
   },

@@ -5,7 +5,7 @@
  */
 import type { LogLine } from "../adapters/log.ts";
 import type { Later } from "../adapters/system.ts";
-import { MONITOR_LOOK_MS, NOTIFY_RETRY_MS, NOTIFY_TRIES_MAX } from "../core/limits.ts";
+import { NOTIFY_RETRY_MS } from "../core/limits.ts";
 import { judge, worstOf } from "./judge.ts";
 import type { Finding, Look, Severity } from "./judge.ts";
 
@@ -21,7 +21,12 @@ export interface Notice {
 
 /** Delivers a notice somewhere, or rejects. */
 export interface Receiver {
+  /** As the log tells of it. */
   readonly name: string;
+  /** As the configuration names it, if it can. */
+  readonly label?: string;
+  /** The same way to other people, where it leads to people. */
+  readonly to?: (people: readonly string[]) => Receiver;
   send(notice: Notice): Promise<void>;
 }
 
@@ -44,6 +49,10 @@ export class Newsdesk {
 export interface WatchParts {
   readonly clusters: readonly { readonly name: string; readonly look: () => Promise<Look> }[];
   readonly receivers: readonly Receiver[];
+  /** The pause until the next look. */
+  readonly lookMs: number;
+  /** How often a notice is sent that can't be delivered. */
+  readonly triesMax: number;
 }
 
 /** What a monitor works with. */
@@ -67,7 +76,7 @@ export class Monitor {
 
   /** Looks at all clusters once, and again and again from then on. Resolves when the first look is judged. Never rejects. */
   async look(): Promise<void> {
-    const { clusters, receivers } = this.#parts.current();
+    const { clusters, receivers, lookMs, triesMax } = this.#parts.current();
     await Promise.all(clusters.map(async ({ name, look }) => {
       const found = await look().catch((error): Look => ({
         status: undefined,
@@ -80,9 +89,9 @@ export class Monitor {
       const facts = { cluster: name, findings: notice.findings.map(({ text }) => text) };
       const level = notice.severity === "ok" ? "info" : "warning";
       this.#parts.log(level, `${name} is ${notice.severity}`, facts, "watch");
-      for (const receiver of receivers) void this.#send(receiver, notice, 1);
+      for (const receiver of receivers) void this.#send(receiver, notice, { tries: 1, triesMax });
     }));
-    this.#after(MONITOR_LOOK_MS, () => void this.look());
+    this.#after(lookMs, () => void this.look());
   }
 
   end(): void {
@@ -90,17 +99,22 @@ export class Monitor {
     for (const cancel of this.#cancels) cancel();
   }
 
-  async #send(receiver: Receiver, notice: Notice, tries: number): Promise<void> {
+  async #send(
+    receiver: Receiver,
+    notice: Notice,
+    { tries, triesMax }: { readonly tries: number; readonly triesMax: number },
+  ): Promise<void> {
     try {
       await receiver.send(notice);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      const isOver = tries >= NOTIFY_TRIES_MAX;
+      const isOver = tries >= triesMax;
       const text = isOver ? "Giving up a notice" : "A notice will be sent again";
       const facts = { receiver: receiver.name, reason, tries };
       this.#parts.log(isOver ? "error" : "warning", text, facts, "watch");
       if (!isOver) {
-        this.#after(NOTIFY_RETRY_MS * 2 ** (tries - 1), () => void this.#send(receiver, notice, tries + 1));
+        const again = { tries: tries + 1, triesMax };
+        this.#after(NOTIFY_RETRY_MS * 2 ** (tries - 1), () => void this.#send(receiver, notice, again));
       }
     }
   }

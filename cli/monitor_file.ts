@@ -12,6 +12,7 @@
  * command = "/usr/local/bin/page-me"         # reads JSON from stdin; no shell, no arguments
  *
  * [[notify]]
+ * name = "mail"                              # for the key notify.to of the configuration, which says who is told
  * smtp = "smtps://neo@mail.example"          # or smtp://HOST:PORT
  * from = "neo@example.org"
  * to = ["ops@example.org"]
@@ -22,13 +23,16 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { LogLine } from "../adapters/log.ts";
 import { later } from "../adapters/system.ts";
+import { NOTIFY_TO, wordsOf } from "../core/config_keys.ts";
 import { MONITOR_LOOK_WITHIN_MS } from "../core/limits.ts";
 import { credentialsIn, parseUri } from "../core/uri.ts";
+import { Settings } from "../roles/settings.ts";
 import { parseToml } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
 import { look } from "./look.ts";
 import { Monitor } from "./monitor.ts";
 import type { Receiver, WatchParts } from "./monitor.ts";
+import { receiversFor } from "./notify_targets.ts";
 import { mail, program, webhook } from "./receivers.ts";
 import type { MailRoute } from "./receivers.ts";
 import { Fields } from "./toml_fields.ts";
@@ -60,21 +64,33 @@ export function parseWatch(text: string, file: string): Watch {
     return uri;
   });
   const files: string[] = uris.flatMap((uri) => Object.values(credentialsIn(parseUri(uri)) ?? {}));
+  const labels = new Set<string>();
   const receivers = top.tables("notify").map((fields) => {
-    fields.refuseOthers(["webhook", "command", "smtp", "from", "to", "passwordFile"]);
-    const url = fields.optionalText("webhook", /^https?:\/\/[^/\s]+/, "an http:// or https:// address");
-    if (url !== undefined) return webhook(url);
-    const server = fields.optionalText(
-      "smtp",
-      /^smtps?:\/\/[^/\s:]+(:\d+)?$/,
-      "smtp://USER@HOST:PORT or smtps://..., without a password",
-    );
-    if (server === undefined) return program([fields.text("command", /./, "a program")]);
-    const route = mailRoute(fields, server, dirname(file));
-    if (route.passwordFile !== undefined) files.push(route.passwordFile);
-    return mail(route);
+    fields.refuseOthers(["name", "webhook", "command", "smtp", "from", "to", "passwordFile"]);
+    const label = fields.optionalText("name", /^[A-Za-z][A-Za-z0-9_-]{0,31}$/, "a name, such as pager");
+    if (label !== undefined && labels.has(label)) throw fields.error("name", "another target has this name");
+    if (label !== undefined) labels.add(label);
+    const receiver = receiverOf(fields, { folder: dirname(file), files });
+    return label === undefined ? receiver : { ...receiver, label };
   });
   return { uris, receivers, files };
+}
+
+function receiverOf(
+  fields: Fields,
+  { folder, files }: { readonly folder: string; readonly files: string[] },
+): Receiver {
+  const url = fields.optionalText("webhook", /^https?:\/\/[^/\s]+/, "an http:// or https:// address");
+  if (url !== undefined) return webhook(url);
+  const server = fields.optionalText(
+    "smtp",
+    /^smtps?:\/\/[^/\s:]+(:\d+)?$/,
+    "smtp://USER@HOST:PORT or smtps://..., without a password",
+  );
+  if (server === undefined) return program([fields.text("command", /./, "a program")]);
+  const route = mailRoute(fields, server, folder);
+  if (route.passwordFile !== undefined) files.push(route.passwordFile);
+  return mail(route);
 }
 
 function mailRoute(fields: Fields, server: string, folder: string): MailRoute {
@@ -98,14 +114,33 @@ export function filesOfWatch(file: string): readonly string[] {
   }
 }
 
-/** The monitor of what a file names; it watches from its first look on. What the file says later counts from the next look on. */
-export function monitorOf(file: string, log: LogLine): Monitor {
+/**
+ * The monitor of what a file names; it watches from its first look on. What the file says later counts from the next look on, and so
+ * does what the configuration says of who is told, and how often.
+ */
+export function monitorOf(
+  file: string,
+  log: LogLine,
+  settings: Pick<Settings, "text" | "number"> = new Settings(),
+): Monitor {
+  return new Monitor({ current: watchOf(file, log, settings), later, log });
+}
+
+/** What such a file says, each time it is asked, and what is configured. */
+export function watchOf(
+  file: string,
+  log: LogLine,
+  settings: Pick<Settings, "text" | "number">,
+): () => WatchParts {
   let seen = stateOf(file);
   let watch = partsOf(parseWatch(readFileSync(file, "utf8"), file));
-  const current = (): WatchParts => {
+  let told: string | undefined; // what `notify.to` was when those who are told were chosen
+  let chosen = watch.receivers;
+  const reread = (): void => {
     const state = stateOf(file);
-    if (state === seen) return watch;
+    if (state === seen) return;
     seen = state;
+    told = undefined;
     try {
       watch = partsOf(parseWatch(readFileSync(file, "utf8"), file));
       log("info", `Read ${file} again`, {}, "watch");
@@ -113,12 +148,20 @@ export function monitorOf(file: string, log: LogLine): Monitor {
       const why = error instanceof Error ? error.message : String(error);
       log("warning", `Goes on with what ${file} said before: ${why}`, {}, "watch");
     }
-    return watch;
   };
-  return new Monitor({ current, later, log });
+  return (): WatchParts => {
+    reread();
+    const to = settings.text(NOTIFY_TO);
+    if (to !== told) {
+      chosen = receiversFor(watch.receivers, wordsOf(to), (text) => log("warning", text, {}, "watch"));
+    }
+    told = to;
+    const [lookMs, triesMax] = [settings.number("watch.lookMs"), settings.number("notify.triesMax")];
+    return { clusters: watch.clusters, receivers: chosen, lookMs, triesMax };
+  };
 }
 
-function partsOf({ uris, receivers }: Watch): WatchParts {
+function partsOf({ uris, receivers }: Watch): Pick<WatchParts, "clusters" | "receivers"> {
   const clusters = uris.map((uri) => {
     const parsed = parseUri(uri);
     const target = { kind: "uri", uri, parsed } as const;

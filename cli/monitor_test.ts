@@ -10,11 +10,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setImmediate } from "node:timers";
-import { NOTIFY_RETRY_MS, NOTIFY_TRIES_MAX } from "../core/limits.ts";
+import type { Conn } from "../core/ids.ts";
+import { NOTIFY_RETRY_MS } from "../core/limits.ts";
+import { Settings } from "../roles/settings.ts";
 import type { Finding, Look } from "./judge.ts";
 import { Monitor, Newsdesk } from "./monitor.ts";
 import type { Notice } from "./monitor.ts";
-import { filesOfWatch, monitorOf, parseWatch } from "./monitor_file.ts";
+import { filesOfWatch, monitorOf, parseWatch, watchOf } from "./monitor_file.ts";
 import { mail, program, webhook } from "./receivers.ts";
 
 const late = (text: string): Finding => ({ check: "replication", severity: "warning", text });
@@ -47,6 +49,8 @@ test("Monitor: watches several clusters, tries again ever later, then gives a no
         { name: "wiki", look: () => Promise.reject(new Error("no such host")) },
       ],
       receivers: [{ name: "r", send: () => Promise.reject(new Error(`no ${++tries}`)) }],
+      lookMs: 7_000,
+      triesMax: 3,
     }),
     later: (ms, task) => {
       waits.push(ms);
@@ -60,13 +64,13 @@ test("Monitor: watches several clusters, tries again ever later, then gives a no
     for (const task of tasks.splice(0)) task();
     await new Promise<void>((done) => setImmediate(done)); // the looks and sends of this round are over
   }
-  assert.equal(tries, 2 * NOTIFY_TRIES_MAX);
-  assert.ok(waits.includes(NOTIFY_RETRY_MS) && waits.includes(NOTIFY_RETRY_MS * 2 ** (NOTIFY_TRIES_MAX - 2)));
+  assert.equal(tries, 2 * 3);
+  assert.deepEqual([...new Set(waits)].sort((a, b) => a - b), [NOTIFY_RETRY_MS, 7_000, 2 * NOTIFY_RETRY_MS]);
   assert.ok(logged.includes("shop is problem") && logged.includes("wiki is problem"));
   monitor.end();
   assert.equal(
     logged.filter((text) => text === "A notice will be sent again").length,
-    2 * (NOTIFY_TRIES_MAX - 1),
+    2 * (3 - 1),
   );
 });
 
@@ -189,6 +193,37 @@ test("monitorOf: what the file says later counts from the next look on, and a mi
   }
 });
 
+test("monitorOf: who is told, and how often it looks, is configured, and counts from the next look on (T51, T57)", () => {
+  const folder = mkdtempSync(join(tmpdir(), "neo-watch-"));
+  const file = join(folder, "watch.toml");
+  const logged: string[] = [];
+  writeFileSync(
+    file,
+    '[[cluster]]\nuri = "neo://shop@127.0.0.1:1"\n[[notify]]\nname = "pager"\ncommand = "/bin/true"\n[[notify]]\nname = "log"\ncommand = "/bin/true"\n',
+  );
+  const settings = new Settings();
+  const take = (values: { [key: string]: string }): void => {
+    const all = Object.entries(values).map(([key, value]) => ({ key, value }));
+    settings.take({ revision: 1, isWhole: true, values: all }, 1 as Conn);
+  };
+  const watching = watchOf(file, (_level, text) => void logged.push(text), settings);
+  const told = (): string[] => watching().receivers.map(({ label = "" }) => label);
+  try {
+    assert.deepEqual([told(), watching().lookMs, watching().triesMax], [["pager", "log"], 10_000, 8]);
+    take({ "notify.to": "log", "notify.triesMax": "2", "watch.lookMs": "1000" });
+    assert.deepEqual([told(), watching().lookMs, watching().triesMax], [["log"], 1_000, 2]);
+    writeFileSync(file, '[[notify]]\nname = "phone"\ncommand = "/bin/true"\n');
+    assert.deepEqual(told(), ["phone"]);
+    const said = logged.length;
+    assert.match(logged.join("\n"), /Cannot notify log: .*\nNotifies all/);
+    assert.deepEqual([told(), logged.length], [["phone"], said], "it is said once");
+    take({});
+    assert.deepEqual(told(), ["phone"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("filesOfWatch: certificates and passwords that a watching admin must be able to read (T54, N14)", () => {
   const folder = mkdtempSync(join(tmpdir(), "neo-watch-"));
   const file = join(folder, "watch.toml");
@@ -215,6 +250,8 @@ test("parseWatch: clusters and receivers, and what is wrong with them", () => {
     const text of [
       '[[cluster]]\nuri = "http://h"\n',
       "[[notify]]\n",
+      '[[notify]]\nname = "two words"\ncommand = "/bin/x"\n',
+      '[[notify]]\nname = "a"\ncommand = "/bin/x"\n[[notify]]\nname = "a"\ncommand = "/bin/y"\n',
       '[[notify]]\nwebhook = "ftp://h"\n',
       "what = 1\n",
       '[[notify]]\nsmtp = "smtp://h"\nfrom = "n@h"\n',

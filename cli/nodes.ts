@@ -132,11 +132,11 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
   const { name } = opening.node;
   const { cluster, clusterId } = opening.cluster;
   const { watch } = opening.node;
-  const monitor = watch === undefined ? undefined : monitorOf(watch, opening.log);
+  const settings = settingsOf(opening.node, opening.log);
+  const monitor = watch === undefined ? undefined : monitorOf(watch, opening.log, settings);
   const running = await hosted(opening, undefined, (listening) => {
     const address = reachedAt(opening.node, listening);
     const masters = mastersOf(opening.cluster);
-    const settings = settingsOf(opening.node, opening.log);
     const machine = new AdminMachine({
       cluster,
       clusterId,

@@ -63,11 +63,13 @@ export interface MailRoute {
 }
 
 /** Mails each notice, in words. The password is read each time, so that it can be changed; it stands nowhere else. */
-export function mail({ server, from, to, passwordFile }: MailRoute): Receiver {
+export function mail(route: MailRoute): Receiver {
+  const { server, from, to, passwordFile } = route;
   const { protocol, hostname, port, username } = new URL(server);
   const host = hostname.replace(/^\[|\]$/g, "");
   return {
     name: hostname,
+    to: (people) => mail({ ...route, to: people }),
     async send(notice: Notice): Promise<void> {
       const { createTransport } = await import("nodemailer");
       const user = decodeURIComponent(username);

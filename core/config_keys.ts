@@ -8,7 +8,7 @@ import { configKeys, TLS_REVOKED } from "./config_table.ts";
 
 export { configRoles } from "./config_kinds.ts";
 export type { ConfigKey, ConfigRole } from "./config_kinds.ts";
-export { configKeys, TLS_REVOKED } from "./config_table.ts";
+export { configKeys, NOTIFY_TO, NOTIFY_WORD, TLS_REVOKED } from "./config_table.ts";
 
 /** A value that somebody has set. */
 export interface Setting {

@@ -10,7 +10,10 @@ import {
   FAILOVER_GRACE_MS,
   KEEPALIVE_MS,
   LOCK_TIMEOUT_MS,
+  MONITOR_LOOK_MS,
   NODE_EXPIRY_MS,
+  NOTIFY_TARGETS_MAX,
+  NOTIFY_TRIES_MAX,
   OBJECT_BYTES_MAX,
   OID_BATCH,
   POSTGRES_READERS,
@@ -39,6 +42,13 @@ const clients = ["client"] as const;
 
 /** The key with the fingerprints of certificates that are revoked. */
 export const TLS_REVOKED = "tls.revoked";
+
+/** The key with those who are told of notices. */
+export const NOTIFY_TO = "notify.to";
+
+/** A name, or an address in a form that no mail program reads in two ways. */
+export const NOTIFY_WORD =
+  /^(?:[A-Za-z][A-Za-z0-9_-]{0,31}|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,189})$/;
 
 /** All keys, by name. */
 export const configKeys: readonly ConfigKey[] = [
@@ -105,6 +115,19 @@ export const configKeys: readonly ConfigKey[] = [
   integer("master.stopDeadlineMs", STOP_DEADLINE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
     roles: masters,
     description: "How long finishes are served after a stop was asked for",
+  }),
+  list(NOTIFY_TO, {
+    pattern: NOTIFY_WORD,
+    rule: "names of targets in the admin's watch.toml, and mail addresses such as ops@example.org",
+  }, {
+    most: NOTIFY_TARGETS_MAX,
+    clusterOnly: true,
+    roles: ["admin"],
+    description: "Who gets an admin's notices; where it isn't set, all targets of its watch.toml",
+  }),
+  integer("notify.triesMax", NOTIFY_TRIES_MAX, { unit: "", least: 1, most: 20 }, {
+    roles: ["admin"],
+    description: "How often a notice is sent that can't be delivered, before it is given up",
   }),
   integer("peer.keepaliveMs", KEEPALIVE_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
     roles: configRoles,
@@ -184,5 +207,9 @@ export const configKeys: readonly ConfigKey[] = [
     clusterOnly: true,
     roles: configRoles,
     description: "Certificates that aren't believed any more; `neo tls revoke` adds to them",
+  }),
+  integer("watch.lookMs", MONITOR_LOOK_MS, { unit: "ms", least: 1_000, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: ["admin"],
+    description: "How often an admin looks at the clusters that it watches",
   }),
 ];

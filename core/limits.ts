@@ -426,6 +426,8 @@ export const MONITOR_LOOK_WITHIN_MS = 5_000;
 /** A notice that couldn't be delivered is sent again after this time, then after twice of it and so on, and given up at last. */
 export const NOTIFY_RETRY_MS = 5_000;
 export const NOTIFY_TRIES_MAX = 8;
+/** Who is told of notices, in one value of the configuration. */
+export const NOTIFY_TARGETS_MAX = 20;
 /** A receiver that takes longer has failed. */
 export const NOTIFY_TIMEOUT_MS = 10_000;
 
