@@ -1,5 +1,7 @@
 /** Bytes for people. What comes from a database may hold anything, and a terminal must not obey it. */
 
+import { inLine } from "./output.ts";
+
 const ROW_BYTES = 16;
 
 /**
@@ -34,9 +36,5 @@ export function hexView(bytes: Uint8Array): string[] {
  * ```
  */
 export function printable(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes);
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const code = character.codePointAt(0)!;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-  });
+  return inLine(new TextDecoder().decode(bytes));
 }

@@ -23,6 +23,44 @@ export function hasColour(stream: TextStream, env: Env): boolean {
   return stream.isTTY === true;
 }
 
+/** What moves a cursor, hides or turns text round, or ends a line: what peers, logs and files say may hold any of it. */
+const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+/** How our own styles begin: `\u001b[` with numbers. */
+// deno-lint-ignore no-control-regex
+const STYLE = /(\u001b\[[\d;]*m)/;
+
+function jsonEscaped(character: string): string {
+  return [...Array(character.length).keys()]
+    .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`).join("");
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0)!;
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+}
+
+/**
+ * Text that others have written, in one line that steers no terminal.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { inLine } from "./output.ts";
+ * assert.equal(inLine("a\u001b[2Jb\n"), "a\\x1b[2Jb\\x0a");
+ * ```
+ */
+export function inLine(text: string): string {
+  return text.replace(STEERING, escaped);
+}
+
+/** Lines of ours, with what others have written in them: styles only where they are wanted, and no other control character. */
+function lines(text: string, colour: boolean): string {
+  const clean = (part: string): string =>
+    part.replace(STEERING, (character) => "\n\t".includes(character) ? character : escaped(character));
+  if (!colour) return clean(text);
+  return text.split(STYLE).map((part, at) => (at % 2 === 1 ? part : clean(part))).join("");
+}
+
 /** How JSON shows what it has no type for: ids as decimal text, bytes as base64. */
 function jsonValue(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return String(value);
@@ -30,9 +68,9 @@ function jsonValue(_key: string, value: unknown): unknown {
   return value;
 }
 
-/** One line of JSON. */
+/** One line of JSON. It escapes by itself no more than the first 32 characters. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, jsonValue);
+  return JSON.stringify(value, jsonValue).replace(STEERING, jsonEscaped);
 }
 
 /** The two streams of a command, and whether they show colours. */
@@ -60,7 +98,7 @@ export class Output {
 
   /** A part of the answer. */
   print(line: string): void {
-    this.#stdout.write(`${line}\n`);
+    this.#stdout.write(`${lines(line, this.colour)}\n`);
   }
 
   /** The whole answer, where JSON was asked for; `T` is what the command has declared as its `answer`. */
@@ -68,15 +106,21 @@ export class Output {
     this.print(toJson(value));
   }
 
+  /** A terminal's screen begins again. */
+  clear(): void {
+    this.#stdout.write("\u001b[H\u001b[2J");
+  }
+
   /** A step of the work, a warning: nothing that a script may rely on. */
   note(line: string): void {
-    this.#stderr.write(`${line}\n`);
+    this.#stderr.write(`${lines(line, this.errorColour)}\n`);
   }
 
   /** A line that takes the place of the last one on a terminal. */
   progress(line: string): void {
-    if (this.isErrorTerminal) this.#stderr.write(`\r${line}${this.errorColour ? "\u001b[K" : "  "}`);
-    else this.note(line);
+    if (this.isErrorTerminal) {
+      this.#stderr.write(`\r${lines(line, this.errorColour)}${this.errorColour ? "\u001b[K" : "  "}`);
+    } else this.note(line);
     this.#progressing = this.isErrorTerminal;
   }
 
@@ -123,7 +167,12 @@ export function table(
   rows: readonly (readonly (string | TableCell)[])[],
   style: (style: Style, text: string) => string,
 ): string[] {
-  const cells = rows.map((row) => row.map((cell) => (typeof cell === "string" ? { text: cell } : cell)));
+  const cells = rows.map((row) =>
+    row.map((cell): TableCell => {
+      const { text, ...rest } = typeof cell === "string" ? { text: cell } : cell;
+      return { text: inLine(text), ...rest };
+    })
+  );
   const widths: number[] = [];
   for (const row of cells) row.forEach(({ text }, i) => widths[i] = Math.max(widths[i] ?? 0, text.length));
   return cells.map((row) =>

@@ -36,6 +36,18 @@ export function authorIn({ capabilities }: Hello): string {
   return capabilities.find((one) => one.startsWith(AUTHOR))?.slice(AUTHOR.length) ?? "";
 }
 
+/** What nodes may be called (`neo.toml` allows no other), and clients: names stand in lists, in logs and in hints that are typed. */
+const NODE_NAME = /^[A-Za-z0-9._-]{0,63}$/;
+const CLIENT_NAME = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{0,200}$/u;
+/** Addresses and disk ids. */
+const WORD = /^[ -~]{0,255}$/;
+
+/** What a peer calls itself, if it can't be called that. */
+function misnamed({ role, name, address, diskId }: Hello): string | undefined {
+  if (!(role === "client" ? CLIENT_NAME : NODE_NAME).test(name)) return name;
+  return [address, diskId].find((word) => !WORD.test(word));
+}
+
 /**
  * Why a peer can't be talked to, with both sides' values.
  *
@@ -50,6 +62,11 @@ export function mismatchOf(
     const mine = `${MAGIC} versions ${ours.versionMin} to ${ours.versionMax}`;
     const other = `${theirs.magic} ${theirs.versionMin} to ${theirs.versionMax}`;
     return { code: "wrongVersion", message: `Cannot talk: this side speaks ${mine}, the other ${other}` };
+  }
+  const wrongName = misnamed(theirs);
+  if (wrongName !== undefined) {
+    const shown = JSON.stringify(wrongName.slice(0, 100));
+    return { code: "malformed", message: `Cannot talk: the other side calls itself ${shown}` };
   }
   if (ours.cluster !== "" && theirs.cluster !== "" && ours.cluster !== theirs.cluster) {
     const message =

@@ -30,6 +30,24 @@ const mismatches: readonly Mismatch[] = [
     names: [`${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`, "0 to 0"],
   },
   {
+    what: "a storage whose name a shell or a terminal would obey",
+    theirs: { role: "storage", name: "s1; reboot" },
+    code: "malformed",
+    names: ['"s1; reboot"'],
+  },
+  {
+    what: "a client whose name moves the cursor",
+    theirs: { name: "web\u001b[2J" },
+    code: "malformed",
+    names: ['"web\\u001b[2J"'],
+  },
+  {
+    what: "an address of two lines",
+    theirs: { address: "a:1\nb:2" },
+    code: "malformed",
+    names: ['"a:1\\nb:2"'],
+  },
+  {
     what: "another cluster",
     theirs: { cluster: "bank", clusterId: "" },
     code: "wrongCluster",

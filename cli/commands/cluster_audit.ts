@@ -3,6 +3,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { inLine } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 /** What `--json` prints. */
@@ -34,7 +35,8 @@ export default async function clusterAudit(
   for (const { number, time, author, holder, action, target, refusal } of actions) {
     const who = [author, holder === "" ? "" : `(${holder})`].filter((text) => text !== "").join(" ");
     const what = target === "" ? action : `${action} ${target}`;
-    output.print(`${String(number).padStart(4)}  ${time}  ${who}: ${output.style("bold", what)}`);
-    if (refusal !== "") output.print(`      ${output.style("red", "not done:")} ${refusal}`);
+    const shown = output.style("bold", inLine(what));
+    output.print(`${String(number).padStart(4)}  ${time}  ${inLine(who)}: ${shown}`);
+    if (refusal !== "") output.print(`      ${output.style("red", "not done:")} ${inLine(refusal)}`);
   }
 }

@@ -4,6 +4,7 @@ import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import { changeLine, shownRevision, viewOfRevision } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { inLine } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
 /** What `--json` prints. */
@@ -24,8 +25,8 @@ export default async function configHistory(
   if (shown.length === 0) output.print("Nothing was ever set");
   for (const { revision, time, author, reason, changes } of shown) {
     output.print(
-      `${output.style("bold", `revision ${revision}`)} ${time} ${author}${
-        reason === "" ? "" : `: ${reason}`
+      `${output.style("bold", `revision ${revision}`)} ${time} ${
+        inLine(reason === "" ? author : `${author}: ${reason}`)
       }`,
     );
     for (const change of changes) output.print(changeLine(change));

@@ -5,6 +5,7 @@ import { currentConfig, revisionsAbove } from "../config_questions.ts";
 import { changeLine, shownRevision, viewOfRevision } from "../config_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
+import { inLine } from "../output.ts";
 import { resolveTarget } from "../target.ts";
 
 /** What `--json` prints. */
@@ -34,7 +35,7 @@ export default async function configWatch(
         if (output.json) output.printJson<Of<typeof answer>>(viewOfRevision(one));
         else {
           output.print(
-            `revision ${one.number} by ${one.author}${one.reason === "" ? "" : `: ${one.reason}`}`,
+            inLine(`revision ${one.number} by ${one.author}${one.reason === "" ? "" : `: ${one.reason}`}`),
           );
           for (const change of one.changes) output.print(changeLine(change));
         }

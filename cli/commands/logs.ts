@@ -7,12 +7,12 @@ import * as is from "../answers.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { exitCodes } from "../exit.ts";
-import { printable } from "../hex_view.ts";
 import { Interrupt } from "../interrupt.ts";
 import { FollowedLog, watchFolder } from "../log_follow.ts";
 import { isWanted, linesOf, mergedByTime } from "../log_lines.ts";
 import type { LogEntry } from "../log_lines.ts";
 import { logFileOf } from "../log_tail.ts";
+import { inLine } from "../output.ts";
 import type { Output, Style } from "../output.ts";
 import { resolveFolder } from "../target.ts";
 
@@ -118,8 +118,7 @@ function lineOf(output: Output, { time, level, node, text, fields }: LogEntry): 
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   const when = time.replace("T", " ").replace("Z", "");
   const mark = level.padEnd(7);
-  const plain = (words: string) => printable(new TextEncoder().encode(words));
   const style = STYLES[level];
-  const shownLevel = style === undefined ? plain(mark) : output.style(style, plain(mark));
-  return `${plain(when)} ${shownLevel} ${plain(node)}: ${plain([text, ...facts].join(" "))}`;
+  const shownLevel = style === undefined ? inLine(mark) : output.style(style, inLine(mark));
+  return `${inLine(when)} ${shownLevel} ${inLine(node)}: ${inLine([text, ...facts].join(" "))}`;
 }

@@ -14,7 +14,7 @@ import type { Findings, LocalNode, StatusView } from "../health.ts";
 import { Interrupt } from "../interrupt.ts";
 import { lastLines, logFileOf } from "../log_tail.ts";
 import { nextCommand } from "../next.ts";
-import { table } from "../output.ts";
+import { inLine, table } from "../output.ts";
 import type { Output, Style } from "../output.ts";
 import { processStateOf } from "../pid_file.ts";
 import { resolveTarget } from "../target.ts";
@@ -71,9 +71,6 @@ export default async function status(
   return exitCodeOf(view, target.kind === "folder");
 }
 
-/** Where a terminal's screen begins again. */
-const CLEAR = "\u001b[H\u001b[2J";
-
 /** Looks again and again until it is interrupted. A terminal shows the newest; elsewhere each change is some lines, or an object. */
 async function watch(
   { output, world }: Pick<Cli, "output" | "world">,
@@ -92,7 +89,7 @@ async function watch(
       const { lastTid: _, lastTime: __, ...rest } = view;
       const now = JSON.stringify(rest);
       if (output.isTerminal && !output.json) {
-        output.print(CLEAR.trimEnd());
+        output.clear();
         show(output, view, nextStep(view, flags));
       } else if (now !== last) {
         if (output.json) output.printJson<Of<typeof answer>>(view);
@@ -163,7 +160,7 @@ function nextStep(view: StatusView, flags: CommonFlags): string {
 
 function show(output: Output, view: StatusView, next: string): void {
   output.print(output.style(["bold", view.healthy ? "green" : "red"], summaryOf(view)));
-  for (const problem of view.problems) output.print(`  ${output.style("yellow", problem)}`);
+  for (const problem of view.problems) output.print(`  ${output.style("yellow", inLine(problem))}`);
   if (view.nodes.length > 0 && (view.state !== "stopped" || view.problems.length > 0)) {
     showNodes(output, view);
   }
