@@ -134,7 +134,7 @@ export async function connect(target: ConnectTarget, options: ConnectOptions = {
   });
   const caller: Caller = new Caller(
     (event) => host.call(event as never),
-    (oid, at) => machine.peek(oid, at),
+    machine,
   );
   let clientEnded: () => void;
   const ended = new Promise<void>((resolve) => clientEnded = resolve);

@@ -19,7 +19,7 @@ import {
   LOG_FLUSH_MS,
   LOG_LINE_BYTES_MAX,
 } from "../core/limits.ts";
-import type { LogLevel, LogLevels, LogModule } from "../core/log_modules.ts";
+import type { LogFile, LogLevel, LogLevels, LogModule } from "../core/log_modules.ts";
 import { type Later, later as systemLater } from "./system.ts";
 
 /** How much somebody should care. */
@@ -39,6 +39,8 @@ export interface Log {
   (level: Level, text: string, facts?: Facts, module?: LogModule): void;
   /** The lowest levels that are kept from now on. */
   setLevels(levels: LogLevels): void;
+  /** When its file is turned over, from now on. */
+  setFile(file: LogFile): void;
   /** Whether such a line would be kept: who would have to make many can leave it. */
   wants(level: Level, module: LogModule): boolean;
   /** Goes on in a new file of the same name, after somebody has moved the old one away. */
@@ -69,7 +71,7 @@ export interface LogOptions {
 class LineSink {
   readonly #path: string | undefined;
   readonly #later: Later;
-  readonly #fileBytesMax: number;
+  #when: LogFile;
   readonly #nowMs: () => number;
   #descriptor: number;
   #fileBytes = 0;
@@ -87,7 +89,7 @@ class LineSink {
   ) {
     this.#path = file;
     this.#later = later;
-    this.#fileBytesMax = fileBytesMax;
+    this.#when = { bytesMax: fileBytesMax, ageMsMax: LOG_FILE_AGE_MS_MAX };
     this.#nowMs = nowMs;
     this.#descriptor = file === undefined ? process.stderr.fd : openSync(file, "a");
     this.#look();
@@ -99,6 +101,10 @@ class LineSink {
     const { size, birthtimeMs, mtimeMs } = fstatSync(this.#descriptor);
     this.#fileBytes = size;
     this.#begunMs = size === 0 ? this.#nowMs() : birthtimeMs || mtimeMs;
+  }
+
+  setFile(when: LogFile): void {
+    this.#when = when;
   }
 
   /** Whoever moved the file away gets all that was said before. */
@@ -162,8 +168,8 @@ class LineSink {
 
   #rotate(moreBytes: number): void {
     if (this.#path === undefined || this.#fileBytes === 0) return;
-    const isOld = this.#nowMs() - this.#begunMs > LOG_FILE_AGE_MS_MAX;
-    if (this.#fileBytes + moreBytes <= this.#fileBytesMax && !isOld) return;
+    const isOld = this.#nowMs() - this.#begunMs > this.#when.ageMsMax;
+    if (this.#fileBytes + moreBytes <= this.#when.bytesMax && !isOld) return;
     // It may have been moved away by somebody, or by an earlier attempt that then found no place for a fresh one.
     if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.1`);
     const fresh = openSync(this.#path, "a");
@@ -248,6 +254,7 @@ export function makeLog(options: LogOptions): Log {
     leave(lines);
   };
   const log: Log = Object.assign(say, {
+    setFile: (when: LogFile) => lines.setFile(when),
     setLevels: (levels: LogLevels) => void (lowest = levels),
     wants,
     reopen: () => lines.reopen(),

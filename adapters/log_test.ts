@@ -186,6 +186,22 @@ test("makeLog() goes on in a file that is there, and begins another one at its s
     assert.ok(statSync(`${file}.1`).size <= 4_000);
   }));
 
+test("makeLog() begins another file as it is told from now on, by size and by age (T51, N12)", () =>
+  withFolder(({ open, lines, file }) => {
+    let nowMs = Date.now();
+    const log = open({ nowMs: () => nowMs });
+    log("error", "one");
+    log.setFile({ bytesMax: 10, ageMsMax: 1e12 });
+    log("error", "two");
+    assert.deepEqual([linesOf(`${file}.1`), lines()].map(([line]) => line?.["text"]), ["one", "two"]);
+    log.setFile({ bytesMax: 1e9, ageMsMax: 1_000 });
+    log("error", "three");
+    assert.equal(lines().length, 2);
+    nowMs += 60_000;
+    log("error", "four");
+    assert.deepEqual(lines().map(({ text }) => text), ["four"]);
+  }));
+
 test("makeLog() begins another file when its own is too old (N12)", () =>
   withFolder(({ open, lines, file }) => {
     let nowMs = Date.now();

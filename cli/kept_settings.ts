@@ -52,8 +52,9 @@ export function settingsOf(node: NodeConfig, log: LogLine = () => {}): Settings 
 /** Keeps what a node has taken, and logs at the level that it says. */
 export function taking(node: NodeConfig, log: LogLine): (output: SettingsOutput) => void {
   const levelled = log as Partial<Log>;
-  return ({ settings, logLevels }) => {
+  return ({ settings, logLevels, logFile }) => {
     levelled.setLevels?.(logLevels);
+    levelled.setFile?.(logFile);
     const before = keptSettings(node);
     if (before?.revision === settings.revision) return;
     try {

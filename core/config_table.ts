@@ -7,19 +7,27 @@ import {
   COMPRESS_BYTES_MIN,
   COMPRESS_LEVEL,
   COPY_BYTES_PER_S_MIN,
+  ERASE_PAUSE_MS,
+  ERASE_ROWS,
   FAILOVER_GRACE_MS,
   KEEPALIVE_MS,
   LOCK_TIMEOUT_MS,
+  LOCK_WAIT_MS,
+  LOG_FILE_AGE_MS_MAX,
+  LOG_FILE_BYTES_MAX,
   MONITOR_LOOK_MS,
   NODE_EXPIRY_MS,
   NOTIFY_TARGETS_MAX,
   NOTIFY_TRIES_MAX,
   OBJECT_BYTES_MAX,
   OID_BATCH,
+  OUTCOME_WAIT_MS,
   POSTGRES_READERS,
   POSTGRES_RECONNECT_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
   PRIMARY_KEEPALIVE_MS,
+  READS_IN_FLIGHT_MAX,
+  REQUEST_TIMEOUT_MS,
   RESERVE_BYTES,
   REVOKED_COUNT_MAX,
   SCRUB_BYTES_PER_S,
@@ -65,6 +73,10 @@ export const configKeys: readonly ConfigKey[] = [
       description: "Smaller data isn't compressed",
     },
   ),
+  integer("client.callTimeoutMs", REQUEST_TIMEOUT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: clients,
+    description: "How long a call may take, where the program doesn't say",
+  }),
   choice("client.compression", ["deflate", "none"], {
     default: "deflate",
     roles: clients,
@@ -82,6 +94,22 @@ export const configKeys: readonly ConfigKey[] = [
   integer("client.oidBatch", OID_BATCH, { unit: "", least: 1, most: 100_000 }, {
     roles: clients,
     description: "Object ids that a client takes from the primary at once",
+  }),
+  integer("client.outcomeWaitMs", OUTCOME_WAIT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: clients,
+    description: "How long a client asks for the outcome of a commit whose own time is over",
+  }),
+  integer("client.readsInFlight", READS_IN_FLIGHT_MAX, { unit: "", least: 1, most: 1_000 }, {
+    roles: clients,
+    description: "Reads that a client has under way at one storage; others wait",
+  }),
+  integer("log.fileAgeMsMax", LOG_FILE_AGE_MS_MAX, { unit: "ms", least: 60_000, most: YEAR_MS }, {
+    roles: ["master", "storage", "admin"],
+    description: "A log file that is older is turned over",
+  }),
+  integer("log.fileBytesMax", LOG_FILE_BYTES_MAX, { unit: "bytes", least: 2 ** 16, most: 2 ** 40 }, {
+    roles: ["master", "storage", "admin"],
+    description: "A log file that would be larger is turned over; the one before it goes",
   }),
   choice("log.level", logLevels, {
     default: "info",
@@ -149,6 +177,18 @@ export const configKeys: readonly ConfigKey[] = [
   integer("storage.copyBytesPerSMin", COPY_BYTES_PER_S_MIN, { unit: "bytes/s", least: 1, most: BYTES_MAX }, {
     roles: storages,
     description: "How fast it copies at least when a partition has one readable copy left",
+  }),
+  integer("storage.erasePauseMs", ERASE_PAUSE_MS, { unit: "ms", least: 1, most: 60_000 }, {
+    roles: storages,
+    description: "The pause between two slices of rows of a discarded cell that are deleted",
+  }),
+  integer("storage.eraseRows", ERASE_ROWS, { unit: "", least: 1, most: 100_000 }, {
+    roles: storages,
+    description: "Rows of a discarded cell that are deleted at once",
+  }),
+  integer("storage.lockWaitMs", LOCK_WAIT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: storages,
+    description: "How long a request waits at a storage: for the lock of its object, or for a newer table",
   }),
   integer("storage.postgresReaders", POSTGRES_READERS, { unit: "", least: 1, most: 64 }, {
     roles: storages,

@@ -29,6 +29,12 @@ export interface LogLevels {
   readonly modules: { readonly [M in LogModule]?: LogLevel };
 }
 
+/** When a log's file is turned over: as it has more bytes, or is older. */
+export interface LogFile {
+  readonly bytesMax: number;
+  readonly ageMsMax: number;
+}
+
 /** The modules of a list such as `elections=debug connections=warning`; what is wrong in it is left out. */
 export function modulesIn(list: string): LogLevels["modules"] {
   const modules: { [M in LogModule]?: LogLevel } = {};

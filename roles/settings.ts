@@ -7,7 +7,7 @@ import { configKey, TLS_REVOKED, wordsOf } from "../core/config_keys.ts";
 import { invariant } from "../core/errors.ts";
 import type { Conn } from "../core/ids.ts";
 import { modulesIn } from "../core/log_modules.ts";
-import type { LogLevel, LogLevels } from "../core/log_modules.ts";
+import type { LogFile, LogLevel, LogLevels } from "../core/log_modules.ts";
 import { tell } from "../core/machine.ts";
 import type { Effect, PeerTimes } from "../core/machine.ts";
 import type { Body } from "../core/messages.ts";
@@ -30,6 +30,7 @@ export interface SettingsStart {
 export interface SettingsOutput {
   readonly settings: KeptSettings;
   readonly logLevels: LogLevels;
+  readonly logFile: LogFile;
 }
 
 /** The values that count. */
@@ -108,7 +109,12 @@ export class Settings {
     const values = Object.fromEntries(this.#values);
     const level = this.text("log.level") as LogLevel;
     const logLevels = { level, modules: modulesIn(this.text("log.levels")) };
-    return { settings: { revision: this.#revision, values }, logLevels };
+    const [bytesMax, ageMsMax] = [this.number("log.fileBytesMax"), this.number("log.fileAgeMsMax")];
+    return {
+      settings: { revision: this.#revision, values },
+      logLevels,
+      logFile: { bytesMax, ageMsMax },
+    };
   }
 
   /** Keys whose values count when the node starts again. */

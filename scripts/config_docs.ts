@@ -2,6 +2,45 @@
 import { configKeys, ruleOf } from "../core/config_keys.ts";
 import { table } from "./markdown.ts";
 
+/** Numbers that can't be configured, and why. */
+const FIXED: readonly (readonly string[])[] = [
+  [
+    "Sizes of frames, chunks, messages, parts and datagrams; requests and bytes on their way",
+    "Both sides must agree on them, or count on them",
+  ],
+  [
+    "Elections, heartbeats between masters, epochs, clock skew, blocks of oids and sessions",
+    "They are safe in this proportion: the simulator has checked these",
+  ],
+  [
+    "Revisions, audit entries and log entries that the masters keep",
+    "Each master must make the same of the same log",
+  ],
+  [
+    "Partitions, slices of a comparison, rows that one digest covers",
+    "They are part of how data lies, or of what two storages compare",
+  ],
+  [
+    "Time for a connection to be made, for its first message, for TLS; connections that haven't said who they are",
+    "They bound what a stranger can cost",
+  ],
+  [
+    "When lazy writes reach the disk, events of a round, rows of a statement, pages, queues, windows",
+    "Another value only trades a little memory for a little speed",
+  ],
+  [
+    "Attempts and pauses of transact(), the window of a stream, how an object counts as used",
+    "A program says so itself, or can't notice",
+  ],
+  ["Pauses between attempts to connect, to copy, to mail again", "They grow by themselves"],
+  ["What a tweak weighs", "The same state must give the same plan"],
+  [
+    "Room on a disk, days of a certificate and a clock's lead from which a check complains",
+    "Who asks judges: \`neo check\` and an admin must say the same",
+  ],
+  ["How long commands wait", "Each has \`--wait\`"],
+];
+
 /** `docs/configuration.md`, from the first line to the last. */
 export function configurationPage(): string {
   const rows = configKeys.map((key) => {
@@ -21,9 +60,12 @@ cluster, and that more than the default. In an emergency \`override = { "KEY" = 
 all of it on that node; \`neo config status\` shows it.
 
 ${table(["Key", "Default", "Unit", "Values", "For", "Counts", "What it is"], rows)}
-What isn't here is fixed, for one of these reasons: it is part of the protocol, so that all nodes must agree (sizes of frames, messages and
-parts, lanes); it is part of how data is stored (partitions, sizes of parts); safety was checked with it (elections, epochs,
-clock skew); or another value would only trade a little memory for a little speed (pages, batches, queues). All of it stands in
-\`core/limits.ts\` with its unit.
-`;
+Lists are words with spaces or commas between them: \`neo config set log.levels=elections=debug,messages=debug\`. What is set for a node takes
+the place of a list that is set for all.
+
+## What is no key
+
+All other numbers stand in \`core/limits.ts\`, with their units and what happens at the bound. They are fixed, because:
+
+${table(["What", "Why it is fixed"], FIXED)}`;
 }

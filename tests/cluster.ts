@@ -131,7 +131,7 @@ export class LocalCluster {
       name: "client",
       ports,
     });
-    const caller: Caller = new Caller((call) => host.call(call as never), (oid, at) => machine.peek(oid, at));
+    const caller: Caller = new Caller((call) => host.call(call as never), machine);
     const ended = Promise.withResolvers<void>();
     const host = new Host(machine, {
       clock: new SystemClock({ keepsProcess: true }),

@@ -66,10 +66,16 @@ interface Open extends CallHooks {
   readonly cancel: () => void;
 }
 
+/** What a caller looks at of its machine without a call. */
+export interface CallerMachine {
+  peek?(oid: Oid, at: Tid): LoadedRevision | undefined;
+  readonly callTimeoutMs?: number;
+}
+
 /** Hands calls to a client machine and their results back. */
 export class Caller {
   #post: (event: ClientCall | ClientWord) => void;
-  #peek: (oid: Oid, at: Tid) => LoadedRevision | undefined;
+  #machine: CallerMachine;
   #next = 1;
   #open = new Map<number, Open>();
   #listeners = new Set<Listening>();
@@ -77,14 +83,11 @@ export class Caller {
 
   /**
    * @param post gives a call, or a word on one, to the machine
-   * @param peek what the machine's cache has: a hit needs no call
+   * @param machine what its cache has: a hit needs no call; and how long a call may take that doesn't say it
    */
-  constructor(
-    post: (event: ClientCall | ClientWord) => void,
-    peek: (oid: Oid, at: Tid) => LoadedRevision | undefined = () => undefined,
-  ) {
+  constructor(post: (event: ClientCall | ClientWord) => void, machine: CallerMachine = {}) {
     this.#post = post;
-    this.#peek = peek;
+    this.#machine = machine;
   }
 
   /** An object of a snapshot: from the cache at once, or by a call. */
@@ -94,7 +97,7 @@ export class Caller {
   ): LoadedRevision | Promise<LoadedRevision | undefined> {
     const hit = this.#ended || options.signal?.aborted || wrongSignal("load", options.signal)
       ? undefined
-      : this.#peek(request.oid, request.at);
+      : this.#machine.peek?.(request.oid, request.at);
     return hit ?? this.call("load", request, options);
   }
 
@@ -104,7 +107,8 @@ export class Caller {
     request: Calls[N]["request"],
     options: CallOptions & CallHooks = {},
   ): Promise<Calls[N]["result"]> {
-    const { withinMs = REQUEST_TIMEOUT_MS, signal, onConflict } = options;
+    const { callTimeoutMs = REQUEST_TIMEOUT_MS } = this.#machine;
+    const { withinMs = callTimeoutMs, signal, onConflict } = options;
     if (this.#ended) return Promise.reject(this.#ended);
     const wrong = wrongSignal(name, signal);
     if (wrong) return Promise.reject(wrong);

@@ -37,6 +37,20 @@ const reason = new Error("enough");
 const isReason = (error: unknown): boolean => error === reason;
 const listenersOf = (signal: AbortSignal): number => getEventListeners(signal, "abort").length;
 
+test("Caller bounds a call that doesn't say how long by what its machine says, then by what the call says (T51)", async () => {
+  const posted: unknown[] = [];
+  const machine = { callTimeoutMs: 700 };
+  const caller: Caller = new Caller((event) => {
+    posted.push(event.type === "call" ? event.withinMs : event.type);
+    caller.take({ type: "settled", call: event.call, result: undefined });
+  }, machine);
+  await caller.call("connect", {});
+  machine.callTimeoutMs = 900;
+  await caller.call("connect", {});
+  await caller.call("connect", {}, { withinMs: 5 });
+  assert.deepEqual(posted, [700, 900, 5]);
+});
+
 test("Caller cancels a call whose signal fires, which rejects with the signal's reason", async () => {
   const hand = new Hand();
   const controller = new AbortController();

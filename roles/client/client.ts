@@ -76,6 +76,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#digests = new DigestCalls(this.#site, this.#links);
   }
 
+  /** How long a call may take for which the program doesn't say it. */
+  get callTimeoutMs(): number {
+    return this.#site.callTimeoutMs;
+  }
+
   /** For tests and checkers: commits and reads that are under way. */
   get load(): { readonly commits: number; readonly reads: number } {
     return { commits: this.#commits.size, reads: this.#reads.size };

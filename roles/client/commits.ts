@@ -21,7 +21,7 @@ import {
 } from "../../core/errors.ts";
 import { partitionOf, TTID_COUNTER_MAX, ttidOf } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Tid, Ttid } from "../../core/ids.ts";
-import { LOSSES_MAX, OUTCOME_WAIT_MS, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
+import { LOSSES_MAX, RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Calls, ClientWord, Commit } from "./calls.ts";
 import { Contention } from "./contention.ts";
@@ -241,7 +241,7 @@ export class Commits {
     if (running.step === "finishing") this.#late(running);
     else if (running.step === "outcome") {
       running.late = true;
-      running.untilMs = Math.min(running.untilMs, this.#site.now.monoMs + OUTCOME_WAIT_MS);
+      running.untilMs = Math.min(running.untilMs, this.#site.now.monoMs + this.#site.outcomeWaitMs);
       this.#arm(running);
     } else this.#abort(running, new AbortedError("Cannot commit: its caller has given it up"));
     return true;
@@ -323,7 +323,7 @@ export class Commits {
     if (running.step === "finishing") {
       running.step = "outcome";
       running.late = true;
-      running.untilMs = this.#site.now.monoMs + OUTCOME_WAIT_MS;
+      running.untilMs = this.#site.now.monoMs + this.#site.outcomeWaitMs;
       this.#arm(running);
       return askForOutcome(this.#site, running);
     }

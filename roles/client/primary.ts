@@ -1,7 +1,6 @@
 /** What a commit asks its primary: for the newest table, to finish, and what became of it. */
 import type { HeldObject } from "../../core/evidence.ts";
 import type { Conn, Oid } from "../../core/ids.ts";
-import { OUTCOME_WAIT_MS } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Body, WireError } from "../../core/messages.ts";
 import type { Running } from "./plan.ts";
@@ -20,7 +19,7 @@ export function askForTable(site: Site, { id: call, ttid, untilMs }: Running): v
 export function askToFinish(site: Site, running: Running): void {
   const { primary, now } = site;
   const { id: call, ttid, untilMs } = running;
-  const withinMs = Math.max(untilMs - now.monoMs, 1) + OUTCOME_WAIT_MS;
+  const withinMs = Math.max(untilMs - now.monoMs, 1) + site.outcomeWaitMs;
   const context = { of: "finish", call, ttid } as const;
   if (primary !== undefined) site.ask(primary, "finish", finishOf(running), { context, withinMs });
 }

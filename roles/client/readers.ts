@@ -4,13 +4,7 @@
  * connection.
  */
 import type { NodeIndex, Partition } from "../../core/ids.ts";
-import {
-  FAILURE_MEMORY_MS,
-  HEDGE_MS_MIN,
-  HEDGE_QUANTILE,
-  HEDGE_SAMPLES,
-  READS_IN_FLIGHT_MAX,
-} from "../../core/limits.ts";
+import { FAILURE_MEMORY_MS, HEDGE_MS_MIN, HEDGE_QUANTILE, HEDGE_SAMPLES } from "../../core/limits.ts";
 import type { Links } from "./links.ts";
 import type { Site } from "./site.ts";
 
@@ -56,7 +50,7 @@ export class Readers {
   /** Runs `send` when the storage may be asked one thing more: now, or when something else has ended. */
   enter(node: NodeIndex, send: () => void): void {
     const reader = this.#readerOf(node);
-    if (reader.inFlight < READS_IN_FLIGHT_MAX) send();
+    if (reader.inFlight < this.#inFlightMax) send();
     else reader.waiting.push(send);
   }
 
@@ -72,7 +66,7 @@ export class Readers {
     this.#latencies[this.#sample] = this.#site.now.monoMs - sentMs;
     this.#sample = (this.#sample + 1) % HEDGE_SAMPLES;
     // one that isn't wanted any more takes no place
-    while (reader.inFlight < READS_IN_FLIGHT_MAX && reader.waiting.length > 0) reader.waiting.shift()!();
+    while (reader.inFlight < this.#inFlightMax && reader.waiting.length > 0) reader.waiting.shift()!();
   }
 
   /** The storage didn't answer, or wrongly. */
@@ -84,6 +78,10 @@ export class Readers {
   get hedgeMs(): number {
     const sorted = this.#latencies.toSorted((a, b) => a - b);
     return Math.max(sorted[Math.floor(sorted.length * HEDGE_QUANTILE)] ?? 0, HEDGE_MS_MIN);
+  }
+
+  get #inFlightMax(): number {
+    return this.#site.settings.number("client.readsInFlight");
   }
 
   #isBetter(a: NodeIndex, b: NodeIndex): boolean {

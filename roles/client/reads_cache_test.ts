@@ -183,6 +183,26 @@ test("Reads keeps what is too much for one storage to itself, and sends it as an
   assert.deepEqual(calls.map((call) => loaded(hand, call)[0]), calls.map(() => "one"));
 });
 
+test("Reads has as many under way at a storage as it is configured (T51)", () => {
+  const hand = new Hand({ replicas: 0 }, {}, { cacheBytes: 0 });
+  const configure = (value: string | null): void =>
+    hand.takes(
+      hand.bench.told(hand.primary, "config", {
+        revision: 1,
+        isWhole: false,
+        values: [{ key: "client.readsInFlight", value }],
+      }),
+    );
+  configure("2");
+  for (let i = 0; i < 6; i++) hand.call("load", { oid: toOid(4 * i), at: asTid(100) });
+  assert.equal(hand.asks.length, 2);
+  hand.answers(hand.next().ask, { revision: revisionOf("one", 40) });
+  assert.equal(hand.asks.length, 2, "another takes its place");
+  configure(null);
+  hand.answers(hand.next().ask, { revision: revisionOf("one", 40) });
+  assert.equal(hand.asks.length, 4, "all others");
+});
+
 test("Reads asks a second copy when the first takes longer than usual, and takes the first answer", () => {
   const hand = new Hand({ replicas: 1 }, {}, { cacheBytes: 0, hedges: true });
   const call = hand.call("load", { oid: toOid(2), at: asTid(100) });

@@ -92,6 +92,16 @@ export class Site extends Outbox<ClientEffect> {
     this.cache = new Cache({ bytesMax: cacheBytes ?? settings.number("client.cacheBytes") });
   }
 
+  /** How long a call may take for which the program doesn't say it. */
+  get callTimeoutMs(): number {
+    return this.settings.number("client.callTimeoutMs");
+  }
+
+  /** How long the outcome of a commit is asked for whose own time is over. */
+  get outcomeWaitMs(): number {
+    return this.settings.number("client.outcomeWaitMs");
+  }
+
   /** The primary tells what is configured. */
   configured(body: Body<"config">, primary: Conn): void {
     for (const effect of this.settings.take(body, primary)) if (effect.do !== "output") this.emit(effect);

@@ -6,7 +6,6 @@ import {
   NOTE_BYTES_MAX,
   OBJECT_BYTES_MAX,
   PART_BYTES_MAX,
-  REQUEST_TIMEOUT_MS,
   TRANSACTION_BYTES_MAX,
   TRANSACTION_OBJECTS_MAX,
   VALUE_BYTES_MAX,
@@ -290,9 +289,10 @@ export class Transaction extends Snapshot {
   async #part(oid: Oid, data: Uint8Array, options: CallOptions): Promise<void> {
     this.#mustBeOpen("store");
     this.#draft ??= this.caller.draft();
-    const { withinMs = REQUEST_TIMEOUT_MS, signal } = options;
+    const { withinMs, signal } = options;
     const request = { draft: this.#draft, oid, data, ageMs: this.ageMs };
-    await this.caller.call("part", request, { withinMs, ...(signal ? { signal } : {}) });
+    const bounds = { ...(withinMs === undefined ? {} : { withinMs }), ...(signal ? { signal } : {}) };
+    await this.caller.call("part", request, bounds);
   }
 
   /** Deletes an object: later snapshots don't have it, earlier ones do. */

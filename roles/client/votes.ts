@@ -5,7 +5,7 @@
  */
 import { evidenceDigest } from "../../core/evidence.ts";
 import type { Conn, NodeIndex, Oid } from "../../core/ids.ts";
-import { OUTCOME_WAIT_MS, STORE_WINDOW_BYTES, STORE_WINDOW_OBJECTS } from "../../core/limits.ts";
+import { STORE_WINDOW_BYTES, STORE_WINDOW_OBJECTS } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Body, WireError } from "../../core/messages.ts";
 import { isReadable } from "../../core/partition_table.ts";
@@ -255,7 +255,7 @@ export class Votes {
 
   /** Questions of a commit outlast it: that its caller's time is over must not look like a storage that fails. */
   #patienceOf(untilMs: number): number {
-    return Math.max(untilMs - this.#site.now.monoMs, 1) + OUTCOME_WAIT_MS;
+    return Math.max(untilMs - this.#site.now.monoMs, 1) + this.#site.outcomeWaitMs;
   }
 }
 

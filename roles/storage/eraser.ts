@@ -9,7 +9,6 @@
  * What was left over when the node ended is named again by the primary at the next fence.
  */
 import type { Partition } from "../../core/ids.ts";
-import { ERASE_PAUSE_MS, ERASE_ROWS } from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
 import type { Body } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
@@ -101,8 +100,11 @@ export class Eraser {
       this.#step = { is: "idle" };
       return;
     }
-    this.#site.save({ op: "erase", partition, rowsMax: ERASE_ROWS }, { durable: false });
-    this.#step = { is: "resting", untilMs: now.monoMs + ERASE_PAUSE_MS };
+    const { settings } = this.#site;
+    this.#site.save({ op: "erase", partition, rowsMax: settings.number("storage.eraseRows") }, {
+      durable: false,
+    });
+    this.#step = { is: "resting", untilMs: now.monoMs + settings.number("storage.erasePauseMs") };
   }
 
   /** Time has passed. */

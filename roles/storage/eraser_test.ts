@@ -4,6 +4,7 @@ import { sha256 } from "../../adapters/system.ts";
 import type { NodeIndex, Partition } from "../../core/ids.ts";
 import { ERASE_PAUSE_MS, ERASE_ROWS } from "../../core/limits.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
+import { Settings } from "../settings.ts";
 import { Eraser } from "./eraser.ts";
 import { Site } from "./site.ts";
 
@@ -17,8 +18,8 @@ class Stage {
   readonly eraser: Eraser;
   readonly erased: number[] = [];
 
-  constructor(image: Uint8Array | null = tableOf().toImage()) {
-    this.site = new Site({ digest: sha256, epoch: 1, image });
+  constructor(image: Uint8Array | null = tableOf().toImage(), settings: Settings = new Settings()) {
+    this.site = new Site({ digest: sha256, epoch: 1, image, settings });
     this.site.index = 2 as NodeIndex;
     this.eraser = new Eraser({ site: this.site, erased: (partition) => void this.erased.push(partition) });
     this.eraser.begin();
@@ -41,7 +42,8 @@ class Stage {
     return this.site.taken().map((effect) => {
       if (effect.do === "read") return "look";
       assert.ok(effect.do === "save" && effect.write.op === "erase");
-      assert.deepEqual([effect.write.rowsMax, effect.durable], [ERASE_ROWS, false]);
+      const rowsMax = this.site.settings.number("storage.eraseRows");
+      assert.deepEqual([effect.write.rowsMax, effect.durable], [rowsMax, false]);
       return effect.write.partition;
     });
   }
@@ -53,6 +55,22 @@ function tableOf(): PartitionTable {
 
 const discard = (partition: number) => ({ partition, state: "discarded", since: 1 });
 const named = (partition: number, since: number = 1) => ({ partition: asPartition(partition), since });
+
+test("Eraser deletes as much at once, and rests as long, as it is configured: ERASE_ROWS and ERASE_PAUSE_MS otherwise (T51)", () => {
+  const plain = new Settings();
+  assert.deepEqual([plain.number("storage.eraseRows"), plain.number("storage.erasePauseMs")], [
+    ERASE_ROWS,
+    ERASE_PAUSE_MS,
+  ]);
+  const kept = { revision: 1, values: { "storage.eraseRows": "7", "storage.erasePauseMs": "900" } };
+  const stage = new Stage(undefined, new Settings({ kept }));
+  stage.table([discard(1)]);
+  stage.eraser.discarded([named(1)]);
+  assert.deepEqual(stage.done(), ["look"]);
+  stage.eraser.found([asPartition(1)], NOW);
+  assert.deepEqual(stage.done(), [1], "7 rows");
+  assert.equal(stage.eraser.dueMs, NOW.monoMs + 900);
+});
 
 test("Eraser deletes what a discarded cell holds slice by slice, with a rest between, until nothing is left", () => {
   const stage = new Stage();

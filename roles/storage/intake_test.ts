@@ -184,6 +184,15 @@ test("StorageMachine tells a request that waited too long for a table which it n
   assert.match(error?.message ?? "", /needs table version 8, this storage has 1/);
 });
 
+test("StorageMachine lets requests wait for as long as it is configured (T51)", () => {
+  const { bench, client, primary } = halfStorage();
+  const values = [{ key: "storage.lockWaitMs", value: "200" }];
+  bench.told(primary, "config", { revision: 1, isWhole: true, values });
+  bench.asked(client, "load", { oid: toOid(2), at: ZERO_TID, version: 8 }, 900_000);
+  assert.deepEqual(bench.pass(199), []);
+  assert.equal(errorsOf(bench.pass(1))[0]?.code, "timedOut");
+});
+
 test("StorageMachine forgets what waits when its client goes", () => {
   const { bench, primary, client } = halfStorage();
   bench.asked(client, "store", storeOf(2, { version: 2 }));

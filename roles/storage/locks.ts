@@ -4,7 +4,6 @@
  * took without a lock while it was out of date share the object once it is readable, until each of them has ended (A7).
  */
 import type { Oid, Ttid } from "../../core/ids.ts";
-import { LOCK_WAIT_MS } from "../../core/limits.ts";
 import type { Now } from "../../core/machine.ts";
 
 /** Who wants a lock: the older (smaller age, then ttid) comes first. */
@@ -18,9 +17,9 @@ export function isOlder(a: Claim, b: Claim): boolean {
   return a.ageMs < b.ageMs || (a.ageMs === b.ageMs && a.ttid < b.ttid);
 }
 
-/** When a store stops waiting for its lock. */
-export function lockDeadline(now: Now, withinMs: number): number {
-  return now.monoMs + Math.min(withinMs, LOCK_WAIT_MS);
+/** When a store stops waiting for its lock: when its asker does, or after `waitMs`. */
+export function lockDeadline(now: Now, withinMs: number, waitMs: number): number {
+  return now.monoMs + Math.min(withinMs, waitMs);
 }
 
 interface Lock<W extends Claim> {

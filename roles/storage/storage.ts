@@ -208,7 +208,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
 
   #asked(asker: Asker, message: AskMessage, withinMs: number): void {
     if (asker.conn === this.#seeker.conn) return this.#primaryAsked(asker, message);
-    const request = { asker, untilMs: lockDeadline(this.#now, withinMs) };
+    const waitMs = this.#site.settings.number("storage.lockWaitMs");
+    const request = { asker, untilMs: lockDeadline(this.#now, withinMs, waitMs) };
     if (!this.#copiers.has(asker.conn)) this.#use.asked(message, this.#now.monoMs);
     switch (message.name) {
       case "slices":

@@ -13,7 +13,6 @@ import { Deadlines } from "../../core/deadlines.ts";
 import { invariant } from "../../core/errors.ts";
 import { sessionOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
-import { LOCK_WAIT_MS } from "../../core/limits.ts";
 import { answer, tell } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
 import type { Answer, Body } from "../../core/messages.ts";
@@ -148,7 +147,7 @@ export class Transactions {
       asker: undefined,
       content: undefined,
       restore: false,
-      untilMs: lockDeadline(now, LOCK_WAIT_MS),
+      untilMs: lockDeadline(now, Infinity, this.#site.settings.number("storage.lockWaitMs")),
     };
     const again = claim ?? { ttid, ageMs: transaction.ageMs, oid, base, mode, checksum, ...kept };
     held.state = "waiting";

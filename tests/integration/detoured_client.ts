@@ -78,7 +78,7 @@ function clientOver(
   const ended = Promise.withResolvers<void>();
   const caller: Caller = new Caller(
     (event) => host.call(event as never),
-    (oid, at) => machine.peek(oid, at),
+    machine,
   );
   const host = new Host(machine, {
     clock: new SystemClock({ keepsProcess: true }),

@@ -154,7 +154,7 @@ export interface Scene {
 export async function connectCaching(stage: Stage, name: string, cacheBytes: number): Promise<Scene> {
   const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
   const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports, cacheBytes });
-  const caller: Caller = new Caller((call) => actor.post(call), (oid, at) => machine.peek(oid, at));
+  const caller: Caller = new Caller((call) => actor.post(call), machine);
   const outputs: ClientOutput[] = [];
   const output = (one: never): void => {
     outputs.push(one);
