@@ -1,11 +1,12 @@
 /** How the configuration service is shown, and what a person may write of it. */
 import { parse, stringify } from "smol-toml";
-import { asKept, configKeys, settingProblem } from "../core/config_keys.ts";
+import { asKept, configKeys, revokedIn, settingProblem, TLS_REVOKED } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import type { Answer } from "../core/messages.ts";
 import type { Of } from "./answers.ts";
 import * as is from "./answers.ts";
 import { CliError } from "./exit.ts";
+import type { Output } from "./output.ts";
 
 /** A change of one value; null: it is set no more. */
 export interface ValueChange {
@@ -119,6 +120,23 @@ export function tomlOfSettings(settings: readonly Setting[]): string {
     else tables[kind] = { ...tables[kind], [of]: { ...tables[kind]?.[of], [key]: typed } };
   }
   return stringify(tables);
+}
+
+/**
+ * What a file or an earlier revision asks for, with all that is revoked now: only who means just that makes anybody believe a
+ * certificate again. Says so where it differs.
+ */
+export function stillRevoking(
+  wanted: readonly Setting[],
+  now: readonly Setting[],
+  output: Output,
+): Setting[] {
+  const [asked, revoked] = [revokedIn(wanted), revokedIn(now)];
+  if (revoked.every((one) => asked.includes(one))) return [...wanted];
+  output.warn("what is revoked stays so; neo config set, or unset, tls.revoked takes it back");
+  const others = wanted.filter(({ key }) => key !== TLS_REVOKED);
+  const value = [...new Set([...revoked, ...asked])].join(" ");
+  return [...others, { scope: "cluster", key: TLS_REVOKED, value }];
 }
 
 /** What makes one set of settings of another. */

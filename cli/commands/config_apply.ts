@@ -5,7 +5,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { authorOf } from "../author.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { changeLine, changesTo, settingsOfToml, shownChange } from "../config_view.ts";
+import { changeLine, changesTo, settingsOfToml, shownChange, stillRevoking } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
@@ -29,7 +29,7 @@ export default async function configApply(
   const wanted = settingsOfToml(textAt(path), file);
   const target = resolveTarget(flags.cluster, world);
   const { revision: base, settings } = await currentConfig(target, flags.wait);
-  const changes = changesTo(wanted, settings);
+  const changes = changesTo(stillRevoking(wanted, settings, output), settings);
   const plan = changes.map(({ scope, key, value: after }) => {
     const before = settings.find((setting) => setting.scope === scope && setting.key === key)?.value ?? null;
     return { scope, key, before, after };

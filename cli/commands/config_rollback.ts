@@ -3,7 +3,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { authorOf } from "../author.ts";
 import { changeConfig, configAt } from "../config_questions.ts";
-import { changeLine, changesTo, shownChange } from "../config_view.ts";
+import { changeLine, changesTo, shownChange, stillRevoking } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { ChangeFlags } from "./config_set.ts";
@@ -24,7 +24,7 @@ export default async function configRollback(
 ): Promise<void> {
   const target = resolveTarget(flags.cluster, world);
   const { newest, settings, now } = await configAt(target, revision, flags.wait);
-  const changes = changesTo(settings, now);
+  const changes = changesTo(stillRevoking(settings, now, output), now);
   const cluster = clusterNameOf(target);
   const { ifRevision: base = newest, reason = `back to revision ${revision}` } = flags;
   const change = { changes, base, author: authorOf(world.env), reason };

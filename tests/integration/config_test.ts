@@ -72,8 +72,18 @@ test("config set, history, diff, rollback, export and apply: every node runs wha
   assert.deepEqual((await cluster.ok("config", "apply", exported, "--json")).json.revision, 4);
   assert.equal((await cluster.ok("config", "apply", exported, "--json")).json.applied, false);
 
+  // neither a file nor an earlier revision makes anybody believe a certificate again
+  const print = "a".repeat(64);
+  await cluster.ok("config", "set", `tls.revoked=${print}`);
+  const applied = await cluster.ok("config", "apply", exported, "--json");
+  const back = await cluster.ok("config", "rollback", "4", "--json");
+  assert.deepEqual([applied.json.applied, applied.json.changes, back.json.changes], [false, [], []]);
+  assert.match(back.stderr, /what is revoked stays so/);
+  assert.deepEqual((await cluster.ok("config", "diff", "5", "4", "--json")).json.changes.length, 1);
+  await cluster.ok("config", "unset", "tls.revoked");
+
   const refused = await cluster.neo("config", "set", "log.level=info", "--if-revision", "1");
-  assert.deepEqual([refused.exitCode, /it is at revision 4, not 1/.test(refused.stderr)], [6, true]);
+  assert.deepEqual([refused.exitCode, /it is at revision 6, not 1/.test(refused.stderr)], [6, true]);
   const wrong = await cluster.neo("config", "set", "client.oidBatch=0");
   assert.deepEqual([wrong.exitCode, /client\.oidBatch: expected a whole number from 1/.test(wrong.stderr)], [
     2,
