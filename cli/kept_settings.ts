@@ -9,17 +9,26 @@ import type { Log, LogLine } from "../adapters/log.ts";
 import { Settings } from "../roles/settings.ts";
 import type { KeptSettings, SettingsOutput } from "../roles/settings.ts";
 import type { NodeConfig } from "./config.ts";
+import { systemCodeOf } from "./exit.ts";
 
 const FILE = "settings.json";
 
-/** What a node has had last; undefined: nothing, or nothing whole. */
-export function keptSettings({ data }: Pick<NodeConfig, "data">): KeptSettings | undefined {
+/** What a node has had last; undefined: nothing, or nothing whole, which `broken` hears of. */
+export function keptSettings(
+  { data }: Pick<NodeConfig, "data">,
+  broken: (path: string, why: string) => void = () => {},
+): KeptSettings | undefined {
+  const path = join(data, FILE);
   try {
-    const { crc, settings } = JSON.parse(readFileSync(join(data, FILE), "utf8"));
-    return crc === crc32(JSON.stringify(settings)) ? settings : undefined;
-  } catch {
-    return undefined; // it has never had one, or the file is torn: the defaults count until a primary is there
+    const { crc, settings } = JSON.parse(readFileSync(path, "utf8"));
+    if (crc === crc32(JSON.stringify(settings))) return settings;
+    broken(path, "its checksum doesn't fit");
+  } catch (error) {
+    if (systemCodeOf(error) !== "ENOENT") {
+      broken(path, error instanceof Error ? error.message : String(error));
+    }
   }
+  return undefined;
 }
 
 /** Keeps a configuration for the next start. */
@@ -31,7 +40,10 @@ export function keepSettings({ data }: Pick<NodeConfig, "data">, settings: KeptS
 
 /** What a node starts from, and says so. */
 export function settingsOf(node: NodeConfig, log: LogLine = () => {}): Settings {
-  const kept = keptSettings(node);
+  const kept = keptSettings(node, (path, why) => {
+    const text = `Cannot use ${path}: ${why}; starts with the defaults, until a primary tells what is set`;
+    log("warning", text, {}, "configuration");
+  });
   const { overrides = {} } = node;
   if (kept !== undefined && kept.revision > 0) {
     log(
@@ -56,7 +68,7 @@ export function taking(node: NodeConfig, log: LogLine): (output: SettingsOutput)
     levelled.setLevels?.(logLevels);
     levelled.setFile?.(logFile);
     const before = keptSettings(node);
-    if (before?.revision === settings.revision) return;
+    if (JSON.stringify(before) === JSON.stringify(settings)) return;
     try {
       keepSettings(node, settings);
     } catch (error) {

@@ -42,12 +42,12 @@ export function configKey(name: string): ConfigKey | undefined {
 export function settingProblem({ scope, key: name, value }: Setting): string | undefined {
   const key = byName.get(name);
   if (!key) return `${name}: there is no such key`;
-  const [kind, of] = scope.split(":", 2);
+  const [kind, of, ...more] = scope.split(":");
   if (kind === "role" && !key.roles.includes(of as ConfigRole)) {
     return `${name}: it is for ${key.roles.join(", ")}, not for role ${JSON.stringify(of)}`;
   }
-  const isScope = scope === "cluster" || kind === "role"
-    || (kind === "node" && /^[A-Za-z0-9][\w.-]{0,62}$/.test(of ?? ""));
+  const isScope = scope === "cluster" || (kind === "role" && more.length === 0)
+    || (kind === "node" && more.length === 0 && /^[A-Za-z0-9][\w.-]{0,62}$/.test(of ?? ""));
   if (!isScope) {
     return `${name}: expected scope cluster, role:ROLE or node:NAME, found ${JSON.stringify(scope)}`;
   }

@@ -35,6 +35,14 @@ const wrong: readonly { setting: Setting; says: RegExp }[] = [
   { setting: { scope: "cluster", key: "client.oidBatch", value: "1e3" }, says: /found "1e3"/ },
   { setting: { scope: "cluster", key: "client.oidBatch", value: "07" }, says: /found "07"/ },
   {
+    setting: { scope: "role:storage:s1", key: "storage.copyBytesPerS", value: "1" },
+    says: /expected scope .*found "role:storage:s1"/,
+  },
+  {
+    setting: { scope: "node:s1:s2", key: "storage.copyBytesPerS", value: "1" },
+    says: /expected scope .*found "node:s1:s2"/,
+  },
+  {
     setting: { scope: "cluster", key: "log.level", value: "loud" },
     says: /one of debug, info, .*found "loud"/,
   },
