@@ -48,6 +48,19 @@ test("postgresPlace() takes no name that could be more than a name (T32)", () =>
     () => postgresPlace("postgres://u:secret@h/db"),
     ({ message }: Error) => !message.includes("secret") && message.includes("schema"),
   );
+  const withSecret = [
+    "//u:secret@[::1/db",
+    "/u:secret@h/db",
+    "//u@h/db?schema=a&password=secret",
+    "//h/db?schema=a&pass=secret",
+  ];
+  for (const rest of withSecret) {
+    assert.throws(
+      () => postgresPlace(`postgres:${rest}`),
+      (error: Error) => error instanceof MalformedError && !error.message.includes("secret"),
+      rest,
+    );
+  }
 });
 
 const found = await postgresServer();

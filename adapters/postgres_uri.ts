@@ -13,6 +13,9 @@ export interface PostgresPlace {
 /** What a schema may be called: it stands in statements, where nothing can be bound. */
 const SCHEMA_PATTERN = /^[a-z_][a-z0-9_]{0,62}$/;
 
+/** Parameters that would be a password. */
+const SECRET_PATTERN = /pass/i;
+
 /**
  * Takes a URI apart.
  *
@@ -29,9 +32,16 @@ const SCHEMA_PATTERN = /^[a-z_][a-z0-9_]{0,62}$/;
  */
 export function postgresPlace(uri: string): PostgresPlace {
   const parsed = URL.canParse(uri) ? new URL(uri) : undefined;
-  if (parsed === undefined || !["postgres:", "postgresql:"].includes(parsed.protocol)) {
+  if (parsed === undefined || !/^postgres(ql)?:\/\//.test(uri)) {
+    // what can't be read may hold a password anywhere
     throw new MalformedError(
-      `Cannot use ${JSON.stringify(uri)}: expected postgres://user@host:port/database?schema=NAME`,
+      `Cannot use ${shownOf(uri)}: expected postgres://user@host:port/database?schema=NAME`,
+    );
+  }
+  const secret = [...parsed.searchParams.keys()].find((name) => SECRET_PATTERN.test(name));
+  if (secret !== undefined) {
+    throw new MalformedError(
+      `Cannot use a database with ${secret}=...: it would stand in files and lists; name a file with the password`,
     );
   }
   const schema = parsed.searchParams.get("schema") ?? "";
@@ -42,6 +52,11 @@ export function postgresPlace(uri: string): PostgresPlace {
   const shown = hidden(parsed);
   parsed.searchParams.delete("schema");
   return { url: parsed.href, schema, shown };
+}
+
+/** No more of it than its beginning where that could be more than user and host. */
+function shownOf(uri: string): string {
+  return JSON.stringify(uri.includes("@") ? `...${uri.slice(uri.lastIndexOf("@"))}` : uri);
 }
 
 function hidden(parsed: URL): string {

@@ -164,7 +164,12 @@ test(
 );
 
 test("StoreOpenError says what stands in the way and what to do", () => {
-  const { message } = new StoreOpenError("open", "/data/s1.db", "inUse");
+  const cause = new Error("disk I/O error");
+  assert.match(
+    new StoreOpenError("open", "/d", "unreadable", { cause }).message,
+    / \(disk I\/O error\); look at/,
+  );
+  const { message } = new StoreOpenError("open", "/data/s1.db", "inUse", { cause });
   assert.equal(message, 'Cannot open "/data/s1.db": another process has it open; stop that process first');
 });
 

@@ -19,12 +19,12 @@ const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo:
   inUse: ["another process has it open", "stop that process first"],
   newer: ["a newer neo wrote it", "open it with that version: going back isn't possible"],
   older: ["an older neo wrote it, and this one can't upgrade it", "open it with the version between"],
-  unreachable: [
-    "the PostgreSQL server can't be reached, or refuses",
-    "look at the server and the error below",
-  ],
-  unreadable: ["the system refuses to read or write it", "look at its owner, its disk and the error below"],
+  unreachable: ["the PostgreSQL server can't be reached, or refuses", "look at the server"],
+  unreadable: ["the system refuses to read or write it", "look at its owner and its disk"],
 };
+
+/** Of what others have said: the reader has nothing else to go by. */
+const WITH_CAUSE: readonly StoreOpenReason[] = ["unreachable", "unreadable"];
 
 /** A store that can't be opened or made; `reason` says why, `path` what. */
 export class StoreOpenError extends Error {
@@ -34,10 +34,18 @@ export class StoreOpenError extends Error {
 
   constructor(action: "open" | "create", path: string, reason: StoreOpenReason, options?: ErrorOptions) {
     const [what, todo] = remedies[reason];
-    super(`Cannot ${action} ${JSON.stringify(path)}: ${what}; ${todo}`, options);
+    const cause = WITH_CAUSE.includes(reason) ? causeOf(options?.cause) : "";
+    super(`Cannot ${action} ${JSON.stringify(path)}: ${what}${cause}; ${todo}`, options);
     this.reason = reason;
     this.path = path;
   }
+}
+
+/** What the system or the server said; the error of several addresses that were tried has no text of its own. */
+function causeOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return "";
+  const said = cause.message || ("code" in cause ? String(cause.code) : cause.name);
+  return ` (${said})`;
 }
 
 /**
