@@ -24,7 +24,7 @@
  * "storage.copyBytesPerS" = 5_000_000
  * ```
  */
-import { dirname, isAbsolute, resolve } from "node:path";
+import { dirname, isAbsolute, normalize, resolve } from "node:path";
 import type { Setting } from "../core/config_keys.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PATH_LENGTH_MAX, WEIGHT_MAX } from "../core/limits.ts";
 import { ADDRESS_PATTERN, NAME_PATTERN, NAME_RULE, nodeRoles, parseToml } from "./config.ts";
@@ -195,10 +195,17 @@ function checkNode({ nodes, here }: ProvisionPlan, node: PlannedNode, fields: Fi
   if (host !== undefined && here === undefined) {
     throw fields.error("host", "the plan must say which machine this one is: here = ...");
   }
+  const before = nodes.slice(0, nodes.indexOf(node)).filter((other) =>
+    (other.host ?? here) === (host ?? here)
+  );
+  const sharing = before.find((other) => resolve("/", other.data) === resolve("/", data));
+  if (sharing !== undefined) throw fields.error("data", `"${data}" is taken by node ${sharing.name}`);
   if (host !== undefined && host !== here && address === undefined) {
     throw fields.error("address", `expected host:port, because ${host} is another machine, found nothing`);
   }
-  if (host !== undefined && host !== here && isAbsolute(data)) {
+  const isElsewhere = host !== undefined && host !== here;
+  // an archive carries what lies in the cluster's folder, and nothing else
+  if (isElsewhere && (isAbsolute(data) || normalize(data).split("/")[0] === "..")) {
     throw fields.error("data", "expected a folder seen from the cluster's folder on its machine");
   }
   if (role !== "storage" && node.database !== undefined) {

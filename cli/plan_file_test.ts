@@ -78,6 +78,16 @@ const wrong: readonly { what: string; text: string; says: RegExp }[] = [
     says: /data of node 2: expected a folder seen from/,
   },
   {
+    what: "a folder of another machine outside of the cluster's",
+    text: `cluster = "s"\nhere = "db1"\n${NODES}host = "db2"\naddress = "10.0.0.2:9101"\ndata = "x/../../s1"`,
+    says: /data of node 2: expected a folder seen from/,
+  },
+  {
+    what: "two nodes in one folder",
+    text: `cluster = "s"\n${NODES}data = "./m1/"`,
+    says: /data of node 2: "\.\/m1\/" is taken by node m1/,
+  },
+  {
     what: "a master with a weight",
     text: `cluster = "s"\n${NODES}[[node]]\nname = "a"\nrole = "admin"\nweight = 1`,
     says: /weight of node 3/,
