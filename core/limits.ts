@@ -57,6 +57,8 @@ export const PATIENCE_MS = 60_000;
 /** Pause before another attempt on an address that failed: it grows from the first to the second. */
 export const RETRY_DELAY_MS_MIN = 50;
 export const RETRY_DELAY_MS_MAX = 1_000;
+/** A master that should dial another one, and hasn't come for so long, is dialed by it. */
+export const REVERSE_DIAL_MS = 3_000;
 /** Masters that are tried at once because the one before has named them as the primary. */
 export const HINTS_MAX = 3;
 /** Time for an answer, where a caller gives none. */

@@ -1,9 +1,14 @@
 /**
- * The other masters, as connections. Of two the one with the lower index dials; it tries again with a pause that grows. Who it is,
- * its disk says (B7): a master whose disk isn't in the roster isn't one. A master that waits for its cluster takes whoever is of it.
+ * The other masters, as connections. Of two the one with the lower index dials; it tries again with a pause that grows. If it
+ * doesn't come for a while, the other one dials: it may be so far behind that it doesn't know who is to be dialed.
+ *
+ * Who a master is, its disk says (B7): one whose disk is in no roster that counts isn't one. A master that waits for its cluster
+ * takes whoever is of it. So does one that hears no leader, which may lack the entry by which a newer master came: such a
+ * stranger's log is taken, and it is voted for, by the rules of the log; its own vote counts for nothing. It goes as soon as
+ * somebody else is heard to lead.
  */
 import type { Conn } from "../../core/ids.ts";
-import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN, REVERSE_DIAL_MS } from "../../core/limits.ts";
 import type { Effect, Now, PeerEvent } from "../../core/machine.ts";
 import type { Hello, WireError } from "../../core/messages.ts";
 import { substituteOf } from "../trust.ts";
@@ -18,8 +23,10 @@ type Identified = Extract<PeerEvent<never>, { type: "identified" }>;
 /** What it needs of the member that it belongs to. */
 export interface CircleParts {
   hello(): Hello;
-  /** Undefined: this master has no cluster yet. */
-  roster(): MasterRoster | undefined;
+  /** The newest roster, then those that count until it is held; empty: this master has no cluster yet. */
+  rosters(): readonly MasterRoster[];
+  /** Who leads, as far as this master hears; undefined: nobody. */
+  leader(): number | undefined;
   /** This master's index; 0: it isn't in the roster. */
   self(): number;
   connected(index: number): void;
@@ -73,10 +80,10 @@ export class Circle {
 
   /** The roster may be another: dials who is new, lets go of who is no more. */
   look(now: Now): void {
-    const roster = this.#parts.roster();
+    const [roster] = this.#parts.rosters();
     if (!roster) return;
     for (const [conn, peer] of [...this.#peers]) {
-      const index = this.#indexIn(roster, peer);
+      const index = this.#indexOf(peer, conn);
       if (index === peer.index) continue;
       this.#parts.disconnected(peer.index);
       if (index === 0) this.#drop(conn, this.#unknown(peer.hello));
@@ -86,21 +93,37 @@ export class Circle {
       }
     }
     const self = this.#parts.self();
-    const wanted = roster.masters.filter(({ index }) => self !== 0 && index > self);
+    const wanted = roster.masters.filter(({ index }) => self !== 0 && index !== self);
     for (const index of this.#dials.keys()) {
       if (!wanted.some((master) => master.index === index)) this.#dials.delete(index);
     }
     for (const { index } of wanted) {
-      if (!this.#dials.has(index)) this.#dials.set(index, { delayMs: 0, state: { untilMs: now.monoMs } });
+      if (!this.#dials.has(index)) this.#dials.set(index, { delayMs: 0, state: this.#soon(index, now) });
     }
     this.due(now);
+  }
+
+  /** Somebody leads: strangers who don't are let go. */
+  sift(): void {
+    const leader = this.#parts.leader();
+    if (leader === undefined || this.#parts.rosters().length === 0) return;
+    for (const [conn, { hello, index }] of [...this.#peers]) {
+      if (index > 0 || index === leader) continue;
+      this.#drop(conn, this.#unknown(hello));
+      this.#parts.disconnected(index);
+    }
   }
 
   /** Dials those whose pause is over. */
   due(now: Now): void {
     for (const [index, dial] of this.#dials) {
       if (typeof dial.state !== "object" || dial.state.untilMs > now.monoMs) continue;
-      const master = this.#parts.roster()!.masters.find((one) => one.index === index);
+      if (this.connOf(index) !== undefined) {
+        dial.state = "there";
+        continue;
+      }
+      const [roster] = this.#parts.rosters();
+      const master = roster!.masters.find((one) => one.index === index);
       if (!master) { // it is being removed: once that is held, `look` lets go of it
         dial.state = { untilMs: now.monoMs + RETRY_DELAY_MS_MAX };
         continue;
@@ -115,11 +138,11 @@ export class Circle {
 
   /** A master has said who it is. */
   identified({ conn, hello, target, holder }: Identified): void {
-    const roster = this.#parts.roster();
-    const index = roster ? this.#indexIn(roster, { hello, holder }) : -conn;
+    const index = this.#indexOf({ hello, holder }, target === undefined ? conn : undefined);
     const wanted = this.#dialOf(target);
     const isSelf = index === this.#parts.self();
-    if (index === 0 || isSelf || (wanted !== undefined && wanted !== index) || !this.#isOurs(hello)) {
+    const isOther = wanted !== undefined && wanted !== index;
+    if (index === 0 || isSelf || isOther || (index < 0 && !this.#isOurs(hello))) {
       if (target === undefined) this.#parts.emit({ do: "reject", conn, error: this.#unknown(hello) });
       else this.#parts.emit({ do: "close", conn, error: this.#unknown(hello) });
       return;
@@ -130,7 +153,7 @@ export class Circle {
       this.#parts.disconnected(index);
     }
     const dial = this.#dials.get(index);
-    if (dial && wanted === index) this.#dials.set(index, { delayMs: 0, state: "there" });
+    if (dial) this.#dials.set(index, { delayMs: 0, state: "there" });
     this.#peers.set(conn, { hello, holder, index });
     this.#parts.emit({ do: "accept", conn });
     this.#parts.connected(index);
@@ -141,11 +164,13 @@ export class Circle {
     const peer = this.#peers.get(conn);
     const wanted = this.#dialOf(target);
     this.#peers.delete(conn);
-    const dial = wanted === undefined ? undefined : this.#dials.get(wanted);
-    if (dial && wanted !== undefined && this.connOf(wanted) === undefined) {
-      this.#dials.set(wanted, {
+    const index = wanted ?? peer?.index;
+    const dial = index === undefined ? undefined : this.#dials.get(index);
+    if (dial && index !== undefined && this.connOf(index) === undefined) {
+      const { untilMs } = this.#soon(index, now);
+      this.#dials.set(index, {
         delayMs: Math.min(Math.max(2 * dial.delayMs, RETRY_DELAY_MS_MIN), RETRY_DELAY_MS_MAX),
-        state: { untilMs: now.monoMs + dial.delayMs },
+        state: { untilMs: untilMs + dial.delayMs },
       });
     }
     if (peer) this.#parts.disconnected(peer.index);
@@ -160,19 +185,30 @@ export class Circle {
     this.#parts.disconnected(index);
   }
 
-  /** Which master it is, 0: none of the roster, or its certificate is another's. */
-  #indexIn(
-    roster: MasterRoster,
-    { hello, holder }: { readonly hello: Hello; readonly holder: string | undefined },
-  ): number {
-    const registered = masterIn(roster, hello);
-    return registered === undefined || substituteOf(holder, registered) ? 0 : registered.index;
+  /** When a master is dialed: at once by the one with the lower index, by the other if that hasn't come. */
+  #soon(index: number, now: Now): { readonly untilMs: number } {
+    return { untilMs: now.monoMs + (index > this.#parts.self() ? 0 : REVERSE_DIAL_MS) };
   }
 
-  /** A master that has no cluster yet takes its cluster's word only. */
+  /**
+   * Which master it is; 0: none, or its certificate is another's; below 0: nobody can say. `conn`: it has come by itself.
+   */
+  #indexOf(
+    { hello, holder }: { readonly hello: Hello; readonly holder: string | undefined },
+    conn: Conn | undefined,
+  ): number {
+    const rosters = this.#parts.rosters();
+    const [registered] = rosters.flatMap((roster) => masterIn(roster, hello) ?? []);
+    if (registered) return substituteOf(holder, registered) ? 0 : registered.index;
+    if (conn === undefined) return 0;
+    const leader = this.#parts.leader();
+    const isHeeded = leader === undefined || leader === -conn;
+    return rosters.length === 0 || (isHeeded && hello.diskId !== "" && this.#isOurs(hello)) ? -conn : 0;
+  }
+
+  /** Who nobody can say who it is must be of our cluster. */
   #isOurs(hello: Hello): boolean {
-    return this.#parts.roster() !== undefined
-      || (hello.clusterId !== "" && hello.clusterId === this.#parts.hello().clusterId);
+    return hello.clusterId !== "" && hello.clusterId === this.#parts.hello().clusterId;
   }
 
   #dialOf(target: string | undefined): number | undefined {

@@ -25,7 +25,8 @@ test("Circle doesn't dial a master whose removal isn't held yet, and dials it ag
   const dialed: string[] = [];
   const circle = new Circle({
     hello: () => helloOf({ role: "master", name: "m1", cluster: "c" }),
-    roster: () => roster,
+    rosters: () => (roster ? [roster] : []),
+    leader: () => 1,
     self: () => 1,
     connected: () => {},
     disconnected: () => {},
@@ -51,7 +52,8 @@ test("Circle takes a master by its disk id only if its certificate is that maste
   const connected: number[] = [];
   const circle = new Circle({
     hello: () => helloOf({ role: "master", name: "m1", cluster: "c", clusterId: "id" }),
-    roster: () => roster,
+    rosters: () => (roster ? [roster] : []),
+    leader: () => 1,
     self: () => 1,
     connected: (index) => void connected.push(index),
     disconnected: () => {},
@@ -71,4 +73,58 @@ test("Circle takes a master by its disk id only if its certificate is that maste
   roster = rosterOf(1, 2, 3);
   circle.look({ monoMs: 0, wallMs: 0 });
   assert.deepEqual(circle.indexes, [3]);
+});
+
+test("Circle knows a master as long as its removal isn't held, and says that it is none only then (X1, B9)", () => {
+  let rosters = [rosterOf(1, 2), rosterOf(1, 2, 3)];
+  const rejected: Conn[] = [];
+  const circle = new Circle({
+    hello: () => helloOf({ role: "master", name: "m1", cluster: "c", clusterId: "id" }),
+    rosters: () => rosters,
+    leader: () => 1,
+    self: () => 1,
+    connected: () => {},
+    disconnected: () => {},
+    emit: (...effects) => {
+      for (const effect of effects) if (effect.do === "reject") rejected.push(effect.conn);
+    },
+  });
+  const hello = helloOf({ role: "master", name: "m3", diskId: "disk m3", clusterId: "id" });
+  circle.identified({ type: "identified", conn: 1 as Conn, hello, incoming: true } as never);
+  assert.deepEqual([circle.indexes, rejected], [[3], []]);
+  rosters = [rosterOf(1, 2)];
+  circle.look({ monoMs: 0, wallMs: 0 });
+  assert.deepEqual([circle.indexes, rejected], [[], [1]]);
+});
+
+test("Circle takes a stranger of its cluster while nobody leads, and lets it go when another does (B7)", () => {
+  let leader: number | undefined = 2;
+  const ended: Conn[] = [];
+  const circle = new Circle({
+    hello: () => helloOf({ role: "master", name: "m1", cluster: "c", clusterId: "id" }),
+    rosters: () => [rosterOf(1, 2)],
+    leader: () => leader,
+    self: () => 1,
+    connected: () => {},
+    disconnected: () => {},
+    emit: (...effects) => {
+      for (const effect of effects) if (effect.do === "reject") ended.push(effect.conn);
+    },
+  });
+  const come = (conn: number, clusterId = "id", diskId = "disk m9"): number[] => {
+    const hello = helloOf({ role: "master", name: "m9", diskId, clusterId });
+    circle.identified({ type: "identified", conn: conn as Conn, hello, incoming: true } as never);
+    return circle.indexes;
+  };
+  assert.deepEqual(come(1), [], "somebody leads");
+  leader = undefined;
+  assert.deepEqual(come(2, "another"), []);
+  assert.deepEqual(come(3, "id", ""), []);
+  assert.deepEqual(come(4), [-4]);
+  leader = -4;
+  circle.sift();
+  assert.deepEqual(circle.indexes, [-4], "it leads itself");
+  leader = 2;
+  circle.sift();
+  assert.deepEqual([circle.indexes, ended], [[], [1, 2, 3, 4]]);
 });

@@ -100,10 +100,26 @@ export class MastersDesk {
     }
     const masters = roster.masters.filter((one) => one !== master);
     const voters = roster.voters.filter((index) => index !== master.index);
+    const missing = this.#missingOf(masters, voters);
+    if (voters.length < roster.voters.length && missing.length * 2 >= voters.length) {
+      const names = missing.join(", ");
+      const why =
+        `of the masters that stay, ${names} isn't there with all that is decided; start it, or remove it first`;
+      return this.#refuse(asker, `remove ${name}`, why);
+    }
     this.#joining = this.#joining.filter(({ index }) => index !== master.index);
     this.#change({ masters, voters }, () => {
       this.#site.emit(answer(asker, "removeMaster", {}));
       this.look();
+    });
+  }
+
+  /** Names of the voters that aren't there, or lack what is held. */
+  #missingOf(masters: MasterRoster["masters"], voters: readonly number[]): string[] {
+    const { others, isCaughtUp } = this.#site.circle;
+    return masters.flatMap(({ index, name }) => {
+      const isHere = name === this.#name || (others.includes(index) && isCaughtUp(index));
+      return isHere || !voters.includes(index) ? [] : [name];
     });
   }
 

@@ -100,7 +100,8 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     });
     this.#circle = new Circle({
       hello: () => this.hello(),
-      roster: () => this.#raft.roster,
+      rosters: () => this.#raft.rosters,
+      leader: () => this.#raft.leader,
       self: () => this.#raft.self,
       connected: (index) => this.#raft.connected(index, this.#now),
       disconnected: (index) => this.#raft.disconnected(index, this.#now),
@@ -246,7 +247,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     this.#reign?.served.delete(event.conn);
   }
 
-  /** Another master knows this one no more: if the newest roster says so too, its time is over. */
+  /** To another master this one is none, which is so when that is held: if the newest roster here says so too, its time is over. */
   #removed(): void {
     const { name, state: { diskId } } = this.#start;
     if (!this.#raft.roster || masterIn(this.#raft.roster, { name, diskId })) return;
@@ -311,6 +312,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
         moved = true;
       }
     }
+    this.#circle.sift();
     if (this.#raft.isLong) this.#raft.compact(this.#metadata!.toImage());
     this.#direct();
     const { writes, sends } = this.#raft.taken();

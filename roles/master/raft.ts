@@ -55,6 +55,9 @@ export interface Held {
   readonly entries: readonly LogEntry[];
 }
 
+/** Stands in a ballot for a master of which no roster here knows. */
+const STRANGER = 0;
+
 /** One master's part. */
 export class Raft<R extends Voters> {
   #log: RaftLog<R>;
@@ -107,9 +110,14 @@ export class Raft<R extends Voters> {
     return this.#log.roster;
   }
 
+  /** The newest roster, and with it older ones for as long as one behind them isn't known to be held; newest first. */
+  get rosters(): readonly R[] {
+    return this.#log.rosters(this.#commit);
+  }
+
   /** This master's index; 0: it is in no roster. */
   get self(): number {
-    for (const roster of this.#log.rosters(this.#commit)) {
+    for (const roster of this.rosters) {
       const self = this.#selfIn(roster);
       if (self !== 0) return self;
     }
@@ -418,11 +426,11 @@ export class Raft<R extends Voters> {
   }
 
   #canvassed(from: number, body: Body<"canvass">, now: Now): void {
-    const free = this.#votedFor === null || this.#votedFor === from;
+    const free = this.#votedFor === null || this.#votedFor === from; // never a stranger's once more: who is it?
     const granted = body.term === this.#term && this.#role === "follower" && free
       && this.#leader === undefined && this.#isCurrent(body);
     if (granted && this.#votedFor === null) {
-      this.#votedFor = from;
+      this.#votedFor = Math.max(from, STRANGER);
       this.#saveBallot();
     }
     if (granted) this.#wait(now, ELECTION_MS, ELECTION_SPREAD_MS);
