@@ -19,6 +19,7 @@ import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { Answer, AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { helloOf } from "../hello.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
+import type { KeptSettings } from "../settings.ts";
 import { View } from "../view.ts";
 import type { ClientCall, ClientWord, LoadedRevision } from "./calls.ts";
 import { Commits } from "./commits.ts";
@@ -79,6 +80,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   /** How long a call may take for which the program doesn't say it. */
   get callTimeoutMs(): number {
     return this.#site.callTimeoutMs;
+  }
+
+  /** For checkers: what is configured for it. */
+  get configured(): KeptSettings {
+    return this.#site.settings.output.settings;
   }
 
   /** For tests and checkers: commits and reads that are under way. */

@@ -163,7 +163,7 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     this.#now = now;
     switch (event.type) {
       case "opened":
-        if (this.#metadata) this.#heed();
+        this.#begin();
         this.#raft.begin(now);
         this.#circle.look(now);
         break;
@@ -209,6 +209,13 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
     }
     this.#settle();
     return this.#out.taken();
+  }
+
+  /** What its snapshot says, and what is set on it itself, counts until it hears of the rest of the log. */
+  #begin(): void {
+    const { overrides = {} } = this.#start;
+    const { revision = 0 } = this.#metadata?.settings ?? {};
+    if (this.#metadata && (revision > 0 || Object.keys(overrides).length > 0)) this.#heed();
   }
 
   #due(): void {

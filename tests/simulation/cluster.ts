@@ -7,6 +7,8 @@ import { ClientMachine } from "../../roles/client/client.ts";
 import { helloOf } from "../../roles/hello.ts";
 import { MemberMachine } from "../../roles/master/member.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
+import { Settings } from "../../roles/settings.ts";
+import type { KeptSettings, SettingsOutput } from "../../roles/settings.ts";
 import { StorageMachine } from "../../roles/storage/storage.ts";
 import { Air } from "./air.ts";
 import { simCompression, simDigest } from "./digest.ts";
@@ -229,16 +231,18 @@ function makeClient(
 }
 
 function makeAdmin(around: Surroundings, masters: readonly string[]) {
+  let kept: KeptSettings | undefined;
   return new SimNode({
     name: "a1",
     role: "admin",
     address: "a1:1",
     disk: undefined,
     skewMs: 0,
-    output: () => {},
+    output: ({ settings }: SettingsOutput) => void (kept = settings),
     build: () => {
       const names = { cluster: CLUSTER, clusterId: CLUSTER_ID, name: "a1", address: "a1:1" };
-      const machine = new AdminMachine({ ...names, masters, digest: simDigest });
+      const settings = new Settings(kept && { kept });
+      const machine = new AdminMachine({ ...names, masters, digest: simDigest, settings });
       return { machine, peers: { hello: machine.hello(), serves: ["admin"] } };
     },
   }, around);
@@ -289,16 +293,18 @@ function makeStorage(
     around.random.fork(`${name} disk`),
   );
   const address = `${name}:1`;
+  let kept: KeptSettings | undefined;
   return new SimNode({
     name,
     role: "storage",
     address,
     disk,
     skewMs: around.random.fork(name).int(-5_000, 5_000),
-    output: () => {},
+    output: ({ settings }: SettingsOutput) => void (kept = settings),
     build: (state) => {
       const machine = new StorageMachine({
         state: state!,
+        settings: new Settings(kept && { kept }),
         masters,
         address,
         digest: simDigest,

@@ -57,6 +57,8 @@ export interface RunOptions {
   readonly isFlapping?: boolean;
   /** What is behind some tid is deleted in the end. */
   readonly isTruncated?: boolean;
+  /** People change the configuration. */
+  readonly isConfigured?: boolean;
   /** Bits turn on disks. */
   readonly isRotting?: boolean;
   /** What programs do, in place of what is drawn. */

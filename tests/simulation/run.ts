@@ -4,6 +4,8 @@ import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts
 import { breachesOf } from "./checkers.ts";
 import { Cluster, drawShape } from "./cluster.ts";
 import type { Shape, SimClient } from "./cluster.ts";
+import { Configured } from "./configured.ts";
+import { Configurers } from "./configurers.ts";
 import { Faults } from "./faults.ts";
 import { FeedReader } from "./feeds.ts";
 import { History } from "./history.ts";
@@ -49,6 +51,8 @@ const MULTICAST_SHARE = 0.2;
 const MORE_COMMITS = 5;
 /** Seeds that end with a truncation. */
 const TRUNCATED_SHARE = 0.15;
+/** Seeds in which people change the configuration, at once. */
+const CONFIGURED_SHARE = 0.2;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
 /** What a master says that was removed: it doesn't come again. */
@@ -75,6 +79,8 @@ class Run {
   readonly #points = new Points();
   readonly #hasFeeds: boolean;
   readonly #rot: Rot | undefined;
+  readonly #configurers: Configurers | undefined;
+  readonly #configured: Configured;
   #isEnding = false;
   #disturbedMs = 0;
   #imported = 0;
@@ -104,6 +110,8 @@ class Run {
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
     this.cluster.operations = this.#operations();
     this.#rot = rots ? new Rot(this.cluster, this.#random.fork("turns")) : undefined;
+    this.#configurers = this.#configuring();
+    this.#configured = new Configured(this.cluster);
     this.#work = options.work ?? drawWork(this.#random.fork("work"));
     this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
@@ -119,6 +127,7 @@ class Run {
       agreement(step);
       watch(step);
       members(step);
+      this.#configured.see(step);
       this.#points.see(step);
     };
   }
@@ -164,7 +173,10 @@ class Run {
       changes: history.changes.reduce((sum, { entries }) => sum + entries.length, 0),
       imported: this.#imported,
       rotten: this.#rot?.count ?? 0,
-      operations: Object.fromEntries(this.cluster.operations?.done ?? []),
+      operations: {
+        ...Object.fromEntries(this.cluster.operations?.done ?? []),
+        ...this.#configurers?.done,
+      },
       points: this.#points.reached,
     };
   }
@@ -248,6 +260,7 @@ class Run {
     if (!this.#faults.isOn) this.#faults.begin();
     this.cluster.isDisturbed = true;
     this.cluster.operations?.begin();
+    this.#configurers?.begin();
     this.#rot?.begin();
     const more = this.#options.mutant ? 0 : MORE_COMMITS;
     const [leastMs, enough] = [
@@ -287,6 +300,24 @@ class Run {
     });
   }
 
+  #configuring(): Configurers | undefined {
+    const { world, operator, storages, masters, heard } = this.cluster;
+    const random = this.#random.fork("configuration");
+    const isDrawn = !this.#options.mutant && random.chance(CONFIGURED_SHARE);
+    if (!(this.#options.isConfigured ?? isDrawn)) return undefined;
+    const names = ["eva", "adam", "noah"].slice(0, random.int(2, 3));
+    const nodes = [...storages, ...masters].map(({ name }) => name);
+    const configurers = new Configurers({
+      world,
+      random,
+      names,
+      nodes,
+      call: (command) => operator.call(command),
+    });
+    heard.add((end) => configurers.ended(end));
+    return configurers;
+  }
+
   #reader(client: SimClient): FeedReader {
     const { world, history } = this.cluster;
     const { name } = client;
@@ -308,6 +339,7 @@ class Run {
     this.#faults.end();
     this.cluster.isDisturbed = false;
     this.cluster.operations?.end();
+    this.#configurers?.end();
     this.#rot?.end();
     network.heal();
     this.#isEnding = true;
@@ -323,6 +355,8 @@ class Run {
     const isIdle = () =>
       nodes.every((node) => !node.isPaused) && clients.every(({ session }) => session?.running === 0);
     await this.#until(isIdle, pausedMs + WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
+    const isConfigured = () => this.#configurers?.isIdle ?? true;
+    await this.#until(isConfigured, HEALTHY_MS_MAX, () => "a change of the configuration doesn't end");
     const { operations } = this.cluster;
     if (operations === undefined || this.#isBroken) return;
     let isSpread = false;
@@ -352,7 +386,7 @@ class Run {
   async #quiet(): Promise<void> {
     const { world } = this.cluster;
     await world.runAll(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
-    const remains = () => remainsOf(this.cluster);
+    const remains = () => [...remainsOf(this.cluster), ...this.#configured.remains()];
     const pausedMs = Math.max(0, ...this.cluster.nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
     await this.#until(
       () => remains().length === 0 && (this.#rot?.remains() ?? []).length === 0,
@@ -375,7 +409,11 @@ class Run {
     this.#stored = stored;
     const work = workBreaches(history, this.#objects, stored);
     this.#writeSkews = work.writeSkews;
-    for (const breach of [...breachesOf(history, stored), ...work.breaches]) history.breach(breach);
+    const { attempts = [], reads = [] } = this.#configurers ?? {};
+    const configured = this.#configured.verdict(attempts, reads);
+    for (const breach of [...breachesOf(history, stored), ...work.breaches, ...configured]) {
+      history.breach(breach);
+    }
   }
 
   /** What the disks hold of all objects. */

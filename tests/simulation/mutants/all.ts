@@ -1,4 +1,5 @@
 /** Clusters that break one promise each, to see that the checkers bite. */
+import { configurationMutants } from "./configuration.ts";
 import { durabilityMutants } from "./durability.ts";
 import { foreignMutants } from "./foreign.ts";
 import type { MutantCase } from "./kit.ts";
@@ -11,4 +12,5 @@ export const mutants: readonly MutantCase[] = [
   ...orderMutants,
   ...readingMutants,
   ...foreignMutants,
+  ...configurationMutants,
 ];

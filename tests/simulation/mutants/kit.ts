@@ -27,6 +27,8 @@ export interface MutantCase {
   readonly isFlapping?: boolean;
   /** Seen only behind a truncation. */
   readonly isTruncated?: boolean;
+  /** Seen only where people change the configuration. */
+  readonly isConfigured?: boolean;
   /** Seen only where bits turn on disks. */
   readonly isRotting?: boolean;
   /** Seen only where programs do this. */

@@ -2,6 +2,7 @@
 import type { Step } from "../trace.ts";
 import { agreementPoints } from "./agreement.ts";
 import { commitPoints } from "./commit.ts";
+import { configurationPoints } from "./configuration.ts";
 import { contentionPoints } from "./contention.ts";
 import { effectKey, eventKey } from "./point.ts";
 import type { Point, Seen } from "./point.ts";
@@ -15,6 +16,7 @@ import type { Happened } from "./view.ts";
 export const allPoints: readonly Point[] = [
   ...agreementPoints,
   ...commitPoints,
+  ...configurationPoints,
   ...contentionPoints,
   ...readingPoints,
   ...recoveryPoints,
