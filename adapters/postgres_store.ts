@@ -5,6 +5,7 @@
  * A round is one transaction, whose statements are sent without waiting for one another. `synchronous_commit` is on for
  * durable rounds and off for lazy ones; a commit that waits flushes all that were committed before it. An error, or the loss of
  * the writing connection, ends the use of the store: whether a commit was done is then known only when it is opened anew.
+ * So does a server that answers nothing any more; what it does for us is then ended by another connection, if that gets through.
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -13,6 +14,7 @@ import type { ReservedSql, Sql } from "postgres";
 import { invariant } from "../core/errors.ts";
 import {
   LAZY_FLUSH_MS,
+  POSTGRES_ANSWER_TIMEOUT_MS,
   POSTGRES_CONNECT_TIMEOUT_MS,
   POSTGRES_READERS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
@@ -39,7 +41,7 @@ export type Value = bigint | number | boolean | string | Uint8Array | null | Col
 
 /** Settings of an open store. */
 export interface PostgresOptions {
-  /** Runs `task` after `ms`, once: how lazy rounds reach the disk when no durable round follows. */
+  /** Runs `task` after `ms`, once: how lazy rounds reach the disk when no durable round follows, and how a server is given up. */
   readonly later?: Later;
   /** The password, if the URI has none: from a file, never from a command line. */
   readonly password?: string;
@@ -75,12 +77,15 @@ export class PostgresStore {
   #tail: Promise<void> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
   #interrupt: (error: unknown) => void = () => {};
+  #cancelWatch: (() => void) | undefined;
+  #hasAnswered = false;
+  #writerPid = 0;
   #closing = false;
 
   private constructor(place: PostgresPlace, options: PostgresOptions) {
     this.place = place;
     this.#later = options.later;
-    const lost = (): void => this.#lost();
+    const lost = (): void => this.#lost("the connection to the server was lost");
     this.#client = clientOf(place, options, { max: 1, onclose: lost }, {});
     const readOnly = { default_transaction_read_only: "on" };
     this.#readers = clientOf(place, options, { max: options.readers ?? POSTGRES_READERS }, readOnly);
@@ -207,7 +212,11 @@ export class PostgresStore {
   async #begin(): Promise<void> {
     const { shown, schema } = this.place;
     this.#writer = await this.#client.reserve();
-    const locked = await this.#writer.unsafe("SELECT pg_try_advisory_lock($1) AS done", [lockKey(schema)]);
+    const locked = await this.#writer.unsafe(
+      "SELECT pg_backend_pid() AS pid, pg_try_advisory_lock($1) AS done",
+      [lockKey(schema)],
+    );
+    this.#writerPid = locked[0]?.["pid"];
     const [there] = await this.#writer.unsafe("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]);
     if (!there) throw new StoreOpenError("open", shown, "missing");
     if (!locked[0]?.["done"]) throw new StoreOpenError("open", shown, "inUse");
@@ -216,14 +225,16 @@ export class PostgresStore {
     ]);
     if (!meta?.["there"]) throw new StoreOpenError("open", shown, "foreign");
     const [found] = await this.#writer.unsafe("SELECT value FROM meta WHERE name = 'schema'");
-    const version = Number(new TextDecoder().decode(found?.["value"] ?? new Uint8Array()));
+    const version = Number(new TextDecoder().decode(found?.["value"] ?? new Uint8Array()) || "none");
+    if (Number.isNaN(version)) throw new StoreOpenError("open", shown, "foreign");
     if (version > POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "newer");
-    if (version < POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "foreign");
+    if (version < POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "older");
   }
 
   async #apply(change: (statements: Statements) => void | Promise<void>, durable: boolean): Promise<void> {
     this.#check();
-    const round = new Round(this.#writer, () => this.#check());
+    const answered = (): void => void (this.#hasAnswered = true);
+    const round = new Round(this.#writer, { check: () => this.#check(), answered });
     try {
       const changes = await this.#guarded(() => this.#send(round, change, durable));
       if (durable) this.#unflushed = false;
@@ -259,18 +270,31 @@ export class PostgresStore {
   }
 
   /**
-   * Uses the writing connection until it is done or the connection is lost: what the client still held back then is never
-   * answered. There is one use at a time.
+   * Uses the writing connection until it is done, the connection is lost or the server is given up: what the client still held
+   * back then is never answered. There is one use at a time.
    */
   async #guarded<T>(use: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#interrupt = reject;
     use().then(resolve, reject);
+    this.#watch();
     try {
       return await promise;
     } finally {
       this.#interrupt = () => {};
+      this.#cancelWatch?.();
     }
+  }
+
+  /** Long rounds are no hanging ones: each answer gives the server its time anew, at most twice of it. */
+  #watch(): void {
+    this.#hasAnswered = false;
+    this.#cancelWatch = this.#later?.(POSTGRES_ANSWER_TIMEOUT_MS, () => {
+      if (this.#hasAnswered) return this.#watch();
+      this.#lost(`the server has answered nothing for ${POSTGRES_ANSWER_TIMEOUT_MS / 1_000} s`);
+      // If nobody gets through, the lock stays with the connection that hangs, and whoever opens the store waits for it.
+      void query(this.#readers, END_WRITER, [this.#writerPid]).catch(() => undefined);
+    });
   }
 
   #flushLater(): void {
@@ -294,9 +318,9 @@ export class PostgresStore {
   }
 
   /** With the writing connection the lock is gone: another may own the schema by now. */
-  #lost(): void {
+  #lost(why: string): void {
     if (this.#closing) return;
-    const cause = new Error("the connection to the server was lost");
+    const cause = new Error(why);
     const failure = { full: false, errcode: undefined, cause } as const;
     this.#failure ??= { error: new StoreFailedError("write", this.place.shown, failure) };
     this.#cancelFlush?.();
@@ -313,18 +337,23 @@ export class PostgresStore {
 class Round implements Statements {
   readonly #writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>;
   readonly #check: () => void;
+  readonly #answered: () => void;
   readonly #sent: Promise<Result>[] = [];
 
-  /** Throws by `check` when the store's use has ended: nothing more is sent then. */
-  constructor(writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>, check: () => void) {
+  /** Throws by `check` when the store's use has ended: nothing more is sent then. `answered` hears of each answer. */
+  constructor(
+    writer: ReservedSql<{ bigint: bigint; bytea: Uint8Array }>,
+    { check, answered }: { readonly check: () => void; readonly answered: () => void },
+  ) {
     this.#writer = writer;
     this.#check = check;
+    this.#answered = answered;
   }
 
   send(sql: string, values: readonly Value[]): void {
     this.#check();
     const sent = query(this.#writer, sql, values).execute() as unknown as Promise<Result>;
-    sent.catch(() => undefined); // `commit` hears of it, which may be later
+    sent.then(this.#answered, () => undefined); // `commit` hears of a failure, which may be later
     this.#sent.push(sent);
   }
 
@@ -334,7 +363,9 @@ class Round implements Statements {
 
   async all<R>(sql: string, ...values: Value[]): Promise<R[]> {
     this.#check();
-    return await query(this.#writer, sql, values) as unknown as R[];
+    const rows = await query(this.#writer, sql, values) as unknown as R[];
+    this.#answered();
+    return rows;
   }
 
   /** Ends the transaction; gives how many rows it has changed. */
@@ -366,6 +397,9 @@ function query(client: Pick<Client, "unsafe" | "array">, sql: string, values: re
   return client.unsafe(sql, bound as never[], { prepare: true });
 }
 
+/** Ends the connection that writes, and what it is at; that number is another's only if it is another's of this store. */
+const END_WRITER = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid = $1 AND application_name = current_setting('application_name')`;
 const TOUCH =
   "UPDATE meta SET value = (convert_from(value, 'UTF8')::int8 + 1)::text::bytea WHERE name = 'flushes'";
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { MalformedError } from "../core/errors.ts";
+import { POSTGRES_ANSWER_TIMEOUT_MS } from "../core/limits.ts";
 import { testDatabase } from "../tests/conformance/database.ts";
 import {
   bytesOf,
@@ -14,14 +15,16 @@ import {
   ttidOf,
   vote,
 } from "../tests/conformance/database_kit.ts";
-import { cutConnections, newSchema, postgresKit, withServer } from "../tests/postgres_kit.ts";
-import { postgresServer } from "../tests/postgres_server.ts";
+import { asked, cutConnections, newSchema, postgresKit, withServer } from "../tests/postgres_kit.ts";
+import { GUARDED, postgresServer } from "../tests/postgres_server.ts";
 import type { PostgresServer } from "../tests/postgres_server.ts";
+import { TcpProxy } from "../tests/proxy.ts";
 import { createPostgres, openPostgres } from "./postgres.ts";
 import { PostgresStore } from "./postgres_store.ts";
 import type { Statements } from "./postgres_store.ts";
 import { postgresPlace } from "./postgres_uri.ts";
 import { StoreFailedError, StoreOpenError } from "./store_errors.ts";
+import type { Later } from "./system.ts";
 
 const HOSTILE = [
   "'; DROP TABLE obj; --",
@@ -70,6 +73,8 @@ else {
   const { url } = found.server;
   testDatabase("PostgreSQL", (identity) => postgresKit(url, identity));
   testServer(found.server);
+  testRefusals(found.server);
+  testHanging(found.server);
 }
 
 /** What only a server has. */
@@ -103,11 +108,7 @@ function testServer({ url }: PostgresServer): void {
     }
   });
 
-  test("PostgreSQL: what isn't there, isn't ours, or is too new is refused with the reason (T33)", async () => {
-    const refused = (reason: string) => (error: unknown): boolean => {
-      assert.ok(error instanceof StoreOpenError, String(error));
-      return assert.equal(error.reason, reason, error.message) ?? true;
-    };
+  test("PostgreSQL: what isn't there, isn't ours, or is too new or too old is refused with the reason (T33)", async () => {
     const schema = newSchema();
     await assert.rejects(openPostgres(uriOf(schema)), refused("missing"));
     await createPostgres(uriOf(schema), IDENTITY);
@@ -117,6 +118,16 @@ function testServer({ url }: PostgresServer): void {
       async (sql) => void await sql.unsafe(`UPDATE ${schema}.meta SET value = '99' WHERE name = 'schema'`),
     );
     await assert.rejects(openPostgres(uriOf(schema)), refused("newer"));
+    await withServer(
+      url,
+      async (sql) => void await sql.unsafe(`UPDATE ${schema}.meta SET value = '0' WHERE name = 'schema'`),
+    );
+    await assert.rejects(openPostgres(uriOf(schema)), refused("older"));
+    await withServer(
+      url,
+      async (sql) => void await sql.unsafe(`DELETE FROM ${schema}.meta WHERE name = 'schema'`),
+    );
+    await assert.rejects(openPostgres(uriOf(schema)), refused("foreign"));
     await withServer(url, async (sql) => void await sql.unsafe(`DROP TABLE ${schema}.meta`));
     await assert.rejects(openPostgres(uriOf(schema)), refused("foreign"));
     await withServer(url, async (sql) => void await sql.unsafe(`DROP SCHEMA ${schema} CASCADE`));
@@ -180,7 +191,7 @@ function testServer({ url }: PostgresServer): void {
     await PostgresStore.drop(place);
   });
 
-  test("PostgreSQL: a lost connection ends the use of the database: another may own it by now (T33, C1)", async () => {
+  test("PostgreSQL: a lost connection ends the use of the database: another may own it by now (T33, C1, C3)", async () => {
     const schema = newSchema();
     await createPostgres(uriOf(schema), IDENTITY);
     const db = new Driver(await openPostgres(uriOf(schema)));
@@ -195,4 +206,136 @@ function testServer({ url }: PostgresServer): void {
     await next.database.close();
     await withServer(url, async (sql) => void await sql.unsafe(`DROP SCHEMA ${schema} CASCADE`));
   });
+}
+
+/** Who isn't let in learns why at once; only what passes by itself is `unreachable`, which a node waits for. */
+function testRefusals({ url, foreign }: PostgresServer): void {
+  test("PostgreSQL: a database that isn't there and a user whom the server doesn't know are told as such (T33)", async () => {
+    const [noDatabase, noUser] = [new URL(url), new URL(url)];
+    noDatabase.pathname = "/not_there";
+    noUser.username = "nobody_of_this_name";
+    for (const use of [openPostgres, (uri: string) => createPostgres(uri, IDENTITY)]) {
+      await assert.rejects(use(`${noDatabase.href}?schema=s`), (error) => {
+        refused("noDatabase")(error);
+        return assert.match(String(error), /"not_there" does not exist\); make it there/) ?? true;
+      });
+    }
+    if (foreign === undefined) {
+      await assert.rejects(openPostgres(`${noUser.href}?schema=s`), refused("notAllowed"));
+    }
+  });
+
+  test(
+    "PostgreSQL: a wrong password and a missing right are told with what to do, and without the password (T33)",
+    { skip: foreign ?? false },
+    async () => {
+      const uri = new URL(url);
+      uri.username = GUARDED;
+      const schema = newSchema();
+      const place = `${uri.href}?schema=${schema}`;
+      const run = (sql: string): Promise<void> =>
+        withServer(url, async (server) => void await server.unsafe(sql));
+      await run(`CREATE ROLE ${GUARDED} LOGIN PASSWORD 'right'`);
+      for (const options of [{ password: "wrong-one" }, {}]) {
+        await assert.rejects(openPostgres(place, options), (error) => {
+          refused("notAllowed")(error);
+          assert.match(String(error), /password authentication failed.*check the user, the password/);
+          return assert.doesNotMatch(String(error), /wrong-one/) ?? true;
+        });
+      }
+      const right = { password: "right" };
+      await assert.rejects(
+        createPostgres(place, IDENTITY, right),
+        refused("notAllowed"),
+        "may not make a schema",
+      );
+      const database = uri.pathname.slice(1);
+      await run(`GRANT CREATE ON DATABASE ${database} TO ${GUARDED}`);
+      await createPostgres(place, IDENTITY, right);
+      const opened = await openPostgres(place, right);
+      await opened.close();
+      await run(`ALTER SCHEMA ${schema} OWNER TO postgres`);
+      await assert.rejects(openPostgres(place, right), refused("notAllowed"), "another's schema");
+      await run(`DROP SCHEMA ${schema} CASCADE; DROP OWNED BY ${GUARDED}; DROP ROLE ${GUARDED}`);
+    },
+  );
+}
+
+/** A server that takes what is said to it and answers nothing. */
+function testHanging({ url }: PostgresServer): void {
+  const setUp = async (uri: string) => {
+    const timers = new Set<{ readonly ms: number; readonly task: () => void }>();
+    const later: Later = (ms, task) => {
+      const timer = { ms, task };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    };
+    /** Lets the time be over that a server has for an answer. */
+    const beLate = (): void => {
+      const late = [...timers].filter(({ ms }) => ms === POSTGRES_ANSWER_TIMEOUT_MS);
+      assert.equal(late.length, 1, "one use at a time is watched");
+      timers.delete(late[0]!);
+      late[0]!.task();
+    };
+    const place = postgresPlace(uri);
+    await PostgresStore.create(place, {});
+    return { place, timers, beLate, store: await PostgresStore.open(place, { later }) };
+  };
+
+  test("PostgreSQL: a statement that hangs is ended, on the server too, and its round with nothing done; long rounds aren't (T33, C1)", async () => {
+    const schema = newSchema();
+    const { place, timers, beLate, store } = await setUp(`${url}?schema=${schema}`);
+    await store.apply(async (statements) => {
+      for (let at = 0; at < 3; at++) {
+        await statements.all("SELECT 1");
+        beLate(); // it has answered since
+      }
+    }, true);
+    assert.ok(
+      ![...timers].some(({ ms }) => ms === POSTGRES_ANSWER_TIMEOUT_MS),
+      "nothing is watched between rounds",
+    );
+    const hanging = store.apply((statements) => {
+      statements.run(RESUME, 1);
+      statements.run("SELECT pg_sleep(50)");
+    }, true);
+    await asked(url, schema, "SELECT pg_sleep(50)");
+    beLate(); // the row was answered
+    beLate();
+    await assert.rejects(hanging, /the server has answered nothing for 75 s/);
+    assert.ok(store.lost);
+    await assert.rejects(store.apply(() => {}, true), StoreFailedError);
+    await store.close();
+    await asked(url, schema, undefined);
+    const next = await PostgresStore.open(place);
+    assert.equal((await next.all("SELECT * FROM resume")).length, 0);
+    await next.close();
+    await PostgresStore.drop(place);
+  });
+
+  test("PostgreSQL: when the whole server is silent, its store ends and is closed all the same (T33, C1)", async () => {
+    const { host } = new URL(url);
+    const proxy = await TcpProxy.start(host);
+    const schema = newSchema();
+    const { beLate, store } = await setUp(`${url.replace(host, proxy.address)}?schema=${schema}`);
+    proxy.hold();
+    const hanging = store.apply((statements) => statements.run(RESUME, 1), true);
+    await proxy.held("toTarget", 1);
+    beLate();
+    await assert.rejects(hanging, /has answered nothing/);
+    await store.close();
+    await proxy.close();
+    const place = postgresPlace(`${url}?schema=${schema}`);
+    await asked(url, schema, undefined);
+    const next = await PostgresStore.open(place);
+    await next.close();
+    await PostgresStore.drop(place);
+  });
+}
+
+function refused(reason: string): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof StoreOpenError, String(error));
+    return assert.equal(error.reason, reason, error.message) ?? true;
+  };
 }

@@ -1,19 +1,17 @@
 /** Any history gives the same answers on SQLite as in memory, over restarts and crashes too. */
-import fc from "fast-check";
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { test } from "node:test";
 import type { Database } from "../core/ports.ts";
-import { anyHistory, Author, questions } from "../tests/conformance/database_histories.ts";
-import { IDENTITY, sha256 } from "../tests/conformance/database_kit.ts";
-import { memoryDatabase } from "./memory.ts";
+import { testAnyHistory } from "../tests/conformance/database_any_history.ts";
+import type { Lasting } from "../tests/conformance/database_any_history.ts";
+import { IDENTITY } from "../tests/conformance/database_kit.ts";
 import { createDatabase, openDatabase } from "./sqlite.ts";
 
 /** A SQLite database that lives through restarts, and through crashes that lose no byte. */
-class Files {
+class Files implements Lasting {
   readonly #folder = mkdtempSync(join(tmpdir(), "neo-property-"));
   #life = 0;
   database: Database;
@@ -64,54 +62,18 @@ class Files {
     connection.close();
   }
 
-  remove(): void {
+  remove(): Promise<void> {
     rmSync(this.#folder, { recursive: true });
+    return Promise.resolve();
   }
 }
 
-test("SQLite and memory answer every question alike after any history, and are as large (T26, T55)", async () => {
-  await fc.assert(
-    fc.asyncProperty(anyHistory, async (rounds) => {
-      const disk = memoryDatabase(IDENTITY, sha256);
-      let memory = disk.open();
-      const files = new Files();
-      try {
-        const author = new Author();
-        const compare = async () => {
-          for (const query of questions(author)) {
-            assert.deepEqual(
-              await files.database.read(query),
-              memory.read(query),
-              JSON.stringify(query, spelled),
-            );
-          }
-          const [mine, model] = [await files.database.read({ read: "size" }), memory.read({ read: "size" })];
-          assert.ok(mine.read === "size" && !(model instanceof Promise) && model.read === "size");
-          assert.deepEqual([mine.bytes, mine.live], [model.bytes, model.live], "counters are what rows have");
-        };
-        for (const { steps, durable, then } of rounds) {
-          const writes = steps.flatMap((step) => author.writes(step));
-          memory.apply(writes, { durable });
-          await files.database.apply(writes, { durable });
-          if (then === "go on") continue;
-          await compare();
-          if (then === "restart") memory.close();
-          else disk.crash(disk.unflushed);
-          memory = disk.open();
-          await files.restart(then);
-          author.reopened();
-          assert.deepEqual(files.database.state, memory.state);
-        }
-        await compare();
-        await files.end();
-      } finally {
-        files.remove();
-      }
-    }),
-    { numRuns: 100 },
-  );
-});
-
-function spelled(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? String(value) : value;
-}
+testAnyHistory(
+  "SQLite and memory answer every question alike after any history, and are as large (T26, T55)",
+  {
+    open: () => Promise.resolve(new Files()),
+    numRuns: 100,
+    looks: 1,
+    counts: true,
+  },
+);

@@ -10,7 +10,9 @@ export type StoreOpenReason =
   | "newer"
   | "older"
   | "unreadable"
-  | "unreachable";
+  | "unreachable"
+  | "noDatabase"
+  | "notAllowed";
 
 const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo: string] } = {
   missing: ["there is no such file", "check the path, or make it with `neo init`"],
@@ -19,12 +21,20 @@ const remedies: { readonly [R in StoreOpenReason]: readonly [what: string, todo:
   inUse: ["another process has it open", "stop that process first"],
   newer: ["a newer neo wrote it", "open it with that version: going back isn't possible"],
   older: ["an older neo wrote it, and this one can't upgrade it", "open it with the version between"],
-  unreachable: ["the PostgreSQL server can't be reached, or refuses", "look at the server"],
+  unreachable: ["the PostgreSQL server can't be reached, or refuses", "look at the server and its log"],
+  noDatabase: [
+    "the PostgreSQL server has no such database",
+    "make it there (CREATE DATABASE), or name another one",
+  ],
+  notAllowed: [
+    "the PostgreSQL server doesn't allow this user that, or not with this password",
+    "check the user, the password (its file, or PGPASSWORD), and that the user may CREATE in this database",
+  ],
   unreadable: ["the system refuses to read or write it", "look at its owner and its disk"],
 };
 
 /** Of what others have said: the reader has nothing else to go by. */
-const WITH_CAUSE: readonly StoreOpenReason[] = ["unreachable", "unreadable"];
+const WITH_CAUSE: readonly StoreOpenReason[] = ["unreachable", "noDatabase", "notAllowed", "unreadable"];
 
 /** A store that can't be opened or made; `reason` says why, `path` what. */
 export class StoreOpenError extends Error {

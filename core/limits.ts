@@ -375,6 +375,8 @@ export const PROVISION_ROUNDS_MAX = 20;
 export const POSTGRES_READERS = 4;
 /** A statement that takes longer fails, and with it the node that asked. */
 export const POSTGRES_STATEMENT_TIMEOUT_MS = 60_000;
+/** A server that answers no statement of a round for so long hangs: it hasn't kept its own bound. The node ends its use and begins anew. */
+export const POSTGRES_ANSWER_TIMEOUT_MS = 75_000;
 export const POSTGRES_CONNECT_TIMEOUT_MS = 10_000;
 /** A node whose server is gone waits for it so long, and tries again so often. */
 export const POSTGRES_RECONNECT_MS = 60_000;

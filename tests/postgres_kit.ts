@@ -5,6 +5,9 @@ import { createPostgres, openPostgres } from "../adapters/postgres.ts";
 import type { Database, DatabaseIdentity } from "../core/ports.ts";
 import type { DatabaseKit } from "./conformance/database_kit.ts";
 
+/** Some 10 s: before a statement that should hang ends by itself. */
+const LOOKS_MAX = 500;
+
 let made = 0;
 
 /** A name that no other schema of this run has. */
@@ -17,7 +20,7 @@ export function postgresKit(
   url: string,
   identity: DatabaseIdentity,
   wrap: (database: Database) => Database = (same) => same,
-): DatabaseKit {
+): DatabaseKit & { readonly schema: string } {
   const schema = newSchema();
   const uri = `${url}?schema=${schema}`;
   const opened: Database[] = [];
@@ -26,6 +29,7 @@ export function postgresKit(
     for (const database of opened.splice(0)) await database.close();
   };
   return {
+    schema,
     open: async () => {
       if (!isMade) await createPostgres(uri, identity);
       isMade = true;
@@ -59,5 +63,17 @@ export async function cutConnections(url: string, schema: string): Promise<void>
   await withServer(url, async (sql) => {
     const name = `neo ${schema}`;
     await sql`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = ${name}`;
+  });
+}
+
+/** Waits until a connection to a schema is at a statement; undefined: until there is none. */
+export async function asked(url: string, schema: string, statement: string | undefined): Promise<void> {
+  await withServer(url, async (sql) => {
+    for (let look = 0; look < LOOKS_MAX; look++) {
+      const rows = await sql`SELECT query FROM pg_stat_activity WHERE application_name = ${`neo ${schema}`}`;
+      if (statement === undefined ? rows.length === 0 : rows.some(({ query }) => query === statement)) return;
+      await sql`SELECT pg_sleep(0.02)`;
+    }
+    throw new Error(`${schema} isn't at ${statement ?? "its end"}`);
   });
 }

@@ -17,6 +17,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -36,6 +37,8 @@ export interface PostgresServer {
   /** `postgres://user@host:port/database` */
   readonly url: string;
   readonly version: string;
+  /** Why it can't be killed and has no user `GUARDED`; undefined: it is ours. */
+  readonly foreign?: string;
   /** Kills it, if it is ours, as a machine's failure does. */
   kill(): Promise<void>;
   /** Starts it again on its data. */
@@ -43,6 +46,9 @@ export interface PostgresServer {
   /** Ends it and takes its data away. */
   end(): Promise<void>;
 }
+
+/** A user of a server of ours who needs a password, once somebody has made him. */
+export const GUARDED = "guarded";
 
 /** Why there is no server, or the one that there is. */
 export type Found = { readonly server: PostgresServer } | { readonly reason: string };
@@ -54,7 +60,8 @@ export async function postgresServer(): Promise<Found> {
   const url = process.env["NEO_TEST_POSTGRES_URL"];
   if (url) {
     const end = async (): Promise<void> => {};
-    return { server: { url, version: "given", kill: end, restart: end, end } };
+    const foreign = "the server of NEO_TEST_POSTGRES_URL isn't ours";
+    return { server: { url, version: "given", foreign, kill: end, restart: end, end } };
   }
   try {
     const programs = programsOf(process.env["NEO_TEST_POSTGRES"]);
@@ -153,6 +160,9 @@ class OwnServer implements PostgresServer {
         cwd: data,
       });
       if (made.status !== 0) throw new Error(`initdb failed: ${made.error?.message ?? String(made.stderr)}`);
+      const access = join(data, "pg_hba.conf");
+      const guarded = `host all ${GUARDED} 127.0.0.1/32 scram-sha-256\n`;
+      writeFileSync(access, guarded + readFileSync(access, "utf8"));
       await server.restart();
       process.once("exit", () => server.#process?.kill("SIGKILL"));
       return server;
