@@ -3,12 +3,8 @@
  * severities are promises: `problem` is what keeps data from being served or from being safe against one more loss of a node
  * that is away already; `warning` is what mends itself, or what its operator should look at in time.
  */
-import {
-  CERTIFICATE_WARN_DAYS,
-  CLOCK_AHEAD_MS_MAX,
-  DISK_FREE_BYTES_PROBLEM,
-  DISK_FREE_BYTES_WARNING,
-} from "../core/limits.ts";
+import { clusterNumber } from "../core/config_keys.ts";
+import type { Setting } from "../core/config_keys.ts";
 import { dateOfTid } from "../core/tid.ts";
 import type { ClusterStatus } from "./ask.ts";
 
@@ -43,6 +39,8 @@ export interface Look {
   readonly disks: readonly { readonly node: string; readonly freeBytes: number }[];
   /** Certificates that can be seen from there, and when they end. */
   readonly certificates?: readonly { readonly of: string; readonly untilMs: number }[];
+  /** What is configured in the cluster; the defaults count for what isn't. */
+  readonly settings?: readonly Setting[];
 }
 
 /** All findings of a look, worst first. */
@@ -50,7 +48,7 @@ export function judge(look: Look): Finding[] {
   const { status, problem } = look;
   const findings: Finding[] = status === undefined
     ? [{ check: "connection", severity: "problem", text: `no primary answers: ${problem}` }]
-    : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look.wallMs)];
+    : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look)];
   findings.push(...ofDisks(look), ...ofCertificates(look));
   return findings.sort((a, b) => severities.indexOf(b.severity) - severities.indexOf(a.severity));
 }
@@ -97,17 +95,18 @@ function ofReplication({ nodes, partitions, replicas }: ClusterStatus): Finding[
 }
 
 /** A newest tid ahead of our clock: either this clock is slow, or the primary's is fast. */
-function ofClock({ lastTid }: ClusterStatus, wallMs: number): Finding[] {
+function ofClock({ lastTid }: ClusterStatus, { wallMs, settings = [] }: Look): Finding[] {
   const aheadMs = lastTid === 0n ? 0 : dateOfTid(lastTid) - wallMs;
-  if (aheadMs <= CLOCK_AHEAD_MS_MAX) return [];
+  if (aheadMs <= clusterNumber(settings, "check.clockAheadMsMax")) return [];
   const text = `the newest transaction is ${Math.round(aheadMs / 1_000)} s ahead of this machine's clock`;
   return [{ check: "clock", severity: "warning", text }];
 }
 
-function ofCertificates({ certificates = [], wallMs }: Look): Finding[] {
+function ofCertificates({ certificates = [], wallMs, settings = [] }: Look): Finding[] {
+  const daysMin = clusterNumber(settings, "check.certificateDaysWarning");
   return certificates.flatMap(({ of, untilMs }) => {
     const days = Math.floor((untilMs - wallMs) / DAY_MS);
-    if (days >= CERTIFICATE_WARN_DAYS) return [];
+    if (days >= daysMin) return [];
     const severity = days < 0 ? "problem" : "warning";
     const text = days < 0
       ? `the certificate of ${of} has ended`
@@ -116,11 +115,15 @@ function ofCertificates({ certificates = [], wallMs }: Look): Finding[] {
   });
 }
 
-function ofDisks({ status, disks }: Look): Finding[] {
+function ofDisks({ status, disks, settings = [] }: Look): Finding[] {
+  const [low, least] = [
+    clusterNumber(settings, "check.diskBytesWarning"),
+    clusterNumber(settings, "check.diskBytesProblem"),
+  ];
   const findings: Finding[] = [];
   for (const { node, freeBytes } of disks) {
-    if (freeBytes >= DISK_FREE_BYTES_WARNING) continue;
-    const severity = freeBytes < DISK_FREE_BYTES_PROBLEM ? "problem" : "warning";
+    if (freeBytes >= Math.max(low, least)) continue;
+    const severity = freeBytes < least ? "problem" : "warning";
     findings.push({ check: "disk", severity, text: `the disk of ${node} has ${freeBytes} bytes left` });
   }
   for (const { name, state, problem } of status?.nodes ?? []) {

@@ -39,6 +39,30 @@ const nodes = (...changed: Node[]): { nodes: Node[] } => ({
   nodes: look().status!.nodes.map((one) => changed.find(({ name }) => name === one.name) ?? one),
 });
 
+test("judge() takes what is configured in the cluster for its bounds (T51, T54)", () => {
+  const set = (key: string, value: number): { scope: string; key: string; value: string } => ({
+    scope: "cluster",
+    key,
+    value: String(value),
+  });
+  const more = {
+    disks: [{ node: "s1", freeBytes: 10 ** 12 }, { node: "s2", freeBytes: 10 ** 10 }],
+    certificates: [{ of: "master m1", untilMs: WALL_MS + 40 * 24 * 3_600_000 }],
+  };
+  const ahead = { lastTid: tidOfDate(WALL_MS + 1_500) };
+  assert.deepEqual(found(look(ahead, more)), []);
+  const settings = [
+    set("check.diskBytesWarning", 2 * 10 ** 12),
+    set("check.diskBytesProblem", 10 ** 11),
+    set("check.certificateDaysWarning", 41),
+    set("check.clockAheadMsMax", 1_000),
+  ];
+  const checks = judge(look(ahead, { ...more, settings })).map(({ check, severity }) =>
+    `${check} ${severity}`
+  );
+  assert.deepEqual(checks, ["disk problem", "clock warning", "disk warning", "certs warning"]);
+});
+
 test("judge: a cluster as it should be is ok, and so is one that is empty (N13)", () => {
   assert.deepEqual(found(look()), []);
   assert.deepEqual(found(look({ lastTid: 0n as ClusterStatus["lastTid"] })), []);

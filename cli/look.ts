@@ -3,6 +3,7 @@ import { statfsSync } from "node:fs";
 import { DatabaseError } from "../core/errors.ts";
 import { askStatus, operatorsOf } from "./ask.ts";
 import { isHere } from "./config.ts";
+import { currentConfig } from "./config_questions.ts";
 import type { Look } from "./judge.ts";
 import type { Target } from "./target.ts";
 import { list, listed } from "./tls_folder.ts";
@@ -16,13 +17,12 @@ export async function look(target: Target, withinMs: number): Promise<Look> {
     : [];
   const certificates = certificatesOf(target);
   try {
-    return {
-      status: await askStatus(target, { withinMs }),
-      problem: "",
-      wallMs: Date.now(),
-      disks,
-      certificates,
-    };
+    const status = await askStatus(target, { withinMs });
+    // who has no primary knows of no configuration either
+    const { settings } = status.state === "running"
+      ? await currentConfig(target, withinMs)
+      : { settings: [] };
+    return { status, problem: "", wallMs: Date.now(), disks, certificates, settings };
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     return { status: undefined, problem: error.message, wallMs: Date.now(), disks, certificates };

@@ -91,6 +91,12 @@ export function wordsOf(value: string): string[] {
   return value === "" ? [] : value.split(" ");
 }
 
+/** What counts of a whole number that is set for the cluster only. */
+export function clusterNumber(settings: readonly Setting[], name: string): number {
+  const found = settings.find(({ scope, key }) => scope === "cluster" && key === name);
+  return Number(found?.value ?? byName.get(name)!.default);
+}
+
 /** The fingerprints that are revoked by what is set. */
 export function revokedIn(settings: Iterable<Setting>): string[] {
   for (const { key, scope, value } of settings) {

@@ -39,7 +39,7 @@ export function integer(
   key: string,
   fallback: number,
   { unit, least, most }: Bounds,
-  rest: Pick<ConfigKey, "roles" | "description"> & { readonly live?: boolean },
+  rest: Pick<ConfigKey, "roles" | "description" | "clusterOnly"> & { readonly live?: boolean },
 ): ConfigKey {
   return {
     key,

@@ -4,9 +4,14 @@ import type { ConfigKey } from "./config_kinds.ts";
 import {
   CACHE_BYTES_DEFAULT,
   CALL_TIMEOUT_MS_MAX,
+  CERTIFICATE_DAYS_MAX,
+  CERTIFICATE_WARN_DAYS,
+  CLOCK_AHEAD_MS_MAX,
   COMPRESS_BYTES_MIN,
   COMPRESS_LEVEL,
   COPY_BYTES_PER_S_MIN,
+  DISK_FREE_BYTES_PROBLEM,
+  DISK_FREE_BYTES_WARNING,
   ERASE_PAUSE_MS,
   ERASE_ROWS,
   FAILOVER_GRACE_MS,
@@ -60,6 +65,35 @@ export const NOTIFY_WORD =
 
 /** All keys, by name. */
 export const configKeys: readonly ConfigKey[] = [
+  integer("check.certificateDaysWarning", CERTIFICATE_WARN_DAYS, {
+    unit: "days",
+    least: 0,
+    most: CERTIFICATE_DAYS_MAX,
+  }, {
+    roles: ["admin"],
+    clusterOnly: true,
+    description: "A certificate that ends sooner is a warning",
+  }),
+  integer(
+    "check.clockAheadMsMax",
+    CLOCK_AHEAD_MS_MAX,
+    { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX },
+    {
+      roles: ["admin"],
+      clusterOnly: true,
+      description: "A newest transaction that is further ahead of the clock of who looks is a warning",
+    },
+  ),
+  integer("check.diskBytesProblem", DISK_FREE_BYTES_PROBLEM, { unit: "bytes", least: 0, most: BYTES_MAX }, {
+    roles: ["admin"],
+    clusterOnly: true,
+    description: "Less room on a node's disk is a problem",
+  }),
+  integer("check.diskBytesWarning", DISK_FREE_BYTES_WARNING, { unit: "bytes", least: 0, most: BYTES_MAX }, {
+    roles: ["admin"],
+    clusterOnly: true,
+    description: "Less room on a node's disk is a warning",
+  }),
   integer("client.cacheBytes", CACHE_BYTES_DEFAULT, { unit: "bytes", least: 0, most: BYTES_MAX }, {
     roles: clients,
     description: "Memory of a client's cache, where its program doesn't say",

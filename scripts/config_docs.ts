@@ -34,10 +34,6 @@ const FIXED: readonly (readonly string[])[] = [
   ],
   ["Pauses between attempts to connect, to copy, to mail again", "They grow by themselves"],
   ["What a tweak weighs", "The same state must give the same plan"],
-  [
-    "Room on a disk, days of a certificate and a clock's lead from which a check complains",
-    "Who asks judges: \`neo check\` and an admin must say the same",
-  ],
   ["How long commands wait", "Each has \`--wait\`"],
 ];
 

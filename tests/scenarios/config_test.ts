@@ -100,6 +100,22 @@ test("T51: a client compresses as it is configured, from its next store on: leve
   assert.deepEqual(await travels(), zlibCompression.compress(1, data, 6));
 });
 
+test("T51: a changed keepalive counts for connections that are there, in clients too", async () => {
+  const lostAfter = async (keepaliveMs: string | undefined): Promise<boolean> => {
+    const stage = await new Stage().open();
+    await stage.warm("c1");
+    const operator = new Configurer(stage);
+    if (keepaliveMs !== undefined) {
+      await operator.change([set("peer.keepaliveMs", keepaliveMs, "role:client")]);
+    }
+    stage.wires.hold("s1", "c1");
+    const before = stage.actor("c1").heard.length;
+    await stage.pass(2_000);
+    return stage.actor("c1").heard.slice(before).some(({ what }) => what === "lost");
+  };
+  assert.deepEqual([await lostAfter(undefined), await lostAfter("200")], [false, true]);
+});
+
 test("T51: a storage that is away has the change when it returns; a new primary has all of it", async () => {
   const stage = await new Stage().open();
   const operator = new Configurer(stage);
