@@ -12,6 +12,7 @@
  * @module
  */
 import { connect as connectTcp, createServer, isIP, type Server, type Socket } from "node:net";
+import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { connect, createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import type { Proof } from "../core/identity.ts";
@@ -39,17 +40,26 @@ const NO_TLS = "ERR_SSL_WRONG_VERSION_NUMBER";
 /** What they say where the two can't agree, or where a key isn't that of its certificate. */
 const UNTRUSTED = /^(ERR_SSL_|UNABLE_TO_VERIFY)/;
 
-/** A socket of TCP as the stream below TLS: what it brings is taken at once, for as long as it isn't paused. */
+/**
+ * A socket of TCP as the stream below TLS: once it has begun, what it brings is taken at once, for as long as it isn't paused. It begins
+ * behind the socket of TLS: Deno ends the process if that finds bytes at its own beginning which are no handshake.
+ */
 class Below extends Duplex {
   readonly socket: Socket;
 
   constructor(socket: Socket) {
     super({ allowHalfOpen: true });
     this.socket = socket;
-    socket.on("data", (data) => this.push(data));
-    socket.on("end", () => this.push(null));
     socket.on("error", (error) => this.destroy(error));
     socket.on("close", () => this.destroy());
+  }
+
+  /** To be called when the socket of TLS is made, which itself begins in the next tick. */
+  begin(): void {
+    nextTick(() => {
+      this.socket.on("data", (data) => this.push(data));
+      this.socket.on("end", () => this.push(null));
+    });
   }
 
   override _read(): void {}
@@ -101,15 +111,17 @@ export class TlsSockets implements Sockets {
   }
 
   connect({ host, port }: TcpAddress): Socket {
-    const below = connectTcp({ host, port, allowHalfOpen: true, noDelay: true });
+    const tcp = connectTcp({ host, port, allowHalfOpen: true, noDelay: true });
+    const below = new Below(tcp);
     const socket = connect({
       ...TERMS,
       ...this.#source(),
-      socket: new Below(below),
+      socket: below,
       checkServerIdentity: () => undefined, // who a node is stands in its certificate, not in its address
       ...(isIP(host) === 0 ? { servername: host } : {}),
     });
-    this.#below.set(socket, below);
+    below.begin();
+    this.#below.set(socket, tcp);
     return socket;
   }
 
@@ -198,6 +210,7 @@ export class TlsSockets implements Sockets {
       isServer: true,
       requestCert: true,
     });
+    below.begin();
     this.#below.set(secure, socket);
     secure.on("error", failed);
     secure.once("secure", () => {

@@ -1,6 +1,7 @@
 /** Certificates with real processes: who is let in, and that both sides say why when one isn't (N6). */
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync } from "node:fs";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -183,6 +184,44 @@ test("new certificates count without a restart, and revoked ones end what is con
   await cluster.ok("config", "set", `tls.revoked=${value}`);
   await assert.rejects(commitOne(copied, "revoked"), { code: "untrusted" });
   await commitOne(client, "others go on");
+});
+
+/** What a client says first. */
+function firstFlight(): Promise<Uint8Array> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {}); // its client may have gone first
+      socket.once("data", (bytes) => {
+        resolve(Uint8Array.from(bytes));
+        socket.destroy();
+        server.close();
+      });
+    });
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      const client = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false });
+      client.on("error", () => {}); // nobody answers it
+    });
+  });
+}
+
+test("a handshake with a wrong byte costs its own connection, no node ends by it (N6, T32)", async () => {
+  await using cluster = await CliCluster.started(SHAPE);
+  const flight = await firstFlight();
+  for (const name of ["m1", "s1"]) {
+    const [host, port] = cluster.node(name).address.split(":");
+    // the record's version, the kind of its message, the length of the session id
+    for (const [at, wrong] of [[1, 9], [5, 9], [43, 200]] as const) {
+      const socket = connectTcp(Number(port), host);
+      const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+      socket.on("error", () => {}); // a reset is as good an end
+      socket.resume();
+      socket.write(flight.map((byte, index) => (index === at ? wrong : byte)));
+      await closed;
+    }
+    assert.match(textsOf(cluster, name), /Cannot trust the other side: Cannot agree on TLS/);
+  }
+  assert.equal((await cluster.neo("status")).exitCode, 0);
 });
 
 test("what comes with TLS to a cluster without it is told so (N6)", async () => {
