@@ -1,6 +1,24 @@
 /** The page of what can be configured, from the table of keys. */
 import { configKeys, ruleOf } from "../core/config_keys.ts";
+import { logModules } from "../core/log_modules.ts";
+import type { LogModule } from "../core/log_modules.ts";
 import { table } from "./markdown.ts";
+
+/** What each module logs. */
+const SAYS: { readonly [M in LogModule]: string } = {
+  client: "Clients, where a program takes their log",
+  cluster: "Phases of the cluster, storages that come and go, what operators do to them",
+  configuration: "Revisions, and what a node starts with",
+  connections: "Peers that are refused; at `debug` each one that comes and goes",
+  copies: "Copies that catch up; at `debug` each partition",
+  elections: "Which master is the primary; at `debug` each step to it",
+  messages: "At `debug` the name of each message, in and out: much",
+  node: "The process: its start, its pages, its end",
+  recovery: "What a primary does before the cluster runs, truncations",
+  scrub: "Data that isn't what its checksum says, and its repair",
+  storage: "Storages: space, damage, the session with the primary",
+  watch: "Clusters that an admin watches, and notices",
+};
 
 /** Numbers that can't be configured, and why. */
 const FIXED: readonly (readonly string[])[] = [
@@ -59,6 +77,11 @@ ${table(["Key", "Default", "Unit", "Values", "For", "Counts", "What it is"], row
 Lists are words with spaces or commas between them: \`neo config set log.levels=elections=debug,messages=debug\`. What is set for a node takes
 the place of a list that is set for all.
 
+## Modules of a log
+
+\`log.levels\` sets a level for some of them, in place of \`log.level\`. Each line of a log says its module.
+
+${table(["Module", "What it logs"], logModules.map((module) => [`\`${module}\``, SAYS[module]]))}
 ## What is no key
 
 All other numbers stand in \`core/limits.ts\`, with their units and what happens at the bound. They are fixed, because:
