@@ -21,9 +21,9 @@ interface Known {
 const REPLACE_TRANS =
   `ON CONFLICT (partition, tid) DO UPDATE SET ttid = excluded.ttid, status = excluded.status,
   username = excluded.username, description = excluded.description, extension = excluded.extension, oids = excluded.oids`;
-const REPLACE_OBJ =
-  `ON CONFLICT (oid, tid) DO UPDATE SET partition = excluded.partition, data_id = excluded.data_id,
-  link = excluded.link`;
+/** Rows go and come: changed where they stand, they wouldn't be counted. */
+const DELETE_KNOWN = `DELETE FROM obj o USING unnest($1::int8[], $2::int8[]) AS k (oid, tid)
+  WHERE o.oid = k.oid AND o.tid = k.tid`;
 const SET_RESUME = `INSERT INTO resume (partition, since, tid) VALUES ($1, $2, $3)
   ON CONFLICT (partition) DO UPDATE SET since = excluded.since, tid = excluded.tid`;
 const KNOWN = `SELECT o.oid, o.tid, o.data_id FROM unnest($1::int8[], $2::int8[]) AS k (oid, tid)
@@ -113,15 +113,14 @@ export class PostgresCopies {
       rows.push([partition, oid, tid, id, link]);
     }
     insertRows(at, "data", data);
-    insertRows(at, "obj", rows, REPLACE_OBJ);
+    if (known.size > 0) at.run(DELETE_KNOWN, ...keysOf(revisions));
+    insertRows(at, "obj", rows);
     this.#data.release(at, released);
   }
 
   async #knownOf(at: Statements, revisions: readonly CopiedRevision[]): Promise<Map<string, Known>> {
     if (revisions.length === 0) return new Map();
-    const oids = new Column("int8", revisions.map(({ oid }) => oid));
-    const tids = new Column("int8", revisions.map(({ tid }) => tid));
-    const rows = await at.all<RevisionKey & Known>(KNOWN, oids, tids);
+    const rows = await at.all<RevisionKey & Known>(KNOWN, ...keysOf(revisions));
     return new Map(rows.map((row) => [keyOf(row), row]));
   }
 
@@ -229,4 +228,11 @@ function* groupsOf(revisions: readonly CopiedRevision[]): Generator<readonly Cop
     seen.add(keyOf(row));
   }
   if (group.length > 0) yield group;
+}
+
+function keysOf(revisions: readonly RevisionKey[]): [oids: Column, tids: Column] {
+  return [
+    new Column("int8", revisions.map(({ oid }) => oid)),
+    new Column("int8", revisions.map(({ tid }) => tid)),
+  ];
 }

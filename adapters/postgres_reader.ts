@@ -27,19 +27,20 @@ const LOAD_EXACT = `${REVISION} WHERE o.oid = $1 AND o.tid = $2`;
 const LOAD_PART = `SELECT p.compression, p.checksum, p.value FROM obj o JOIN part p ON p.data_id = o.data_id
   WHERE o.oid = $1 AND o.tid = $2 AND p.seq = $3`;
 /** Each partition's first tids: of all of them together the first ones make the page. */
-const TIDS = `SELECT p.partition, t.tid FROM unnest($1::int4[]) AS p (partition)
+const TIDS = `SELECT p.partition, t.tid FROM unnest($1::int4[]) WITH ORDINALITY AS p (partition, at)
   CROSS JOIN LATERAL (SELECT tid FROM trans WHERE trans.partition = p.partition AND tid > $2 AND tid <= $3
-    ORDER BY tid LIMIT $4) t ORDER BY t.tid`;
+    ORDER BY tid LIMIT $4) t ORDER BY t.tid, p.at`;
 const PAGE = `SELECT t.tid, t.ttid, ${NOTE.split(", ").map((name) => `t.${name}`).join(", ")}
-  FROM unnest($1::int4[], $2::int8[]) AS k (partition, tid)
-  JOIN trans t ON t.partition = k.partition AND t.tid = k.tid ORDER BY t.tid`;
+  FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS k (partition, tid, at)
+  JOIN trans t ON t.partition = k.partition AND t.tid = k.tid ORDER BY k.at`;
 const LAST_TIDS = `SELECT p AS partition, m.tid FROM generate_series(0, $1 - 1) AS p
   CROSS JOIN LATERAL (SELECT max(tid) AS tid FROM trans WHERE partition = p) m WHERE m.tid IS NOT NULL ORDER BY p`;
 const NEWEST = `SELECT p AS partition, m.tid FROM generate_series(0, $1 - 1) AS p CROSS JOIN LATERAL (
   SELECT greatest((SELECT max(tid) FROM trans WHERE partition = p), (SELECT max(tid) FROM obj WHERE partition = p))
     AS tid) m WHERE m.tid IS NOT NULL ORDER BY p`;
-const SIZE = `SELECT sum(pg_total_relation_size(c.oid))::bigint AS bytes FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind = 'r'`;
+const SIZE = `SELECT bytes, live, (SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind = 'r') AS "fileBytes"
+  FROM size`;
 const LAST_IDS =
   `SELECT greatest((SELECT max(oid) FROM obj), (SELECT max(oid) FROM tobj WHERE NOT checked)) AS oid,
   greatest((SELECT max(ttid) FROM trans), (SELECT max(ttid) FROM ttrans)) AS ttid`;
@@ -147,11 +148,23 @@ export class PostgresReader {
     });
   }
 
-  /** What the server says of its tables; bytes of revisions aren't counted there. */
+  /** What was counted with each write, and what the server says of its tables. */
   async #size(): Promise<DatabaseAnswer> {
-    const [found] = await this.#store.all<{ bytes: bigint | null }>(SIZE);
-    const fileBytes = found?.bytes === null || found === undefined ? null : Number(found.bytes);
-    return { read: "size", bytes: null, live: null, days: [], fileBytes, reusableBytes: null };
+    return await this.#store.look(async (view) => {
+      const [found] = await view.all<{ bytes: bigint; live: bigint; fileBytes: bigint }>(SIZE);
+      invariant(found !== undefined, "sizes are counted");
+      const days = await view.all<{ day: number; bytes: bigint }>(
+        "SELECT day, bytes FROM size_day ORDER BY day",
+      );
+      return {
+        read: "size",
+        bytes: Number(found.bytes),
+        live: Number(found.live),
+        days: days.map(({ day, bytes }) => ({ day, bytes: Number(bytes) })),
+        fileBytes: Number(found.fileBytes),
+        reusableBytes: null,
+      };
+    });
   }
 
   async #marks(): Promise<DatabaseAnswer> {

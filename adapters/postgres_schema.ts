@@ -5,7 +5,50 @@
  */
 
 /** The version of these tables. */
-export const POSTGRES_SCHEMA_VERSION = 1;
+export const POSTGRES_SCHEMA_VERSION = 2;
+
+/** Bytes of the data with an id, those of its parts with them; of none 0. */
+const LENGTH_OF = `CREATE FUNCTION length_of(data_id int8) RETURNS int8 LANGUAGE sql STABLE AS $$
+  SELECT coalesce((SELECT length(d.value) + CASE d.compression WHEN 2
+    THEN (SELECT coalesce(sum(length(p.value)), 0) FROM part p WHERE p.data_id = d.id) ELSE 0 END
+    FROM data d WHERE d.id = $1), 0)::int8
+$$`;
+
+/**
+ * Counts rows that have come or gone, once for each statement. Of an object's rows only the newest is live: the newest of those that
+ * moved counts for or against the newest of those that didn't. A row is never changed where it stands.
+ */
+const COUNT_ROWS = `CREATE FUNCTION count_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  sign int8 := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END;
+  all_bytes int8;
+  live_bytes int8;
+BEGIN
+  SELECT coalesce(sum(length_of(m.data_id)), 0) INTO all_bytes FROM moved m;
+  SELECT coalesce(sum(length_of(m.data_id) - length_of(r.data_id)), 0) INTO live_bytes
+    FROM (SELECT DISTINCT ON (oid) oid, tid, data_id FROM moved ORDER BY oid, tid DESC) m
+    JOIN (SELECT oid, array_agg(tid) AS tids FROM moved GROUP BY oid) a ON a.oid = m.oid
+    LEFT JOIN LATERAL (SELECT o.tid, o.data_id FROM obj o WHERE o.oid = m.oid AND o.tid <> ALL (a.tids)
+      ORDER BY o.tid DESC LIMIT 1) r ON true
+    WHERE r.tid IS NULL OR m.tid > r.tid;
+  UPDATE size SET bytes = bytes + sign * all_bytes, live = live + sign * live_bytes;
+  RETURN NULL;
+END
+$$`;
+
+/** What version 2 has and version 1 hadn't: how large all final revisions are, and how much of that is live (T55). */
+export const POSTGRES_VERSION_2: readonly string[] = [
+  "CREATE TABLE size (one bool PRIMARY KEY CHECK (one), bytes int8 NOT NULL, live int8 NOT NULL)",
+  "CREATE TABLE size_day (day int4 PRIMARY KEY, bytes int8 NOT NULL)",
+  LENGTH_OF,
+  `INSERT INTO size (one, bytes, live) SELECT true, (SELECT coalesce(sum(length_of(data_id)), 0) FROM obj),
+    (SELECT coalesce(sum(length_of(data_id)), 0) FROM (SELECT DISTINCT ON (oid) data_id FROM obj ORDER BY oid, tid DESC) n)`,
+  COUNT_ROWS,
+  `CREATE TRIGGER rows_came AFTER INSERT ON obj REFERENCING NEW TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION count_rows()`,
+  `CREATE TRIGGER rows_gone AFTER DELETE ON obj REFERENCING OLD TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION count_rows()`,
+];
 
 /** Statements that make the tables, in the schema of the connection. */
 export const POSTGRES_TABLES: readonly string[] = [
@@ -71,6 +114,7 @@ export const POSTGRES_TABLES: readonly string[] = [
   "CREATE TABLE tpart (ttid int8 NOT NULL, oid int8 NOT NULL, data_id int8 NOT NULL, PRIMARY KEY (ttid, oid))",
   "CREATE TABLE cpart (oid int8 NOT NULL, tid int8 NOT NULL, data_id int8 NOT NULL, PRIMARY KEY (oid, tid))",
   "CREATE TABLE resume (partition int4 PRIMARY KEY, since int8 NOT NULL, tid int8 NOT NULL)",
+  ...POSTGRES_VERSION_2,
 ];
 
 /** Values are stored as they come: most are compressed already. */

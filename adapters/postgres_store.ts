@@ -20,7 +20,12 @@ import {
   POSTGRES_STATEMENT_TIMEOUT_MS,
 } from "../core/limits.ts";
 import { postgresFailure, postgresOpenFailure } from "./postgres_errors.ts";
-import { POSTGRES_SCHEMA_VERSION, POSTGRES_SETTINGS, POSTGRES_TABLES } from "./postgres_schema.ts";
+import {
+  POSTGRES_SCHEMA_VERSION,
+  POSTGRES_SETTINGS,
+  POSTGRES_TABLES,
+  POSTGRES_VERSION_2,
+} from "./postgres_schema.ts";
 import type { PostgresPlace } from "./postgres_uri.ts";
 import { StoreFailedError, StoreOpenError } from "./store_errors.ts";
 import type { Later } from "./system.ts";
@@ -228,7 +233,22 @@ export class PostgresStore {
     const version = Number(new TextDecoder().decode(found?.["value"] ?? new Uint8Array()) || "none");
     if (Number.isNaN(version)) throw new StoreOpenError("open", shown, "foreign");
     if (version > POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "newer");
-    if (version < POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "older");
+    if (version < 1) throw new StoreOpenError("open", shown, "older");
+    if (version < POSTGRES_SCHEMA_VERSION) await this.#upgrade();
+  }
+
+  /** From version 1. All or nothing: the next one who opens it begins again. */
+  async #upgrade(): Promise<void> {
+    const statements = [
+      ...POSTGRES_VERSION_2.map((sql) => [sql, []] as const),
+      [
+        "UPDATE meta SET value = $1 WHERE name = 'schema'",
+        [numberBytes(POSTGRES_SCHEMA_VERSION)],
+      ] as const,
+    ];
+    await this.#writer.unsafe("BEGIN");
+    for (const [sql, values] of statements) await this.#writer.unsafe(sql, [...values]);
+    await this.#writer.unsafe("COMMIT");
   }
 
   async #apply(change: (statements: Statements) => void | Promise<void>, durable: boolean): Promise<void> {

@@ -137,6 +137,35 @@ function testServer({ url }: PostgresServer): void {
     );
   });
 
+  test("PostgreSQL: a schema of version 1 gets its counters when it is opened, all or nothing (T33, T26, T55)", async () => {
+    const schema = newSchema();
+    await createPostgres(uriOf(schema), IDENTITY);
+    const before = new Driver(await openPostgres(uriOf(schema)));
+    await before.save(...commit(1, [[1, "one"], [2, "two"]]));
+    await before.save(...commit(2, [[1, "newer"]]));
+    const size = await before.ask<"size">({ read: "size" });
+    assert.ok(size.bytes !== null && size.live !== null && size.bytes > size.live);
+    await before.database.close();
+    await withServer(url, async (sql) => {
+      await sql.unsafe(`SET search_path = ${schema}`);
+      await sql.unsafe("DROP TRIGGER rows_came ON obj; DROP TRIGGER rows_gone ON obj");
+      await sql.unsafe(
+        "DROP FUNCTION count_rows(); DROP FUNCTION length_of(int8); DROP TABLE size, size_day",
+      );
+      await sql.unsafe("UPDATE meta SET value = '1' WHERE name = 'schema'; CREATE TABLE size_day ()");
+    });
+    await assert.rejects(openPostgres(uriOf(schema)), /size_day/);
+    await withServer(url, async (sql) => void await sql.unsafe(`DROP TABLE ${schema}.size_day`));
+    const after = new Driver(await openPostgres(uriOf(schema)));
+    const found = await after.ask<"size">({ read: "size" });
+    assert.deepEqual([found.bytes, found.live], [size.bytes, size.live]);
+    await after.save(...commit(3, [[2, "newest"]]));
+    const more = await after.ask<"size">({ read: "size" });
+    assert.ok(more.bytes! > size.bytes);
+    await after.database.close();
+    await withServer(url, async (sql) => void await sql.unsafe(`DROP SCHEMA ${schema} CASCADE`));
+  });
+
   test("PostgreSQL: a round that loses its connection at any moment ends, with nothing done (T33, C1)", async () => {
     const schema = newSchema();
     const place = postgresPlace(uriOf(schema));

@@ -1,5 +1,6 @@
 /** How changes of a storage become rows in PostgreSQL. */
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
+import { SIZE_DAYS_MAX } from "../core/limits.ts";
 import { COMPRESSION_PARTS } from "../core/parts.ts";
 import type { DatabaseWrite, HeldTransaction } from "../core/ports.ts";
 import { type Held, HeldTransactions } from "./held_transactions.ts";
@@ -8,6 +9,7 @@ import type { DataIds } from "./postgres_data.ts";
 import { insertRows, NOTE, noteColumns } from "./postgres_rows.ts";
 import { numberBytes } from "./postgres_store.ts";
 import type { PostgresStore, Statements } from "./postgres_store.ts";
+import { dayOf } from "./size_days.ts";
 
 type Write<O extends DatabaseWrite["op"]> = Extract<DatabaseWrite, { op: O }>;
 
@@ -17,6 +19,8 @@ interface Kept {
   readonly sharedId: bigint | null;
 }
 
+const BEGIN_DAY =
+  "INSERT INTO size_day (day, bytes) SELECT $1::int4, bytes FROM size ON CONFLICT (day) DO NOTHING";
 const SET_META =
   "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const VOTE =
@@ -47,6 +51,7 @@ export class PostgresWriter {
   #canBeCopied = false; // rows of what is held may have come from a copy
   #newObjects: unknown[][] = [];
   #newData: unknown[][] = [];
+  #day = -1;
   #at!: Statements;
 
   constructor(partitions: number, data: DataIds) {
@@ -190,6 +195,7 @@ export class PostgresWriter {
     const held = this.#held.unlock(ttid, tid);
     if (held === undefined) return;
     this.#insert();
+    this.#beginDay(dayOf(tid));
     const copied = this.#canBeCopied
       ? await this.#at.all<{ oid: Oid; data_id: bigint | null }>(COPIED, tid, ttid)
       : [];
@@ -198,6 +204,14 @@ export class PostgresWriter {
     this.#forget(ttid, held);
     const replaced = copied.flatMap(({ oid, data_id }) => (data_id === null ? [] : [{ oid, id: data_id }]));
     this.#data.release(this.#at, replaced);
+  }
+
+  /** Notes how large everything was before the first commit of a day. */
+  #beginDay(day: number): void {
+    if (day <= this.#day) return;
+    this.#day = day;
+    this.#at.run(BEGIN_DAY, day);
+    this.#at.run("DELETE FROM size_day WHERE day < $1", day - SIZE_DAYS_MAX);
   }
 
   #abort(ttid: Ttid): void {
