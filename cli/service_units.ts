@@ -52,6 +52,23 @@ export function unitsFor(
   return [...services, { path: join(place.to, targetName(config)), text: targetOf(config, place) }];
 }
 
+/**
+ * Takes away what a process left behind that was killed, or lost its power: a confined node may not look itself whether that one still
+ * runs, and would give way to it for ever. The same process has the same id and the same beginning, and is no zombie.
+ */
+const CLEARING = [
+  "clear_stale() {",
+  '  for file in "$@"; do',
+  '    [ -f "$file" ] || continue',
+  '    pid=$(sed -n \'s/.*"pid":\\([0-9]*\\).*/\\1/p\' "$file")',
+  '    began=$(sed -n \'s/.*"startTime":\\([0-9]*\\).*/\\1/p\' "$file")',
+  "    # state and the rest, behind the name in brackets",
+  "    set -- $(sed 's/.*) //' \"/proc/${pid:-0}/stat\" 2>/dev/null)",
+  '    [ "${1:-Z}" != Z ] && [ "${20}" = "$began" ] || rm -f "$file"',
+  "  done",
+  "}",
+];
+
 function scriptOf(config: ClusterConfig, group: ProcessConfig, { self }: UnitPlace): string {
   const [program = "", ...args] = self;
   const permissions = [...permissionsOf(config, group), "--allow-run=systemd-notify"];
@@ -72,6 +89,8 @@ function scriptOf(config: ClusterConfig, group: ProcessConfig, { self }: UnitPla
     "DENO_NO_UPDATE_CHECK=1",
     `export ${START_TIME_VARIABLE} ${LOG_FILE_VARIABLE} DENO_NO_UPDATE_CHECK`,
     `mkdir -p ${shellQuoted(join(config.folder, "log"))}`,
+    ...CLEARING,
+    `clear_stale ${group.nodes.map(({ data }) => shellQuoted(join(data, "neo.pid"))).join(" ")}`,
     `exec ${command.map(shellQuoted).join(" \\\n  ")}`,
     "",
   ].join("\n");

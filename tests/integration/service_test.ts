@@ -43,3 +43,34 @@ test("what a unit runs tells systemd when it is ready and when it stops, with no
   }
   assert.match(readFileSync(told, "utf8"), /--stopping\n$/);
 });
+
+test("a service whose process was killed comes back, and never beside one that runs (T24)", async () => {
+  await using cluster = await CliCluster.init({ storages: 1, partitions: 6 });
+  await cluster.ok("service", "install", "--to", cluster.beside("units"));
+  const script = join(cluster.folder, "service", "s1.sh");
+  const { env } = cluster.around;
+  const begin = () => spawn("sh", [script], { env, stdio: "ignore" });
+  const isOn = (pid: number | undefined) => {
+    const file = readPidFile(cluster.node("s1"));
+    return file?.pid === pid && file?.listens === true;
+  };
+  const first = begin();
+  await eventually("the first", () => isOn(first.pid));
+  const second = begin();
+  const [code] = await once(second, "exit");
+  assert.equal(code, 1, "the first one runs");
+  assert.ok(isOn(first.pid));
+
+  const killed = once(first, "exit");
+  first.kill("SIGKILL");
+  await killed;
+  assert.ok(isOn(first.pid), "its pid file is left");
+  const third = begin();
+  const ended = once(third, "exit");
+  try {
+    await eventually("the third", () => isOn(third.pid));
+  } finally {
+    third.kill("SIGTERM");
+    await ended;
+  }
+});
