@@ -32,7 +32,7 @@ import { readFileSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
 import { postgresPlace } from "../adapters/postgres_uri.ts";
-import { settingProblem } from "../core/config_keys.ts";
+import { configKey, settingProblem } from "../core/config_keys.ts";
 import {
   CALL_TIMEOUT_MS_MAX,
   PARTITIONS_MAX,
@@ -213,27 +213,32 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
   const address = fields.text("address", ADDRESS_PATTERN, "host:port");
   const listen = fields.text("listen", ADDRESS_PATTERN, "host:port", address);
   const host = fields.optionalText("host", NAME_PATTERN, NAME_RULE);
+  const role = fields.choice("role", nodeRoles);
   return {
     name,
-    role: fields.choice("role", nodeRoles),
+    role,
     address,
     ...(listen === address ? {} : { listen }),
     data: resolve(folder, fields.text("data", /./, "a folder")),
     process: fields.text("process", NAME_PATTERN, NAME_RULE, name),
     ...(host === undefined ? {} : { host }),
     ...databaseOf(fields, folder),
-    ...overridesOf(fields),
+    ...overridesOf(fields, role),
     ...pagesOf(fields, folder),
     ...watchOf(fields, folder),
   };
 }
 
 /** What is set on the node itself, by key. */
-function overridesOf(fields: Fields): Pick<NodeConfig, "overrides"> {
+function overridesOf(fields: Fields, role: NodeRole): Pick<NodeConfig, "overrides"> {
   const overrides = fields.texts("override");
   for (const [key, value] of Object.entries(overrides)) {
     const problem = settingProblem({ scope: "cluster", key, value });
     if (problem !== undefined) throw fields.error("override", problem);
+    const roles = configKey(key)?.roles ?? [];
+    if (!roles.includes(role)) {
+      throw fields.error("override", `${key}: it is for ${roles.join(", ")}, not for a ${role}`);
+    }
   }
   return Object.keys(overrides).length === 0 ? {} : { overrides };
 }

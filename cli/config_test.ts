@@ -93,6 +93,11 @@ const wrong: readonly { what: string; text: string; says: RegExp }[] = [
   },
   { what: "a missing key", text: textOf(TOP.slice(1), MASTER), says: /cluster: expected .*found nothing/ },
   {
+    what: "an override that the node wouldn't look at",
+    text: textOf(TOP, MASTER, STORAGE, [`  override = { "client.oidBatch" = "5" }`]),
+    says: /override of node 2: client\.oidBatch: it is for client, not for a storage/,
+  },
+  {
     what: "a missing key of a node",
     text: textOf(TOP, MASTER.slice(0, 4)),
     says: /data of node 1: expected a folder, found nothing \(line 5/,
