@@ -8,30 +8,34 @@
 export const POSTGRES_SCHEMA_VERSION = 2;
 
 /** Bytes of the data with an id, those of its parts with them; of none 0. */
-const LENGTH_OF = `CREATE FUNCTION length_of(data_id int8) RETURNS int8 LANGUAGE sql STABLE AS $$
-  SELECT coalesce((SELECT length(d.value) + CASE d.compression WHEN 2
+function lengthOf(id: string): string {
+  return `coalesce((SELECT length(d.value) + CASE d.compression WHEN 2
     THEN (SELECT coalesce(sum(length(p.value)), 0) FROM part p WHERE p.data_id = d.id) ELSE 0 END
-    FROM data d WHERE d.id = $1), 0)::int8
-$$`;
+    FROM data d WHERE d.id = ${id}), 0)::int8`;
+}
 
 /**
  * Counts rows that have come or gone, once for each statement. Of an object's rows only the newest is live: the newest of those that
- * moved counts for or against the newest of those that didn't. A row is never changed where it stands.
+ * moved counts for or against the newest of those that didn't. A row is never changed where it stands. Its plans are kept
+ * while tables grow: they mustn't be those of a table that is small, and aren't worth compiling.
  */
-const COUNT_ROWS = `CREATE FUNCTION count_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+const COUNT_ROWS =
+  `CREATE FUNCTION count_rows() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   sign int8 := CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END;
   all_bytes int8;
   live_bytes int8;
 BEGIN
-  SELECT coalesce(sum(length_of(m.data_id)), 0) INTO all_bytes FROM moved m;
-  SELECT coalesce(sum(length_of(m.data_id) - length_of(r.data_id)), 0) INTO live_bytes
-    FROM (SELECT DISTINCT ON (oid) oid, tid, data_id FROM moved ORDER BY oid, tid DESC) m
-    JOIN (SELECT oid, array_agg(tid) AS tids FROM moved GROUP BY oid) a ON a.oid = m.oid
-    LEFT JOIN LATERAL (SELECT o.tid, o.data_id FROM obj o WHERE o.oid = m.oid AND o.tid <> ALL (a.tids)
-      ORDER BY o.tid DESC LIMIT 1) r ON true
-    WHERE r.tid IS NULL OR m.tid > r.tid;
-  UPDATE size SET bytes = bytes + sign * all_bytes, live = live + sign * live_bytes;
+  WITH m AS MATERIALIZED (SELECT oid, tid, ${lengthOf("data_id")} AS bytes FROM moved),
+    tops AS (SELECT oid, max(tid) AS tid, array_agg(tid) AS tids FROM m GROUP BY oid),
+    live AS (SELECT t.oid, t.tid, ${lengthOf("r.data_id")} AS before FROM tops t LEFT JOIN LATERAL (
+        SELECT o.tid, o.data_id FROM obj o WHERE o.oid = t.oid AND o.tid <> ALL (t.tids) ORDER BY o.tid DESC LIMIT 1
+      ) r ON true WHERE r.tid IS NULL OR t.tid > r.tid)
+  SELECT coalesce(sum(m.bytes), 0), coalesce(sum(m.bytes - l.before) FILTER (WHERE l.oid IS NOT NULL), 0)
+    INTO all_bytes, live_bytes FROM m LEFT JOIN live l ON l.oid = m.oid AND l.tid = m.tid;
+  IF all_bytes <> 0 OR live_bytes <> 0 THEN
+    UPDATE size SET bytes = bytes + sign * all_bytes, live = live + sign * live_bytes;
+  END IF;
   RETURN NULL;
 END
 $$`;
@@ -40,9 +44,10 @@ $$`;
 export const POSTGRES_VERSION_2: readonly string[] = [
   "CREATE TABLE size (one bool PRIMARY KEY CHECK (one), bytes int8 NOT NULL, live int8 NOT NULL)",
   "CREATE TABLE size_day (day int4 PRIMARY KEY, bytes int8 NOT NULL)",
-  LENGTH_OF,
-  `INSERT INTO size (one, bytes, live) SELECT true, (SELECT coalesce(sum(length_of(data_id)), 0) FROM obj),
-    (SELECT coalesce(sum(length_of(data_id)), 0) FROM (SELECT DISTINCT ON (oid) data_id FROM obj ORDER BY oid, tid DESC) n)`,
+  `INSERT INTO size (one, bytes, live) SELECT true,
+    (SELECT coalesce(sum(${lengthOf("o.data_id")}), 0) FROM obj o),
+    (SELECT coalesce(sum(${lengthOf("n.data_id")}), 0)
+      FROM (SELECT DISTINCT ON (oid) data_id FROM obj ORDER BY oid, tid DESC) n)`,
   COUNT_ROWS,
   `CREATE TRIGGER rows_came AFTER INSERT ON obj REFERENCING NEW TABLE AS moved
     FOR EACH STATEMENT EXECUTE FUNCTION count_rows()`,

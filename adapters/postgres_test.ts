@@ -150,7 +150,7 @@ function testServer({ url }: PostgresServer): void {
       await sql.unsafe(`SET search_path = ${schema}`);
       await sql.unsafe("DROP TRIGGER rows_came ON obj; DROP TRIGGER rows_gone ON obj");
       await sql.unsafe(
-        "DROP FUNCTION count_rows(); DROP FUNCTION length_of(int8); DROP TABLE size, size_day",
+        "DROP FUNCTION count_rows(); DROP TABLE size, size_day",
       );
       await sql.unsafe("UPDATE meta SET value = '1' WHERE name = 'schema'; CREATE TABLE size_day ()");
     });
