@@ -48,6 +48,8 @@ export type Mutant = (cluster: Cluster) => void;
 /** How a seed is run, if not as it is. */
 export interface RunOptions {
   readonly mutant?: Mutant;
+  /** How many masters there are with a mutant; 1 if it isn't said. */
+  readonly masters?: number;
   /** Steps that its trace keeps. */
   readonly linesMax?: number;
   /** Strikes that are left out; the faults then end after `disturbedMs`, however few of them hit. */

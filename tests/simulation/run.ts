@@ -93,7 +93,7 @@ class Run {
     this.#options = options;
     this.#random = new SimRandom(seed);
     const drawn = drawShape(this.#random.fork("shape"));
-    const masters = options.mutant ? 1 : drawn.masters; // mutants are of the one
+    const masters = options.mutant ? options.masters ?? 1 : drawn.masters; // most mutants are of the one
     const clients = Math.min(drawn.clients, options.clientsMax ?? Infinity);
     const isFlapping = options.isFlapping || this.#random.fork("flapping").chance(FLAPPING_SHARE);
     const copies = isFlapping

@@ -35,13 +35,19 @@ export function masterOf(cluster: Cluster): MasterView | undefined {
   return views.sort((a, b) => b.epoch - a.epoch)[0];
 }
 
-/** The same is held at the same place of every master's log, whichever process of it. */
+/** The same is held at the same place of every master's log, whichever process of it, and a term has one leader. */
 export function watchAgreement(history: History, masters: Cluster["masters"]): (step: Step) => void {
   const known = new Map<number, string>(); // what the log has made up to a place
   const seen = new Map<string, number>();
+  const leaders = new Map<number, string>(); // of each term
   return ({ node }) => {
     const master = node.startsWith("m") ? masters.find(({ name }) => name === node) : undefined;
     const { part, held } = (master?.machine ?? {}) as Partial<MemberMachine>;
+    if (part?.role === "leader") {
+      const leader = leaders.get(part.term) ?? node;
+      leaders.set(part.term, leader);
+      if (leader !== node) history.breach(`${leader} and ${node} both lead in term ${part.term}`);
+    }
     if (part === undefined || seen.get(node) === part.commit || held === undefined) return;
     seen.set(node, part.commit);
     const digest = simDigest(held.image).join(" ");

@@ -1,4 +1,5 @@
 /** Clusters that break one promise each, to see that the checkers bite. */
+import { agreementMutants } from "./agreement.ts";
 import { configurationMutants } from "./configuration.ts";
 import { durabilityMutants } from "./durability.ts";
 import { foreignMutants } from "./foreign.ts";
@@ -13,4 +14,5 @@ export const mutants: readonly MutantCase[] = [
   ...readingMutants,
   ...foreignMutants,
   ...configurationMutants,
+  ...agreementMutants,
 ];

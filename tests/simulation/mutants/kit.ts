@@ -31,6 +31,8 @@ export interface MutantCase {
   readonly isConfigured?: boolean;
   /** Seen only where bits turn on disks. */
   readonly isRotting?: boolean;
+  /** Seen only where there are so many masters; else there is one. */
+  readonly masters?: number;
   /** Seen only where programs do this. */
   readonly work?: readonly Work[];
   /** A seed that is known to notice it. */
@@ -129,11 +131,11 @@ export function dieBehind(
   node.trap({ after, at, calls: 1, done: true, death: "killed", dying: () => true, sprung });
 }
 
-/** A process dies at once, and is soon there again. */
-export function dieNow(node: AnyNode, world: World): void {
+/** A process dies at once, and is there again after `awayMs`: soon, if it isn't said. */
+export function dieNow(node: AnyNode, world: World, awayMs = AWAY_MS): void {
   world.after(0, () => {
     node.crash("killed");
-    world.after(AWAY_MS, () => node.start());
+    world.after(awayMs, () => node.start());
   });
 }
 
