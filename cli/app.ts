@@ -153,20 +153,25 @@ const start = command({
   },
 });
 
+/** For what can hurt. */
+const yes = { kind: "boolean", brief: "Do it all the same", default: false, withNegated: false } as const;
+
 const stop = command({
   load: () => import("./commands/stop.ts"),
-  parameters: { positional: nodes, flags: { ...common, wait }, aliases },
+  parameters: { positional: nodes, flags: { ...common, wait, yes }, aliases },
   docs: {
     customUsage: NODES_USAGE,
     brief: "Stop nodes, or the whole cluster in order",
     fullDescription:
       "Commits that have begun are served first. What still runs when --wait passes is killed, with a "
-      + "warning. To stop what is stopped is no error.",
+      + "warning. To stop what is stopped is no error. A storage that has the only copy of something is "
+      + "stopped by its name only with --yes.",
     examples: [
       ["neo stop", "the whole cluster, or its nodes of this machine"],
       ["neo stop s1", "only this one"],
+      ["neo stop s1 --yes", "even if nobody else has what it holds"],
     ],
-    exits: ends.remote,
+    exits: [...ends.remote, "refused"],
   },
 });
 
@@ -197,7 +202,7 @@ const restart = command({
       ["neo restart", "one after another, while clients go on"],
       ["neo restart s1 --wait 120", "only this one; its copies may take 2 minutes"],
     ],
-    exits: [...ends.remote, "waiting"],
+    exits: [...ends.remote, "waiting", "interrupted"],
   },
 });
 

@@ -38,12 +38,13 @@ export function writeBundle(config: ClusterConfig, host: string): { path: string
       copyCertificates(config, host, join(root, relative(config.folder, config.tls)));
     }
     const path = join(config.folder, "bundles", `${config.cluster}-${host}.tar.gz`);
+    writeFileSync(path, "", { mode: SECRET }); // keys are in it: nobody else may read it, not even while it grows
+    chmodSync(path, SECRET);
     const { status, stderr, error } = spawnSync("tar", ["-czf", path, "-C", staging, config.cluster]);
     if (status !== 0) {
       const why = error?.message ?? stderr.toString().trim();
       throw new CliError("failed", `Cannot write ${path}: tar failed: ${why}`);
     }
-    chmodSync(path, SECRET);
     return { path, bytes: statSync(path).size };
   } finally {
     rmSync(staging, { recursive: true, force: true });

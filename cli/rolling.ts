@@ -1,6 +1,7 @@
 /**
  * Restarts processes one after another, so that clients go on: each storage once all copies are up to date, so that no object is
- * without one; then admins; then masters, the primary last, behind another one that has taken over.
+ * without one; then admins; then masters, the primary last, behind another one that has taken over. Ctrl-C ends that between two
+ * processes: what was stopped is started first.
  */
 import { DatabaseError } from "../core/errors.ts";
 import { PROCESS_LOOK_MS } from "../core/limits.ts";
@@ -10,6 +11,7 @@ import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import type { Cli } from "./context.ts";
 import { runningPidOf } from "./daemons.ts";
 import { CliError } from "./exit.ts";
+import { Interrupt } from "./interrupt.ts";
 import { startProcesses } from "./starting.ts";
 import type { StartResult } from "./starting.ts";
 import { stopProcesses } from "./stopping.ts";
@@ -48,6 +50,23 @@ export async function rollingRestart(
   groups: readonly ProcessConfig[],
   withinMs: number,
 ): Promise<StartResult> {
+  const interrupt = new Interrupt(cli.world);
+  try {
+    return await oneByOne(cli, config, { groups, withinMs, interrupt });
+  } finally {
+    interrupt.off();
+  }
+}
+
+async function oneByOne(
+  cli: Cli,
+  config: ClusterConfig,
+  { groups, withinMs, interrupt }: {
+    readonly groups: readonly ProcessConfig[];
+    readonly withinMs: number;
+    readonly interrupt: Interrupt;
+  },
+): Promise<StartResult> {
   const target = targetOf(config);
   const left = inOrder(groups);
   const started: ProcessConfig[] = [];
@@ -59,18 +78,25 @@ export async function rollingRestart(
     const [group] = left.splice(Math.max(at, 0), 1) as [ProcessConfig];
     const endMs = monoMs() + withinMs;
     const leftMs = (): number => Math.max(1, endMs - monoMs());
-    const late = (what: string): CliError => {
-      const names = left.map(({ name }) => name).join(", ");
-      const hint = names === "" ? "" : `not restarted yet: ${names}`;
-      return new CliError("waiting", `Cannot wait longer: ${what}`, { hint });
+    const hintOf = (rest: readonly ProcessConfig[]): string =>
+      rest.length === 0 ? "" : `not restarted yet: ${rest.map(({ name }) => name).join(", ")}`;
+    const late = (what: string): CliError =>
+      new CliError("waiting", `Cannot wait longer: ${what}`, { hint: hintOf(left) });
+    const unlessInterrupted = async (wait: Promise<void>, rest: readonly ProcessConfig[]): Promise<void> => {
+      await Promise.race([wait, interrupt.first]);
+      if (!interrupt.came) return;
+      wait.catch(() => {}); // nobody waits for it any more
+      throw new CliError("interrupted", "Restarting was ended between two nodes", { hint: hintOf(rest) });
     };
-    if (group.nodes[0]!.role === "storage") await awaitCopies(target, leftMs(), late);
+    if (group.nodes[0]!.role === "storage") {
+      await unlessInterrupted(awaitCopies(target, leftMs(), late), [group, ...left]);
+    }
     if (group.name === primary) await stepDown(cli, target, leftMs());
     await stopProcesses(cli, config, [group], leftMs());
     const result = await startProcesses(cli, config, [group], leftMs(), { alone: true });
     if (!result.reached) throw late(`${group.name} doesn't listen yet`);
     started.push(group);
-    await awaitNode(target, group, leftMs(), late);
+    await unlessInterrupted(awaitNode(target, group, leftMs(), late), left);
     last = group.name;
   }
   if (last !== undefined) await askStatus(target, { withinMs, isWanted: ({ state }) => state === "running" });

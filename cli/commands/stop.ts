@@ -14,10 +14,10 @@ import { resolveTarget } from "../target.ts";
 /** What `--json` prints. */
 export const answer = is.object({ cluster: is.text, stopped: is.list(is.text), asked: is.exactly(true) });
 
-/** Stops what runs. A cluster elsewhere is asked to stop as a whole. */
+/** Stops what runs, single storages only if all stays readable. A cluster elsewhere is asked to stop as a whole. */
 export default async function stop(
   cli: Cli,
-  flags: CommonFlags & { readonly wait: number },
+  flags: CommonFlags & { readonly wait: number; readonly yes: boolean },
   ...names: string[]
 ): Promise<void> {
   const { output, world } = cli;
@@ -38,9 +38,13 @@ export default async function stop(
   const { config } = target;
   if (names.length > 0) {
     const lone = await loneCopies(target, namesOf(selectProcesses(config, names)), flags.wait);
-    if (lone > 0) {
-      output.warn(`nobody can read ${lone} partitions, or write there, until it is started again`);
+    const what = `nobody could read ${lone} partitions, or write there, until it is started again`;
+    if (lone > 0 && !flags.yes) {
+      throw new CliError("refused", `Cannot stop ${names.join(", ")}: ${what}`, {
+        hint: `if that is what you want: ${nextCommand(`stop ${names.join(" ")} --yes`, flags)}`,
+      });
     }
+    if (lone > 0) output.warn(what);
   }
   const stopped = namesOf(await stopProcesses(cli, config, selectProcesses(config, names), flags.wait));
   if (output.json) output.printJson<Of<typeof answer>>({ cluster: config.cluster, stopped, asked: true });

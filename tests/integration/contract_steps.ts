@@ -114,6 +114,7 @@ export const STEPS: readonly Step[] = [
   { line: "node kill s2 --json" },
   { line: "start s2", golden: false },
   { line: "stop s2" },
+  { line: "stop s1", exit: 6 },
   { line: "node clone s2 s5 --json", reloads: true },
   { line: "node clone s2 s6", golden: false, reloads: true },
   { line: "start s2 --json" },
