@@ -20,6 +20,7 @@ import { findPorts, HOST } from "./ports.ts";
 import { makeNode, provision } from "./provision.ts";
 import { startProcesses } from "./starting.ts";
 import { rememberCluster } from "./target.ts";
+import { installUnits } from "./unit_files.ts";
 
 /**
  * Does a step. `leftMs` says how long it may still take.
@@ -72,6 +73,11 @@ export async function apply(
       return;
     case "forget":
       return await forgetNode(config, step.name, true);
+    case "install": {
+      const problem = installUnits(config, step.units, plan.services!, cli.world.env);
+      if (problem !== undefined) cli.output.warn(problem);
+      return;
+    }
     case "await":
       return await awaitWhole(config, leftMs);
   }

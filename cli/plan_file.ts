@@ -7,6 +7,7 @@
  * partitions = 240     # fixed for ever
  * replicas = 1
  * tls = true           # optional: everybody shows a certificate; they are made
+ * services = "system"  # optional: units for systemd, of the machine or, "user", of this account's session
  * here = "db1"         # optional: this machine, if nodes run on several
  *
  * [[node]]
@@ -33,6 +34,7 @@ import { settingsIn } from "./config_view.ts";
 import { topologyPath } from "./parsers.ts";
 import { databaseUriOf } from "./stores.ts";
 import { Fields } from "./toml_fields.ts";
+import type { Services } from "./unit_files.ts";
 
 /** A node that there should be. */
 export interface PlannedNode {
@@ -65,6 +67,8 @@ export interface ProvisionPlan {
   readonly here: string | undefined;
   /** Everybody shows a certificate. */
   readonly tls: boolean;
+  /** systemd starts this machine's processes at boot; undefined: nobody does. */
+  readonly services?: Services;
   readonly nodes: readonly PlannedNode[];
   /** All that there should be set; undefined: the plan doesn't say. */
   readonly config?: readonly Setting[];
@@ -80,6 +84,7 @@ const PLAN_KEYS = [
   "replicas",
   "insecure",
   "tls",
+  "services",
   "here",
   "node",
   "config",
@@ -111,6 +116,7 @@ export function parsePlan(text: string, file: string): ProvisionPlan {
   top.refuseOthers(PLAN_KEYS);
   const cluster = top.text("cluster", NAME_PATTERN, NAME_RULE);
   const tables = top.tables("node");
+  const services = top.optionalText("services", /^(?:user|system)$/, "user or system");
   const plan: ProvisionPlan = {
     cluster,
     folder: resolve(dirname(file), top.text("folder", /./, "a folder", cluster)),
@@ -120,6 +126,7 @@ export function parsePlan(text: string, file: string): ProvisionPlan {
     tls: top.flag("tls", false),
     here: top.optionalText("here", NAME_PATTERN, NAME_RULE),
     nodes: tables.map((fields) => nodeOf(fields, cluster, dirname(file))),
+    ...(services === undefined ? {} : { services: services as Services }),
     ...(config === undefined ? {} : { config: settingsIn(config as Record<string, unknown>, file) }),
   };
   checkCounts(plan, top);

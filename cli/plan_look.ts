@@ -5,12 +5,14 @@ import { UnreachableError } from "../core/errors.ts";
 import { askPrimary, askStatus } from "./ask.ts";
 import { CONFIG_FILE, processesOf, readConfig, uriOf } from "./config.ts";
 import type { ClusterConfig } from "./config.ts";
+import type { World } from "./context.ts";
 import { runningPidOf } from "./daemons.ts";
 import { isNothing } from "./layout_view.ts";
 import type { ProvisionPlan } from "./plan_file.ts";
 import type { Seen, SeenCluster } from "./plan_steps.ts";
 import { checkFolder } from "./provision.ts";
 import type { Target } from "./target.ts";
+import { placeOfUnits, unitChanges } from "./unit_files.ts";
 
 /** A cluster of this machine as a target of questions. */
 export function targetOf(config: ClusterConfig): Target & { readonly kind: "folder" } {
@@ -22,7 +24,11 @@ export function targetOf(config: ClusterConfig): Target & { readonly kind: "fold
  *
  * @throws CliError (`refused`) when something else lies in the folder
  */
-export async function look({ folder }: ProvisionPlan, withinMs: number): Promise<Seen> {
+export async function look(
+  { folder, services }: ProvisionPlan,
+  world: Pick<World, "env" | "self">,
+  withinMs: number,
+): Promise<Seen> {
   if (!existsSync(join(folder, CONFIG_FILE))) {
     checkFolder(folder);
     return { config: undefined, running: new Set(), cluster: undefined };
@@ -33,7 +39,8 @@ export async function look({ folder }: ProvisionPlan, withinMs: number): Promise
   const running = new Set(up.flatMap(({ nodes }) => nodes.map(({ name }) => name)));
   // what is stopped is started first: the cluster may be waiting for it
   const cluster = up.length < groups.length ? undefined : await ask(config, withinMs);
-  return { config, running, cluster };
+  const units = services && unitChanges(config, placeOfUnits(services, world));
+  return { config, running, cluster, ...(units && { units }) };
 }
 
 async function ask(config: ClusterConfig, withinMs: number): Promise<SeenCluster | undefined> {

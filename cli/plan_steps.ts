@@ -13,6 +13,7 @@ import { changesTo } from "./config_view.ts";
 import type { ValueChange } from "./config_view.ts";
 import { CliError } from "./exit.ts";
 import type { PlannedNode, ProvisionPlan } from "./plan_file.ts";
+import type { UnitChanges } from "./unit_files.ts";
 
 /** A storage as the primary tells of it. */
 export interface SeenStorage {
@@ -43,6 +44,8 @@ export interface Seen {
   readonly running: ReadonlySet<string>;
   /** Undefined: it doesn't run, or can't be asked. */
   readonly cluster: SeenCluster | undefined;
+  /** Units of systemd that aren't as planned. */
+  readonly units?: UnitChanges;
 }
 
 /** One thing to do. */
@@ -54,6 +57,7 @@ export type Step =
   | { readonly do: "tweak" }
   | { readonly do: "configure"; readonly changes: readonly ValueChange[] }
   | { readonly do: "drain" | "removeMaster" | "forget"; readonly name: string }
+  | { readonly do: "install"; readonly units: UnitChanges }
   | { readonly do: "await"; readonly names: readonly string[] };
 
 /** Whether this machine runs a node. */
@@ -76,6 +80,7 @@ export function nextSteps(plan: ProvisionPlan, seen: Seen): Step[] {
   if (stopped.length > 0) return [{ do: "start", names: stopped }];
   if (!cluster) return [];
   const steps = [...additions(plan, config, cluster), ...removals(plan, config, cluster)];
+  if (steps.length === 0 && seen.units) return [{ do: "install", units: seen.units }];
   if (steps.length > 0 || cluster.isWhole) return steps;
   return [{
     do: "await",
@@ -194,6 +199,10 @@ export function textOf(step: Step, plan: ProvisionPlan): string {
       return `remove master ${step.name}`;
     case "forget":
       return `take ${step.name} out of neo.toml; its data stay`;
+    case "install":
+      return `have systemd start this machine's part: ${
+        [...step.units.files, ...step.units.gone.map((path) => ({ path }))].length
+      } files`;
     case "await":
       return step.names.length === 0
         ? "wait until every partition has all its copies"

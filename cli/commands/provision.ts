@@ -52,7 +52,7 @@ export default async function provisionPlan(cli: Cli, flags: Flags, file: string
   const endMs = monoMs() + flags.wait;
   const leftMs = (): number => Math.max(1, endMs - monoMs());
   const done: Step[] = [];
-  let seen = await look(plan, leftMs());
+  let seen = await look(plan, world, leftMs());
   let steps = nextSteps(plan, seen);
   if (flags.dryRun) return showDryRun(cli, plan, steps, seen);
   for (let round = 1; steps.length > 0; round++) {
@@ -63,7 +63,7 @@ export default async function provisionPlan(cli: Cli, flags: Flags, file: string
       if (step.do === "make") noteHosts(cli, plan, file);
       done.push(step);
     }
-    seen = await look(plan, leftMs());
+    seen = await look(plan, world, leftMs());
     steps = nextSteps(plan, seen);
   }
   if (seen.cluster === undefined) {

@@ -1,13 +1,12 @@
 /** `neo service install` */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { selectProcesses } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { targetName, unitsFor } from "../service_units.ts";
 import { resolveFolder } from "../target.ts";
+import { placeOfUnits, writeUnits } from "../unit_files.ts";
 
 /** What `--json` prints. */
 export const answer = is.object({
@@ -30,18 +29,10 @@ export default function serviceInstall(
   ...names: string[]
 ): Promise<void> {
   const config = resolveFolder(flags.cluster, world);
-  const home = world.env["XDG_CONFIG_HOME"] || join(world.env["HOME"] || homedir(), ".config");
-  const usual = flags.user ? join(home, "systemd", "user") : "/etc/systemd/system";
-  const to = flags.to === undefined ? usual : resolve(world.cwd, flags.to);
-  const user = flags.user ? undefined : userInfo().username;
-  const files = unitsFor(config, selectProcesses(config, names), { to, user, self: world.self });
-  if (!flags.dryRun) {
-    for (const { path, text } of files) {
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, text);
-      if (path.endsWith(".sh")) chmodSync(path, 0o755);
-    }
-  }
+  const usual = placeOfUnits(flags.user ? "user" : "system", world);
+  const place = flags.to === undefined ? usual : { ...usual, to: resolve(world.cwd, flags.to) };
+  const files = unitsFor(config, selectProcesses(config, names), place);
+  if (!flags.dryRun) writeUnits(files);
   const control = flags.user ? "systemctl --user" : "systemctl";
   const next = `${control} daemon-reload && ${control} enable --now ${targetName(config)} ${
     files.filter(({ path }) => path.endsWith(".service")).map(({ path }) => path.split("/").at(-1)).join(" ")

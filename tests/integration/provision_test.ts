@@ -1,14 +1,15 @@
 /** A plan, and a cluster of real processes that is brought to it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { systemRandom } from "../../adapters/system.ts";
 import { readConfig } from "../../cli/config.ts";
 import { findPorts } from "../../cli/ports.ts";
 import { neo, neoProcess } from "../cli_world.ts";
-import { CliCluster, eventually } from "./kit.ts";
+import { CliCluster, eventually, testWith } from "./kit.ts";
 import { Load } from "./load.ts";
 
 const LETTERS: { readonly [letter: string]: string } = { m: "master", s: "storage", a: "admin" };
@@ -22,15 +23,26 @@ function planOf(
   return `cluster = "shop"\nreplicas = ${replicas}\npartitions = ${partitions}\n${tables.join("")}`;
 }
 
-async function provision(cluster: CliCluster, plan: string, ...flags: readonly string[]) {
+async function provisionIn(
+  { cluster, plan, env = {} }: {
+    readonly cluster: CliCluster;
+    readonly plan: string;
+    readonly env?: { readonly [name: string]: string };
+  },
+  ...flags: readonly string[]
+) {
   const file = cluster.beside("plan.toml");
   writeFileSync(file, plan);
   const result = await neo(["provision", file, "--wait", "60", ...flags], {
-    env: cluster.around.env,
+    env: { ...cluster.around.env, ...env },
     cwd: cluster.beside(""),
   });
   if (existsSync(join(cluster.folder, "neo.toml"))) cluster.reload();
   return result;
+}
+
+function provision(cluster: CliCluster, plan: string, ...flags: readonly string[]) {
+  return provisionIn({ cluster, plan }, ...flags);
 }
 
 const stepsOf = (
@@ -125,3 +137,36 @@ test("provision --bundle refuses a machine that the plan doesn't name", async ()
   const result = await neo(["provision", file, "--bundle", "db2"], { env: cluster.around.env });
   assert.deepEqual([result.exitCode, /no node of the plan runs there/.test(result.stderr)], [2, true]);
 });
+
+testWith(
+  { met: process.platform !== "win32", reason: "its stand-in for systemctl is a shell script" },
+  "provision has systemd start what the plan says, once, and no more what is gone (T24)",
+  async () => {
+    await using cluster = new CliCluster();
+    const [tools, log] = [cluster.beside("tools"), cluster.beside("systemctl.log")];
+    mkdirSync(tools, { recursive: true });
+    writeFileSync(join(tools, "systemctl"), `#!/bin/sh\necho "$@" >> '${log}'\n`, { mode: 0o755 });
+    const env = { XDG_CONFIG_HOME: cluster.beside("xdg"), PATH: `${tools}:${process.env["PATH"]}` };
+    const units = join(env.XDG_CONFIG_HOME, "systemd", "user");
+    const heard = () => existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
+    const apply = async (nodes: readonly string[]) => {
+      const plan = `services = "user"\n${planOf(nodes, { replicas: 0 })}`;
+      const result = await provisionIn({ cluster, plan, env }, "--json");
+      assert.equal(result.exitCode, 0, result.stderr);
+      return stepsOf(result);
+    };
+    assert.deepEqual(await apply(["m1", "s1", "a1"]), ["make", "start", "install"]);
+    const services = ["neo-shop-m1.service", "neo-shop-s1.service", "neo-shop-a1.service"];
+    assert.deepEqual(heard(), [
+      "--user daemon-reload",
+      `--user enable neo-shop.target ${services.join(" ")}`,
+    ]);
+    assert.deepEqual(readdirSync(units).sort(), [...services, "neo-shop.target"].sort());
+    assert.deepEqual(await apply(["m1", "s1", "a1"]), []);
+    assert.ok((await apply(["m1", "s1", "a1", "a2"])).includes("install"));
+    assert.ok(existsSync(join(units, "neo-shop-a2.service")));
+    assert.deepEqual(await apply(["m1", "s1", "a1"]), ["forget", "install"]);
+    assert.ok(!existsSync(join(units, "neo-shop-a2.service")));
+    assert.ok(heard().includes("--user disable neo-shop-a2.service"));
+  },
+);
