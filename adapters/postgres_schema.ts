@@ -17,7 +17,8 @@ function lengthOf(id: string): string {
 /**
  * Counts rows that have come or gone, once for each statement. Of an object's rows only the newest is live: the newest of those that
  * moved counts for or against the newest of those that didn't. A row is never changed where it stands. Its plans are kept
- * while tables grow: they mustn't be those of a table that is small, and aren't worth compiling.
+ * while tables grow: they mustn't be those of a table that is small, and aren't worth compiling. Nor of a statement that moved
+ * one row: each object is looked up by itself, and nothing is joined that could be compared all with all.
  */
 const COUNT_ROWS =
   `CREATE FUNCTION count_rows() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
@@ -27,12 +28,13 @@ DECLARE
   live_bytes int8;
 BEGIN
   WITH m AS MATERIALIZED (SELECT oid, tid, ${lengthOf("data_id")} AS bytes FROM moved),
-    tops AS (SELECT oid, max(tid) AS tid, array_agg(tid) AS tids FROM m GROUP BY oid),
-    live AS (SELECT t.oid, t.tid, ${lengthOf("r.data_id")} AS before FROM tops t LEFT JOIN LATERAL (
-        SELECT o.tid, o.data_id FROM obj o WHERE o.oid = t.oid AND o.tid <> ALL (t.tids) ORDER BY o.tid DESC LIMIT 1
-      ) r ON true WHERE r.tid IS NULL OR t.tid > r.tid)
-  SELECT coalesce(sum(m.bytes), 0), coalesce(sum(m.bytes - l.before) FILTER (WHERE l.oid IS NOT NULL), 0)
-    INTO all_bytes, live_bytes FROM m LEFT JOIN live l ON l.oid = m.oid AND l.tid = m.tid;
+    tops AS (SELECT oid, max(tid) AS tid, array_agg(tid) AS tids, sum(bytes) AS bytes,
+      (array_agg(bytes ORDER BY tid DESC))[1] AS top FROM m GROUP BY oid)
+  SELECT coalesce(sum(t.bytes), 0),
+      coalesce(sum(t.top - ${lengthOf("r.data_id")}) FILTER (WHERE r.tid IS NULL OR t.tid > r.tid), 0)
+    INTO all_bytes, live_bytes FROM tops t LEFT JOIN LATERAL (
+      SELECT o.tid, o.data_id FROM obj o WHERE o.oid = t.oid AND o.tid <> ALL (t.tids) ORDER BY o.tid DESC LIMIT 1
+    ) r ON true;
   IF all_bytes <> 0 OR live_bytes <> 0 THEN
     UPDATE size SET bytes = bytes + sign * all_bytes, live = live + sign * live_bytes;
   END IF;

@@ -11,6 +11,7 @@ import {
   IDENTITY,
   noteOf,
   oidOf,
+  PARTITIONS,
   store,
   ttidOf,
   vote,
@@ -20,9 +21,11 @@ import { GUARDED, postgresServer } from "../tests/postgres_server.ts";
 import type { PostgresServer } from "../tests/postgres_server.ts";
 import { TcpProxy } from "../tests/proxy.ts";
 import { createPostgres, openPostgres } from "./postgres.ts";
+import { DataIds } from "./postgres_data.ts";
 import { PostgresStore } from "./postgres_store.ts";
 import type { Statements } from "./postgres_store.ts";
 import { postgresPlace } from "./postgres_uri.ts";
+import { PostgresWriter } from "./postgres_writer.ts";
 import { StoreFailedError, StoreOpenError } from "./store_errors.ts";
 import type { Later } from "./system.ts";
 
@@ -164,6 +167,35 @@ function testServer({ url }: PostgresServer): void {
     assert.ok(more.bytes! > size.bytes);
     await after.database.close();
     await withServer(url, async (sql) => void await sql.unsafe(`DROP SCHEMA ${schema} CASCADE`));
+  });
+
+  test("PostgreSQL: counting sizes takes a few looks an object, though its plan is that of small transactions (T33, T55)", async () => {
+    const objects = 300;
+    const place = postgresPlace(uriOf(newSchema()));
+    await PostgresStore.create(place, {});
+    const store = await PostgresStore.open(place);
+    const writer = new PostgresWriter(PARTITIONS, new DataIds(1n));
+    const looks = async (statements: Statements): Promise<number> => {
+      const [found] = await statements.all<{ looks: bigint }>(
+        "SELECT sum(idx_scan)::int8 AS looks FROM pg_stat_xact_user_tables WHERE schemaname = current_schema()",
+      );
+      return Number(found!.looks);
+    };
+    const cost = async (tid: number, count: number): Promise<number> => {
+      let [before, after] = [0, 0];
+      await store.apply(async (statements) => {
+        before = await looks(statements);
+        const texts = Array.from({ length: count }, (_, at) => [at + 1, `${tid}`] as const);
+        await writer.write(statements, commit(tid, texts));
+        after = await looks(statements);
+      }, true);
+      return after - before;
+    };
+    for (let tid = 1; tid <= 10; tid++) await cost(tid, 1); // plans are kept from the sixth use on
+    const many = await cost(11, objects);
+    assert.ok(many > 0 && many < objects * 10, `${many} looks for ${objects} objects`);
+    await store.close();
+    await PostgresStore.drop(place);
   });
 
   test("PostgreSQL: a round that loses its connection at any moment ends, with nothing done (T33, C1)", async () => {
