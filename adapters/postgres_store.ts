@@ -18,6 +18,7 @@ import {
   POSTGRES_CONNECT_TIMEOUT_MS,
   POSTGRES_READERS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
+  POSTGRES_UNANSWERED_MAX,
 } from "../core/limits.ts";
 import { postgresFailure, postgresOpenFailure } from "./postgres_errors.ts";
 import {
@@ -437,6 +438,9 @@ const BYTEA = {
   parse: (text: string): Uint8Array => new Uint8Array(Buffer.from(text.slice(2), "hex")),
 };
 
+/** An option of the client that its types don't name. */
+const PIPELINE = { max_pipeline: POSTGRES_UNANSWERED_MAX };
+
 /** One key a schema: such locks belong to a database of the server. */
 function lockKey(schema: string): string {
   return String(createHash("sha256").update(`neo ${schema}`).digest().readBigInt64BE(0));
@@ -453,6 +457,7 @@ function clientOf(
     ...(password === undefined ? {} : { password }),
     types: { bigint: postgres.BigInt, bytea: BYTEA },
     connect_timeout: POSTGRES_CONNECT_TIMEOUT_MS / 1_000,
+    ...PIPELINE,
     max_lifetime: null, // the writing connection holds the lock
     onnotice: () => {},
     connection: {

@@ -381,6 +381,8 @@ export const POSTGRES_CONNECT_TIMEOUT_MS = 10_000;
 /** A node whose server is gone waits for it so long, and tries again so often. */
 export const POSTGRES_RECONNECT_MS = 60_000;
 export const POSTGRES_RETRY_MS = 250;
+/** Statements that are sent without an answer to the first of them: beyond it each one waits for the one before, so no round comes near. */
+export const POSTGRES_UNANSWERED_MAX = 1_000_000;
 /** Rows that are looked at with one statement where there may be many. */
 export const POSTGRES_PAGE_ROWS = 1_000;
 /** Rows with their data that are fetched at once. */

@@ -66,12 +66,18 @@ export async function cutConnections(url: string, schema: string): Promise<void>
   });
 }
 
-/** Waits until a connection to a schema is at a statement; undefined: until there is none. */
-export async function asked(url: string, schema: string, statement: string | undefined): Promise<void> {
+/** Waits until so many connections to a schema are at a statement; undefined: until there is none. */
+export async function asked(
+  url: string,
+  schema: string,
+  statement: string | undefined,
+  connections = 1,
+): Promise<void> {
   await withServer(url, async (sql) => {
     for (let look = 0; look < LOOKS_MAX; look++) {
       const rows = await sql`SELECT query FROM pg_stat_activity WHERE application_name = ${`neo ${schema}`}`;
-      if (statement === undefined ? rows.length === 0 : rows.some(({ query }) => query === statement)) return;
+      const at = rows.filter(({ query }) => query === statement).length;
+      if (statement === undefined ? rows.length === 0 : at >= connections) return;
       await sql`SELECT pg_sleep(0.02)`;
     }
     throw new Error(`${schema} isn't at ${statement ?? "its end"}`);
