@@ -1,9 +1,10 @@
 // deno-lint-ignore-file no-console
 /**
- * Measures how soon a cluster of real processes goes on after a loss, beside what the machine itself needs.
+ * Measures how soon a cluster of real processes goes on after a loss, and what its databases cost, beside what the machine itself
+ * needs.
  *
  *     deno task bench                       all parts: 10 runs each, and everything killed 50 times
- *     deno task bench storage --runs 3      one part, or several: primary, cutoff, storage, disk, all
+ *     deno task bench storage --runs 3      one part, or several: primary, cutoff, storage, disk, all, databases
  *
  * `--kills N` says how often everything is killed, `--json` prints one object instead. Exit code 1: a bound wasn't met, or
  * something acknowledged was lost. What this tree can't do yet is named and skipped.
@@ -21,13 +22,15 @@ import { interrupted } from "./soak.ts";
 
 const RUNS_DEFAULT = 10;
 const KILLS_DEFAULT = 50;
+/** Times below it are shown with decimals. */
+const SMALL_MS = 10;
 const SEED_MAX = 1_000_000;
 
 function show(report: PartReport | Skipped): void {
   if ("skipped" in report) return console.log(`${report.name}\n  skipped: ${report.skipped}`);
   const { name, what, ms, boundMs, facts, breaches } = report;
   const bound = boundMs === undefined ? "" : `; ${boundMs} ms is the bound`;
-  const shown = (value: number) => `${value.toFixed(0)} ms`;
+  const shown = (value: number) => `${value.toFixed(value < SMALL_MS ? 2 : 0)} ms`;
   const times = ms.length === 0
     ? "never"
     : `median ${shown(median(ms))}, worst ${shown(Math.max(...ms))} of ${ms.length}${bound}`;

@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { monoMs, pause } from "../../cli/wait.ts";
 import { neo } from "../cli_world.ts";
+import { databasesCompared } from "./databases.ts";
 import { Scene } from "./scene.ts";
 import { mastersAccepted } from "./soak_cluster.ts";
 
@@ -199,7 +200,14 @@ async function allKilled(options: FailoverOptions): Promise<PartReport> {
 /** All parts, by name. */
 export const parts: {
   readonly [name: string]: (options: FailoverOptions) => Promise<PartReport | Skipped>;
-} = { primary: primaryKilled, cutoff: primaryCutOff, storage: storageKilled, disk: diskLost, all: allKilled };
+} = {
+  primary: primaryKilled,
+  cutoff: primaryCutOff,
+  storage: storageKilled,
+  disk: diskLost,
+  all: allKilled,
+  databases: databasesCompared,
+};
 
 /** What is beyond its bound. */
 export function lateOf({ name, ms, boundMs }: PartReport): string[] {

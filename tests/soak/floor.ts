@@ -12,7 +12,8 @@ import { monoMs } from "../../cli/wait.ts";
 const TIMES = 300;
 /** The first of them aren't counted. */
 const WARM_UP = 50;
-const ROW_BYTES = 300;
+/** Bytes of the row that is written. */
+export const ROW_BYTES = 300;
 
 /** Median times in ms. */
 export interface Floor {
