@@ -256,9 +256,12 @@ const runNode = command({
   },
   docs: {
     brief: "Run a node in the foreground",
-    fullDescription: "Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it in order, a second one at once.",
+    fullDescription:
+      "Logs lines to stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. --json prints one object on stdout when "
+      + "all nodes of the process listen.",
     examples: [
       ["neo run s1", "until Ctrl-C"],
+      ["neo run s1 --json", "tells programs when and where it listens"],
     ],
     exits: [...ends.folder, "interrupted"],
   },

@@ -4,6 +4,7 @@ import { parseUri } from "../../core/uri.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { CliError } from "../exit.ts";
 import { checks, judge, severities, worstOf } from "../judge.ts";
 import type { Check, checkFormats, Finding, Severity } from "../judge.ts";
 import { look } from "../look.ts";
@@ -50,6 +51,7 @@ export default async function check(
     cluster = parseUri(target.uri).cluster;
     findings = judge(await look(target, flags.wait)).filter(({ check }) => wanted.includes(check));
   } catch (error) {
+    if (error instanceof CliError && error.outcome === "usage") throw error;
     const message = error instanceof Error ? error.message : String(error);
     if (format === "json") output.printJson<Of<typeof answer>>({ severity: "unknown", message });
     else output.print(format === "nagios" ? `NEO UNKNOWN - ${message}` : message);

@@ -2,6 +2,8 @@
 import process from "node:process";
 import { makeLog } from "../../adapters/log.ts";
 import type { Log } from "../../adapters/log.ts";
+import type { Of } from "../answers.ts";
+import * as is from "../answers.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig, NodeConfig, ProcessConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -15,8 +17,12 @@ import type { Notify } from "../sd_notify.ts";
 import { resolveFolder } from "../target.ts";
 import { VERSION } from "../version.ts";
 
-/** `--json` prints nothing: what nodes say goes to the log. */
-export const answer = null;
+/** What `--json` prints, once all nodes listen. */
+export const answer = is.object({
+  cluster: is.text,
+  pid: is.count,
+  nodes: is.list(is.object({ name: is.text, role: is.text, address: is.text })),
+});
 
 /** Runs until the nodes end, by themselves or because they are asked to. */
 export default async function run(cli: Cli, flags: CommonFlags, name: string): Promise<number> {
@@ -76,12 +82,7 @@ class Run {
   async #inOrder(): Promise<number> {
     try {
       for (const node of this.#group.nodes) if (!this.#ending) await this.#openNode(node);
-      if (!this.#ending) {
-        void this.#notify(
-          "--ready",
-          `--status=${this.#open.map(({ node }) => node.name).join(", ")} listens`,
-        );
-      }
+      if (!this.#ending) this.#say();
     } catch (error) {
       this.#end();
       await Promise.all(this.#open.map(({ running }) => running.done));
@@ -97,6 +98,18 @@ class Run {
     if (failed === undefined) return exitCodes.ok;
     this.#crashed = true;
     throw new CliError("failed", `Cannot go on as ${failed.node.role} ${failed.node.name}: ${failed.error}`);
+  }
+
+  /** All listen. A daemon's stdout is its log, which says so already. */
+  #say(): void {
+    void this.#notify("--ready", `--status=${this.#open.map(({ node }) => node.name).join(", ")} listens`);
+    const { output, world } = this.#cli;
+    if (!output.json || world.env[LOG_FILE_VARIABLE]) return;
+    output.printJson<Of<typeof answer>>({
+      cluster: this.#config.cluster,
+      pid: process.pid,
+      nodes: this.#open.map(({ node: { name, role }, running: { address } }) => ({ name, role, address })),
+    });
   }
 
   async #openNode(node: NodeConfig): Promise<void> {

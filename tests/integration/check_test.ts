@@ -42,4 +42,9 @@ test("neo check: what can't be looked at is unknown, and a wrong word is a wrong
   assert.match(nowhere.stdout, /^NEO UNKNOWN - Cannot [^\n]+\n$/);
   assert.equal((await cluster.neo("check", "disks")).exitCode, 2);
   assert.equal((await cluster.neo("check", "--format", "xml")).exitCode, 2);
+  for (const uri of ["neo://", "neo://shop@nowhere:port"]) {
+    const wrong = await cluster.neo("check", "--format", "nagios", "-C", uri);
+    assert.deepEqual([wrong.exitCode, wrong.stdout], [2, ""], uri);
+    assert.match(wrong.stderr, /^Error: Cannot /, uri);
+  }
 });

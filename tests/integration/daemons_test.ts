@@ -6,9 +6,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { readConfig } from "../../cli/config.ts";
+import { logFileOf } from "../../cli/log_tail.ts";
 import { isRunning, readPidFile } from "../../cli/pid_file.ts";
 import { until } from "../../cli/wait.ts";
-import { neo, neoProcess, spawnNeo, temporaryFolder } from "../cli_world.ts";
+import { checkContract, neo, neoProcess, spawnNeo, temporaryFolder } from "../cli_world.ts";
 import type { CommandResult } from "../cli_world.ts";
 
 /** A cluster of real processes in a folder that goes away. */
@@ -188,6 +189,28 @@ test("neo run ends in order at SIGTERM, and takes its pid file away", () =>
 
     assert.deepEqual(await ended, [0, null]);
     assert.equal(existsSync(join(shop.cwd, "m1", "neo.pid")), false);
+  }));
+
+test("neo run --json tells on stdout where its nodes listen, once they do; a daemon's log has its own words for that", () =>
+  Shop.use([], async (shop) => {
+    const args = ["run", "m1", "--json"];
+    const child = spawnNeo(args, shop.around);
+    const ended = once(child, "exit");
+    const [said] = await once(child.stdout.setEncoding("utf8"), "data");
+    await checkContract(args, undefined, said);
+
+    assert.deepEqual(JSON.parse(said), {
+      cluster: "shop",
+      pid: child.pid,
+      nodes: [{ name: "m1", role: "master", address: readConfig(shop.cwd).nodes[0]!.address }],
+    });
+    process.kill(child.pid!, "SIGTERM");
+    assert.deepEqual(await ended, [0, null]);
+
+    await shop.ok("start");
+    const lines = readFileSync(logFileOf(readConfig(shop.cwd), "m1"), "utf8").trimEnd().split("\n");
+    assert.ok(lines.length > 0);
+    for (const line of lines) assert.ok("level" in JSON.parse(line), line);
   }));
 
 test("init --single is one process with kept data, and its nodes start and stop as one (T59)", () =>
