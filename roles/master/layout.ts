@@ -69,6 +69,16 @@ export class Layout {
     return planTweak({ table, replicas: table.replicas, nodes, use, settled, undo });
   }
 
+  /** A plan that leaves everything as it is, and why. */
+  unchanged(why: string): TweakPlan {
+    const { table } = this.#parts.site;
+    const nodes = this.members.map(({ index }) => {
+      const all = table.cellsOf(index as NodeIndex).filter(({ cell }) => cell.state !== "feeding");
+      return { node: index as NodeIndex, cells: all.length, cellsAfter: all.length, useAfter: 0 };
+    });
+    return { changes: [], moves: 0, nodes, warnings: [why] };
+  }
+
   /** Proposes changes; `held` runs when everybody has been told of them, with the table's version. */
   propose(changes: readonly PlannedChange[], held: (version: number) => void): void {
     const { site, changed } = this.#parts;

@@ -189,7 +189,12 @@ export class OperatorDesk {
 
   #drain(asker: Asker, { name, undo }: Body<"drainNode">): void {
     const { site } = this.#parts;
-    const member = { ...this.#member("drain", name), draining: !undo };
+    const found = this.#member("drain", name);
+    if (undo && !found.draining) { // a tweak nobody asked for would move cells of others
+      const plan = this.layout.unchanged(`storage ${name} isn't being drained: there is nothing to undo`);
+      return site.emit(answer(asker, "drainNode", planInWords(this.layout, plan, site.table.version)));
+    }
+    const member = { ...found, draining: !undo };
     const left =
       this.layout.members.filter(({ index, draining }) => index !== member.index && !draining).length;
     const copies = site.proposed.replicas + 1;

@@ -321,6 +321,23 @@ test("drainNode can be undone: what feeds stays after all, and what was to be co
   assert.equal(answersOf(stage.ask("listNodes", {}), "listNodes")[0]!.nodes[0]!.draining, false);
 });
 
+test("drainNode with undo changes nothing where nothing was to leave, whatever a tweak would find to do (T22)", () => {
+  const stage = new Stage();
+  stage.comes(3);
+  stage.ask("addNode", addS3);
+  stage.joins(3); // it has no cells: a tweak would give it some
+  const before = stage.table;
+  const plan = answersOf(stage.ask("drainNode", { name: "s1", undo: true }), "drainNode")[0]!;
+  assert.deepEqual(stage.table, before);
+  assert.deepEqual([plan.copied, plan.feeding, plan.dropped, plan.kept], [0, 0, 0, 0]);
+  assert.deepEqual(plan.nodes.map(({ name, cells, cellsAfter }) => [name, cells, cellsAfter]), [
+    ["s1", 4, 4],
+    ["s2", 4, 4],
+    ["s3", 0, 0],
+  ]);
+  assert.deepEqual(plan.warnings, ["storage s1 isn't being drained: there is nothing to undo"]);
+});
+
 test("addNode in place of a storage gives its cells to the new one, out of date, under a new index (B7, D1)", () => {
   const stage = new Stage();
   const replace = { ...addS3, name: "s2", replaces: "s2" };
