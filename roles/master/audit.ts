@@ -1,7 +1,8 @@
 /**
  * Writes down what operators do (T22): each action with who asked for it, when, what for, and what became of it. It goes into
- * the masters' log when it is answered or refused, or when its operator has gone before that; in the same round, so that it is on the
- * primary's disk before anybody hears the answer. What only looks isn't written down.
+ * the masters' log when it is answered or refused, or when its operator has gone before that. The answer leaves when the entry is held:
+ * who has heard it finds it there, whichever masters are lost. What ends this primary, `stop` and `stepDown`, can't wait for that:
+ * it is on the primary's own disk. What only looks isn't written down.
  *
  * Messages: `listAudit`.
  */
@@ -85,21 +86,20 @@ export class Audit {
     });
   }
 
-  /** What this round says: whoever is answered is written down. True: something was. */
-  look(effects: readonly MasterEffect[]): boolean {
-    if (this.#open.length === 0) return false;
-    const left: Open[] = [];
-    for (const open of this.#open) {
-      const said = effects.find((effect) =>
-        (effect.do === "answer" || effect.do === "refuse") && effect.conn === open.asker.conn
-        && effect.id === open.asker.id
-      );
-      if (said) this.#write(open, said.do === "refuse" ? said.error.message : "");
-      else left.push(open);
-    }
-    const isWritten = left.length < this.#open.length;
-    this.#open = left;
-    return isWritten;
+  /** What a step says: whoever is answered is written down. Gives what may leave before that is held. */
+  look(effects: readonly MasterEffect[]): MasterEffect[] {
+    if (this.#open.length === 0) return [...effects];
+    const isEnd = effects.some((effect) => effect.do === "stop");
+    return effects.filter((effect) => {
+      if (effect.do !== "answer" && effect.do !== "refuse") return true;
+      const open = this.#open.find(({ asker }) => asker.conn === effect.conn && asker.id === effect.id);
+      if (!open) return true;
+      this.#open = this.#open.filter((one) => one !== open);
+      const leavesNow = isEnd || (open.action === "stepDown" && effect.do === "answer");
+      const why = effect.do === "refuse" ? effect.error.message : "";
+      this.#write(open, why, () => leavesNow ? undefined : this.#site.emit(effect));
+      return leavesNow;
+    });
   }
 
   /** An operator has gone. */
@@ -110,7 +110,7 @@ export class Audit {
     );
     this.#open = left!;
     for (const open of gone!) {
-      this.#write(open, "its operator was gone before it was answered; it may be done");
+      this.#write(open, "its operator was gone before it was answered; it may be done", () => {});
     }
   }
 
@@ -124,7 +124,7 @@ export class Audit {
     return true;
   }
 
-  #write({ author, holder, action, target }: Open, why: string): void {
+  #write({ author, holder, action, target }: Open, why: string, held: () => void): void {
     this.#number = Math.max(this.#number, this.#site.metadata.audit.last) + 1;
     const refusal = shortened(why);
     const entry = {
@@ -136,7 +136,7 @@ export class Audit {
       target,
       refusal,
     };
-    this.#site.propose({ type: "audit", entry }, () => {});
+    this.#site.propose({ type: "audit", entry }, held);
   }
 }
 

@@ -189,8 +189,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     }
     this.#stopping.try();
     this.#tellPhase();
-    const effects = this.#site.taken();
-    return this.#audit.look(effects) ? [...effects, ...this.#site.taken()] : effects;
+    const effects = this.#audit.look(this.#site.taken());
+    return [...effects, ...this.#site.taken()];
   }
 
   #identified({ conn, hello, ...shown }: Extract<MasterEvent, { type: "identified" }>): void {

@@ -201,6 +201,32 @@ test("MemberMachine answers no sync before a majority has answered a round that 
   assert.equal(answersOf(second, "sync").length, 1);
 });
 
+test("MemberMachine answers no operator before a majority holds what was done; one that leads no more doesn't answer (T22)", () => {
+  const ok = { term: 1, ok: true, index: 2, round: 0, wallMs: 0 };
+  const asking = <N extends "dropNode" | "listNodes" | "stepDown">(name: N, body: Body<N>) => {
+    const { bench, voter } = elected();
+    bench.told(voter, "appended", ok);
+    const { conn: operator } = bench.comes(helloAs("admin", { name: "" }));
+    return { bench, voter, operator, effects: bench.asked(operator, name, body) };
+  };
+  const drops = asking("dropNode", { name: "s9" });
+  assert.deepEqual(only(drops.effects, "refuse"), []);
+  assert.deepEqual(tellsOf(drops.effects, "append").map(({ body }) => body.entries.length), [1]);
+  const held = drops.bench.told(drops.voter, "appended", { ...ok, index: 3 });
+  assert.deepEqual(errorsOf(held).map(({ code }) => code), ["denied"]);
+
+  const deposed = asking("dropNode", { name: "s9" });
+  const ends = deposed.bench.told(deposed.voter, "append", append({ term: 9, prevIndex: 5, prevTerm: 8 }));
+  assert.deepEqual(only(ends, "refuse"), []);
+  assert.deepEqual(only(ends, "reject").map(({ conn }) => conn), [deposed.operator]);
+
+  const looks = asking("listNodes", {});
+  assert.equal(answersOf(looks.effects, "listNodes").length, 1, "nothing is written down of it");
+  const resigns = asking("stepDown", {});
+  assert.equal(answersOf(resigns.effects, "stepDown").length, 1, "its reign may end before that is held");
+  assert.equal(tellsOf(resigns.effects, "append").length, 1);
+});
+
 test("MemberMachine with an emptied disk takes no part: no vote, no roster, only its cluster's snapshot (B7, B8)", () => {
   const bench = member(null);
   const opened = bench.give({ type: "opened" });
