@@ -201,7 +201,7 @@ export function textOf(step: Step, plan: ProvisionPlan): string {
       return `take ${step.name} out of neo.toml; its data stay`;
     case "install":
       return `have systemd start this machine's part: ${
-        [...step.units.files, ...step.units.gone.map((path) => ({ path }))].length
+        step.units.files.length + step.units.gone.length
       } files`;
     case "await":
       return step.names.length === 0

@@ -8,8 +8,8 @@
  * well: bases are checked again, so nothing can be done twice.
  *
  * A storage that says `deadlock` is obeyed (`relock`, and vote there again) in any step before `finish`, and in that one once
- * the answer is `missing`. One that is `incomplete` (no readable copy has locked it whole, since copies came or went under its
- * votes) is given up everywhere and begun again, a few times.
+ * the answer is `missing`. Where the answer is `incomplete` (no readable copy has locked all of it, since copies came or went
+ * under its votes), it is given up everywhere and begun again, a few times.
  */
 import { Deadlines } from "../../core/deadlines.ts";
 import {

@@ -141,8 +141,7 @@ export class Circle {
     const index = this.#indexOf({ hello, holder }, target === undefined ? conn : undefined);
     const wanted = this.#dialOf(target);
     const isSelf = index === this.#parts.self();
-    const isOther = wanted !== undefined && wanted !== index;
-    if (index === 0 || isSelf || isOther || (index < 0 && !this.#isOurs(hello))) {
+    if (index === 0 || isSelf || (wanted !== undefined && wanted !== index)) {
       if (target === undefined) this.#parts.emit({ do: "reject", conn, error: this.#unknown(hello) });
       else this.#parts.emit({ do: "close", conn, error: this.#unknown(hello) });
       return;
@@ -203,7 +202,8 @@ export class Circle {
     if (conn === undefined) return 0;
     const leader = this.#parts.leader();
     const isHeeded = leader === undefined || leader === -conn;
-    return rosters.length === 0 || (isHeeded && hello.diskId !== "" && this.#isOurs(hello)) ? -conn : 0;
+    const isTaken = rosters.length === 0 || (isHeeded && hello.diskId !== "");
+    return isTaken && this.#isOurs(hello) ? -conn : 0;
   }
 
   /** Who nobody can say who it is must be of our cluster. */
