@@ -1,6 +1,7 @@
 /** Builds the nodes of a world on the real roles, and brings them to where its programs begin. */
 import type { NodeIndex } from "../../core/ids.ts";
 import type { Role } from "../../core/messages.ts";
+import { AbstractMaster, firstLog } from "./agreement.ts";
 import type { Roles } from "./instrument.ts";
 import { moves, startOf } from "./moves.ts";
 import { Node } from "./node.ts";
@@ -39,12 +40,12 @@ export function build(roles: Roles, spec: WorldSpec, mutant?: Mutant): Built {
       unlocked: 0n,
       notes: [],
     };
-    return new Node(process, { boot: bootOf(roles, role), oids });
+    return new Node(process, { boot: bootOf(roles, spec, role), oids });
   });
   const world = new World(nodes, new Map(names.map(({ name }, at) => [`${name}:1`, at])), {
     isSplit: spec.split ?? false,
   });
-  const start = prelude(world, spec);
+  const start = prelude(roles, world, spec);
   for (const node of nodes) node.break(mutant);
   return { world, spec, start: led(world, spec, start) };
 }
@@ -59,10 +60,14 @@ function led(world: World, spec: WorldSpec, from: Draft): Draft {
   }, from);
 }
 
-function nodesOf({ storages, clients }: WorldSpec): { name: string; role: Process["role"] }[] {
+function nodesOf({ masters = 1, storages, clients }: WorldSpec): { name: string; role: Process["role"] }[] {
   const many = (count: number, letter: string, role: Process["role"]) =>
     Array.from({ length: count }, (_, at) => ({ name: `${letter}${at + 1}`, role }));
-  return [...many(1, "m", "master"), ...many(storages, "s", "storage"), ...many(clients, "c", "client")];
+  return [
+    ...many(masters, "m", "master"),
+    ...many(storages, "s", "storage"),
+    ...many(clients, "c", "client"),
+  ];
 }
 
 /** Objects that somebody writes. */
@@ -73,65 +78,93 @@ function oidsOf({ calls, clients, before = [] }: WorldSpec): bigint[] {
 
 function diskOf(roles: Roles, spec: WorldSpec, name: string, role: Process["role"]): OpenDisk | undefined {
   const { memoryDatabase, memoryMetadata } = roles.memory;
-  const { partitions, replicas, storages } = spec;
+  const { partitions, replicas, storages, masters = 1 } = spec;
   if (role === "client") return undefined;
   if (role === "storage") {
     const identity = { ...IDENTITY, name, diskId: `disk-${name}`, partitions };
     return memoryDatabase(identity, roles.system.sha256) as unknown as OpenDisk;
   }
-  const nodes = [{ name, role: "master" as Role, address: `${name}:1`, diskId: "" }];
+  const nodes = addressesOf(spec).map((address, at) => ({
+    name: `m${at + 1}`,
+    role: "master" as Role,
+    address,
+    diskId: "",
+  }));
   for (let nr = 1; nr <= storages; nr++) {
     nodes.push({ name: `s${nr}`, role: "storage", address: `s${nr}:1`, diskId: `disk-s${nr}` });
   }
   const disk = memoryMetadata(roles.metadata.firstImage({ ...IDENTITY, replicas, partitions, nodes }));
+  if (masters > 1) return disk as unknown as OpenDisk;
   const store = disk.open();
-  spec.table?.forEach(([partition, storage, state], at) => {
-    const version = at + 2;
-    const cell = { partition: partition as never, node: (storage + 1) as NodeIndex, state, since: version };
-    const entry = roles.entries.encodeEntry({ type: "cells", version, cells: [cell] });
+  tableEntries(roles, spec).forEach((entry, at) => {
     store.apply([{ op: "append", entries: [{ index: at + 1, term: 1, entry }] }], { durable: true });
   });
   store.close();
   return disk as unknown as OpenDisk;
 }
 
+/** What makes a world's first table of the one that is dealt. */
+function tableEntries(roles: Roles, { table = [], masters = 1 }: WorldSpec): Uint8Array[] {
+  return table.map(([partition, storage, state], at) => {
+    const version = at + 2;
+    const cell = {
+      partition: partition as never,
+      node: (storage + masters) as NodeIndex,
+      state,
+      since: version,
+    };
+    return roles.entries.encodeEntry({ type: "cells", version, cells: [cell] });
+  });
+}
+
+function addressesOf({ masters = 1 }: WorldSpec): string[] {
+  return Array.from({ length: masters }, (_, at) => `m${at + 1}:1`);
+}
+
 /** How a process of a role is made, from its disk alone. */
-function bootOf(roles: Roles, role: Process["role"]): Boot {
+function bootOf(roles: Roles, spec: WorldSpec, role: Process["role"]): Boot {
   return (process) => {
     const store = process.disk?.open();
     process.store = store;
     const machine = role === "master"
-      ? newMaster(roles, process.name, store!.state)
+      ? newMaster(roles, spec, process.name, store!.state)
       : role === "storage"
-      ? newStorage(roles, process.name, store!.state)
-      : newClient(roles, process.name);
+      ? newStorage(roles, spec, process.name, store!.state)
+      : newClient(roles, spec, process.name);
     process.machine = machine as unknown as OpenMachine;
     process.hello = machine.hello();
   };
 }
 
-function newMaster(roles: Roles, name: string, state: unknown) {
-  const consensus = new roles.consensus.SoloConsensus(state as never);
+function newMaster(roles: Roles, spec: WorldSpec, name: string, state: unknown) {
   const grace = { startupGraceMs: GRACE_MS, failoverGraceMs: GRACE_MS };
-  return new roles.master.MasterMachine({ consensus, name, digest: roles.system.sha256, grace });
+  const digest = roles.system.sha256;
+  if ((spec.masters ?? 1) > 1) {
+    const random = { next: () => 0.5 } as never;
+    const member = new roles.member.MemberMachine({ state: state as never, name, digest, random, grace });
+    const { image } = (state as { readonly snapshot: { readonly image: Uint8Array } }).snapshot;
+    return new AbstractMaster(member, roles.metadata.rosterOfImage(image), name);
+  }
+  const consensus = new roles.consensus.SoloConsensus(state as never);
+  return new roles.master.MasterMachine({ consensus, name, digest, grace });
 }
 
-function newStorage(roles: Roles, name: string, state: unknown) {
+function newStorage(roles: Roles, spec: WorldSpec, name: string, state: unknown) {
   const digest = roles.system.sha256;
   return new roles.storage.StorageMachine({
     state: state as never,
-    masters: ["m1:1"],
+    masters: addressesOf(spec),
     address: `${name}:1`,
     digest,
   });
 }
 
-function newClient(roles: Roles, name: string) {
+function newClient(roles: Roles, spec: WorldSpec, name: string) {
   const { sha256: digest, zlibCompression: compression } = roles.system;
   const ports = { digest, compression, random: { next: () => 0.5 } as never };
   return new roles.client.ClientMachine({
     cluster: IDENTITY.cluster,
-    masters: ["m1:1"],
+    masters: addressesOf(spec),
     name,
     ports,
     cacheBytes: 0,
@@ -139,7 +172,7 @@ function newClient(roles: Roles, name: string) {
 }
 
 /** Everything is started and connected, one thing after the other. */
-function prelude(world: World, spec: WorldSpec): Draft {
+function prelude(roles: Roles, world: World, spec: WorldSpec): Draft {
   const { clients, calls, before = [] } = spec;
   const warm = Array.from(
     { length: clients },
@@ -148,7 +181,11 @@ function prelude(world: World, spec: WorldSpec): Draft {
   const quiet: WorldSpec = { ...spec, calls: warm };
   const last = Object.fromEntries(warm.map(({ client }) => [`c${client}`, "0"]));
   const idle = (count: number): Told["calls"] => Array.from({ length: count }, () => ({ is: "idle" }));
-  let draft = world.first({ calls: idle(clients), last }, { timers: 0 });
+  let draft = world.first(
+    { calls: idle(clients), last },
+    { timers: 0 },
+    firstLog(tableEntries(roles, spec)),
+  );
   world.nodes.forEach((_, node) => world.boot(draft, node));
   draft = settled(world, quiet, draft);
   warm.forEach((_, call) => {
@@ -173,7 +210,7 @@ function settled(world: World, spec: WorldSpec, from: Draft): Draft {
 }
 
 function budgetOf({ faults, orders = [] }: WorldSpec): Budget {
-  const { crash = {}, cuts = 0, total = Infinity, timers = 0 } = faults;
+  const { crash = {}, cuts = 0, elections = 0, total = Infinity, timers = 0 } = faults;
   const crashes = Object.fromEntries(Object.entries(crash).map(([name, count]) => [`crash ${name}`, count]));
-  return { ...crashes, cuts, timers, total: Math.min(total, 99), orders: orders.length };
+  return { ...crashes, cuts, elections, timers, total: Math.min(total, 99), orders: orders.length };
 }

@@ -49,10 +49,12 @@ function copiesOf(world: World, draft: Draft): Copy[] {
   );
 }
 
+/** A deposed one may not have heard of it. */
 function primaryOf(world: World, draft: Draft): MasterFacts | undefined {
-  return world.nodes.map((node, at) => node.facts(draft.nodes[at]!)).find((facts): facts is MasterFacts =>
-    facts.is === "master" && facts.phase === "running"
-  );
+  const running = world.nodes.map((node, at) => node.facts(draft.nodes[at]!)).filter((
+    facts,
+  ): facts is MasterFacts => facts.is === "master" && facts.phase === "running");
+  return running.sort((a, b) => b.epoch - a.epoch)[0];
 }
 
 /** What a call writes, with the partition of each object. */

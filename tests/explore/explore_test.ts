@@ -19,6 +19,8 @@ const SMALL: readonly (readonly [name: string, statesMin: number])[] = [
   ["primary's line breaks", 4_000],
   ["copy catches up", 8_000],
   ["copy is added", 2_000],
+  ["held later", 50_000],
+  ["one copy, another primary", 5_000],
 ];
 const STATES_MAX = 100_000;
 /** Mutants that need more states are left to the long form. */

@@ -1,6 +1,7 @@
 /** What checkers want to know of a node's state. */
 import type { Cell } from "../../core/partition_table.ts";
 import type { DatabaseAnswers } from "../../core/ports.ts";
+import type { MemberFacts } from "./agreement.ts";
 import type { Process } from "./spec.ts";
 
 /** One final revision. */
@@ -36,6 +37,8 @@ export interface MasterFacts {
   readonly epoch: number;
   readonly lastTid: bigint;
   readonly pending: number;
+  /** Of one of several masters. */
+  readonly member: MemberFacts | undefined;
   /** The held table. */
   readonly rows: readonly (readonly Cell[])[];
 }
@@ -127,15 +130,20 @@ interface OpenMaster {
     readonly epoch: number;
     readonly lastTid: bigint;
     readonly pending: number;
-  };
+  } | undefined;
+  readonly facts: MemberFacts | undefined;
   readonly $site: {
     readonly table: { readonly partitions: number; cells(partition: number): readonly Cell[] };
-  };
+  } | undefined;
 }
 
 function masterFacts(process: Process): MasterFacts {
-  const { view, $site: { table } } = process.machine as unknown as OpenMaster;
+  const { view, $site, facts: member } = process.machine as unknown as OpenMaster;
+  if (view === undefined) {
+    return { is: "master", phase: "following", epoch: 0, lastTid: 0n, pending: 0, member, rows: [] };
+  }
+  const { table } = $site!;
   const { phase, epoch, lastTid, pending } = view;
   const rows = Array.from({ length: table.partitions }, (_, partition) => [...table.cells(partition)]);
-  return { is: "master", phase, epoch, lastTid, pending, rows };
+  return { is: "master", phase, epoch, lastTid, pending, member, rows };
 }

@@ -13,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 /** What is loaded, by the name under which it is given: roles and what they need; the agreement of one is a test's. */
 const ENTRIES = {
   master: "roles/master/master.ts",
+  member: "roles/master/member.ts",
   consensus: "tests/solo_consensus.ts",
   metadata: "roles/master/metadata.ts",
   entries: "roles/master/entries.ts",
@@ -26,6 +27,7 @@ const ENTRIES = {
 /** The modules of the roles, of their memory disks, and what these need. */
 export interface Roles {
   readonly master: typeof import("../../roles/master/master.ts");
+  readonly member: typeof import("../../roles/master/member.ts");
   readonly consensus: typeof import("../solo_consensus.ts");
   readonly entries: typeof import("../../roles/master/entries.ts");
   readonly metadata: typeof import("../../roles/master/metadata.ts");

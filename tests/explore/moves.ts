@@ -1,4 +1,5 @@
 /** What may happen next in a world: every message that may arrive, every wait that may end, every loss that is left. */
+import { agreementMoves, leaderGone } from "./agreement_moves.ts";
 import { commitOf } from "./commit.ts";
 import { NOW } from "./node.ts";
 import type { Input } from "./node.ts";
@@ -38,6 +39,7 @@ export function moves(world: World, spec: WorldSpec, draft: Draft): Move[] {
   );
   world.nodes.forEach((_, node) => nodeMoves(world, spec, draft, node, all));
   order(world, spec, draft, all);
+  agreementMoves(world, draft, all);
   const hasBegun = draft.told.calls.some(({ is }) => is !== "idle");
   if (!all.some(({ kind }) => kind === "step") && draft.told.calls.every(({ is }) => is !== "running")) {
     world.nodes.forEach((_, node) => lateMove(world, draft, node, all));
@@ -157,7 +159,8 @@ function deliveries(world: World, spec: WorldSpec, draft: Draft, place: Place, a
   if (end.phase === "gone") return;
   if (!world.isUp(draft, node)) {
     // whoever seeks the primary knocks until it is there; a client goes on without a storage
-    if (place.side === 1 && end.phase === "dialing" && conn.target !== "primary") {
+    const isKnocked = conn.target === "primary" && !isElsewhere(world, draft, node);
+    if (place.side === 1 && end.phase === "dialing" && !isKnocked) {
       refusal(world, draft, place, all);
     }
     return;
@@ -180,6 +183,11 @@ function deliveries(world: World, spec: WorldSpec, draft: Draft, place: Place, a
       },
     });
   }
+}
+
+/** Whether another master than this one leads, and is there. */
+function isElsewhere(world: World, { log: { leader }, ...draft }: Draft, node: number): boolean {
+  return leader >= 0 && leader !== node && world.isUp(draft as Draft, leader);
 }
 
 function refusal(world: World, draft: Draft, { pair, conn }: Place, all: Move[]): void {
@@ -244,6 +252,7 @@ function delivery(
           } what isn't flushed lost`,
         run: () => {
           const { next, inputs } = taken();
+          next.log = leaderGone(world, draft, node);
           next.nodes[node] = world.nodes[node]!.hearAndCrash(next.nodes[node]!, inputs, save, kept);
           gone(world, spec, next, node, false);
           return next;
@@ -304,6 +313,7 @@ function losses(world: World, spec: WorldSpec, draft: Draft, all: Move[]): void 
             }`,
           run: () => {
             const next = world.copy(draft);
+            next.log = leaderGone(world, draft, node);
             next.nodes[node] = world.nodes[node]!.crash(next.nodes[node]!, kept);
             gone(world, spec, next, node, drop);
             return next;

@@ -19,6 +19,7 @@ import {
   swapped,
   votesOfFormerCells,
 } from "./bends.ts";
+import { laterMutants } from "./later_mutants.ts";
 import type { Mutant, WorldSpec } from "./spec.ts";
 import { BACK, worldNamed } from "./worlds.ts";
 
@@ -424,4 +425,5 @@ export const mutants: readonly MutantCase[] = [
     isLong: true,
     noticed: HALF,
   },
+  ...laterMutants,
 ];

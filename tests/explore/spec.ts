@@ -22,6 +22,8 @@ export interface Faults {
   /** Connections that break, of these pairs (`c1-s1`) or of any. */
   readonly cuts?: number;
   readonly cutPairs?: readonly string[];
+  /** How often another master is elected though the one that leads is there. */
+  readonly elections?: number;
   /** All losses together. */
   readonly total?: number;
   /** Waits of up to a second or so that may end while other things go on. */
@@ -38,6 +40,8 @@ export interface Order {
 export interface WorldSpec {
   readonly name: string;
   readonly about: string;
+  /** One whose agreement is its own disk, unless told; several agree as `agreement.ts` says. */
+  readonly masters?: number;
   readonly storages: number;
   readonly clients: number;
   readonly partitions: number;

@@ -7,7 +7,8 @@
  * different nodes commute, and lead to the same row; nothing else is reduced.
  *
  * What isn't walked: time (all happens at one moment; a short wait may end at any point, a long one only when all is quiet), half-open
- * connections, answers that come too late for their question, two primaries at once, rounds of more events than a world says.
+ * connections, answers that come too late for their question, rounds of more events than a world says. Several masters agree as
+ * `agreement.ts` says: there two may take themselves for the primary at once, but of their elections only the end is walked.
  */
 import type { Built } from "./build.ts";
 import { breachOf, endBreachOf } from "./checkers.ts";

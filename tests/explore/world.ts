@@ -1,9 +1,11 @@
 /**
  * A world: nodes, the connections between them, and what their programs were told. A state is a row of small numbers: one for
- * each node's state, one for each pair's connections, one for what was told, one for what may still go wrong.
+ * each node's state, one for each pair's connections, one for what was told, one for what may still go wrong, one for what masters
+ * have agreed on.
  */
 import type { Effect } from "../../core/machine.ts";
 import type { WireError } from "../../core/messages.ts";
+import type { Log } from "./agreement.ts";
 import { Interner } from "./interner.ts";
 import type { Input, Node } from "./node.ts";
 import { BROKEN, CONNS_MAX } from "./packets.ts";
@@ -26,6 +28,7 @@ export interface Draft {
   readonly pairs: Pair[];
   told: Told;
   budget: Budget;
+  log: Log;
   breach: string | undefined;
 }
 
@@ -41,6 +44,7 @@ export class World {
   readonly #pairs = new Interner<Pair>(keyOfPair);
   readonly #told = new Interner<Told>();
   readonly #budgets = new Interner<Budget>();
+  readonly #logs = new Interner<Log>();
   readonly #addresses: ReadonlyMap<string, number>;
   /** Whether what is written at once may arrive in pieces. */
   readonly isSplit: boolean;
@@ -53,7 +57,7 @@ export class World {
     const between: Between[] = [];
     nodes.forEach((a, first) =>
       nodes.forEach((b, second) => {
-        if (first < second && !(a.role === "client" && b.role === "client")) between.push([first, second]);
+        if (first < second && (a.role !== b.role || a.role === "storage")) between.push([first, second]);
       })
     );
     this.between = between;
@@ -61,27 +65,29 @@ export class World {
 
   /** Numbers of a state's row. */
   get width(): number {
-    return this.nodes.length + this.between.length + 2;
+    return this.nodes.length + this.between.length + 3;
   }
 
   /** The state before anything was started. */
-  first(told: Told, budget: Budget): Draft {
+  first(told: Told, budget: Budget, log: Log): Draft {
     return {
       nodes: this.nodes.map((node) => node.first()),
       pairs: this.between.map(() => NO_PAIR),
       told,
       budget,
+      log,
       breach: undefined,
     };
   }
 
   /** A state as its row. */
-  rowOf({ nodes, pairs, told, budget }: Draft): number[] {
+  rowOf({ nodes, pairs, told, budget, log }: Draft): number[] {
     return [
       ...nodes,
       ...pairs.map((pair) => this.#pairs.id(pair)),
       this.#told.id(told),
       this.#budgets.id(budget),
+      this.#logs.id(log),
     ];
   }
 
@@ -95,6 +101,7 @@ export class World {
       pairs,
       told: this.#told.get(row[at]!),
       budget: this.#budgets.get(row[at + 1]!),
+      log: this.#logs.get(row[at + 2]!),
       breach: undefined,
     };
   }

@@ -1,8 +1,17 @@
 /**
- * Mutants of three masters' agreement. Left out: a leader that stays at a higher term. Nobody of that term takes its
- * entries, and a round of questions that no majority answers ends it: it is late, not wrong.
+ * Mutants of three masters' agreement. Left out, as they do no harm by design:
+ *
+ * - A leader that stays at a higher term. Nobody of that term takes its entries, and a round of questions that no majority
+ *   answers ends it: it is late, not wrong.
+ * - A leader that counts entries of earlier terms. It adds the first entry of its own term before it says anything, and each
+ *   message goes on to the end of its log: whoever has the older entry has that one as well. Only a message that is full is shorter.
+ * - A master that votes though it was removed. Of 2k+1 the others are 2k, of whom k+1 hold the removal and vote for nobody without
+ *   it: k-1 and the removed one are k, of k+1 that it takes. Of 2k+2 it is k and one, of k+2. Whoever holds it doesn't ask.
+ * - A candidate that doesn't ask before it stands: it disturbs a leader, and wins no vote that it wouldn't get else.
  */
+import type { Now } from "../../../core/machine.ts";
 import type { Body } from "../../../core/messages.ts";
+import type { Consensus } from "../../../roles/master/consensus.ts";
 import type { Cluster } from "../cluster.ts";
 import type { AnyEffect, AnyMachine, MutantCase } from "./kit.ts";
 import { bendAll, dieNow, lazily, LOSS, provoking, withBody, wrapAll } from "./kit.ts";
@@ -12,6 +21,8 @@ const DISAGREED = new RegExp(`holds something else|both lead|Cannot go on|two pr
 const TERM_HIGH = 1_000_000;
 /** A leader that is killed on purpose is away until others have elected one. */
 const AWAY_LONG_MS = 3000;
+/** So long a primary is cut off from all but one client. */
+const APART_MS = 20_000;
 /** So many answers come to a leader between its deaths. */
 const ANSWERS_EACH = 20;
 
@@ -88,19 +99,107 @@ export const agreementMutants: readonly MutantCase[] = [
   {
     breaks: "a master says that it has entries whose place it didn't find (X1)",
     masters: 3,
-    mutate: ({ masters }) => {
-      wrapAll(masters, () => (event, step) => {
-        const effects = step(event);
-        if (event.type !== "told" || event.message.name !== "append") return effects;
-        const { prevIndex, entries } = event.message.body;
-        const index = prevIndex + entries.length;
-        return effects.map((effect) => saying(effect, "appended", () => ({ ok: true, index })));
-      });
+    mutate: (cluster) => {
+      const { masters, world } = cluster;
+      const [slow] = masters;
+      let deaths = 0;
+      for (const master of masters) {
+        let answers = 0;
+        const provoke = provoking(cluster, () => {
+          deaths += 1;
+          dieNow(master, world, AWAY_LONG_MS);
+        });
+        wrapAll([master], () => (event, step) => {
+          if (event.type !== "told") return step(event);
+          const { name, body } = event.message;
+          // one is slow to take entries from every second leader, so that the next one finds a gap there
+          const isSlow = cluster.isDisturbed && master === slow && deaths % 2 === 0;
+          if (isSlow && name === "append" && body.entries.length > 0) return [];
+          if (name === "appended" && master !== slow && ++answers % ANSWERS_EACH === 0) provoke();
+          const effects = step(event);
+          if (name !== "append") return effects;
+          const index = body.prevIndex + body.entries.length;
+          return effects.map((effect) => saying(effect, "appended", () => ({ ok: true, index })));
+        });
+      }
     },
     noticed: DISAGREED,
-    seed: 11,
+    seed: 4,
+  },
+  {
+    breaks: "a log that had been flushed lacks its end after a restart: what is held is cut off (X1)",
+    masters: 3,
+    mutate: (cluster) => {
+      const { masters, world } = cluster;
+      for (const master of masters) {
+        master.plan.disk!.bendState = (state) => ({ ...state, entries: state.entries.slice(0, -1) });
+        let answers = 0;
+        const provoke = provoking(cluster, () => {
+          dieNow(master, world, AWAY_LONG_MS);
+          for (const other of masters) if (other !== master) dieNow(other, world);
+        });
+        wrapAll([master], () => (event, step) => {
+          const isAnswer = event.type === "told" && event.message.name === "appended";
+          if (isAnswer && ++answers % ANSWERS_EACH === 0) provoke();
+          return step(event);
+        });
+      }
+    },
+    noticed: DISAGREED,
+    seed: 1,
+  },
+  {
+    breaks: "a primary says what is newest without asking the others whether it still leads (B5, X1)",
+    masters: 3,
+    mutate: (cluster) => {
+      cluster.between = unasked;
+      const { masters, network, nodes, world, clients } = cluster;
+      const kept = clients[0]!.node;
+      let cutMs = 0; // until
+      for (const master of masters) {
+        let frozenMs = 0; // it doesn't see that nobody answers it
+        const provoke = provoking(cluster, () => {
+          frozenMs = world.nowMs + APART_MS;
+          cutMs = frozenMs;
+          for (const node of nodes) {
+            if (node !== kept && node !== master) network.hold(master.name, node.name, frozenMs);
+          }
+        });
+        wrapAll([master], () => (event, step) => {
+          if (event.type === "asked" && event.message.name === "sync" && world.nowMs > cutMs) {
+            provoke();
+          }
+          return step(event);
+        });
+        const { wrap } = master;
+        master.wrap = (machine: AnyMachine) => {
+          const wrapped = wrap(machine as never) as AnyMachine;
+          const due = (): number | undefined => (world.nowMs < frozenMs ? undefined : wrapped.due());
+          return { due, step: (event: unknown, now: Now) => wrapped.step(event as never, now) } as never;
+        };
+      }
+    },
+    noticed: /sync gave tid/,
+    seed: 1,
   },
 ];
+
+/** An agreement that is sure of everything. */
+function unasked(consensus: Consensus): Consensus {
+  return {
+    get metadata() {
+      return consensus.metadata;
+    },
+    get circle() {
+      return consensus.circle;
+    },
+    propose: (entry) => consensus.propose(entry),
+    saved: () => consensus.saved(),
+    compact: () => consensus.compact(),
+    confirm: (done) => done(),
+    medianMs: (now) => consensus.medianMs(now),
+  };
+}
 
 /** No master flushes that; what a crash finds unflushed is gone. */
 function forget({ masters }: Cluster, label: string): void {
