@@ -25,6 +25,7 @@ export {
   LockTimeoutError,
   OutcomePendingError,
   RefusedError,
+  UndoError,
   UnreachableError,
 } from "./core/errors.ts";
 export { type Oid, type Tid, toOid, toTid, type Ttid } from "./core/ids.ts";
@@ -33,7 +34,8 @@ export { type Credentials, UriError } from "./core/uri.ts";
 export { type CallOptions, type PublishListener } from "./roles/client/caller.ts";
 export { type LoadedRevision } from "./roles/client/calls.ts";
 export { type Change, type ChangesOptions } from "./roles/client/changes.ts";
-export { Client, type SnapshotOptions, type TidRange } from "./roles/client/library.ts";
+export { Client, type ListOptions, type SnapshotOptions, type TidRange } from "./roles/client/library.ts";
+export { type PastRevision } from "./roles/client/past.ts";
 export { type ObjectConflict, type Resolver } from "./roles/client/resolving.ts";
 export { type BeginOptions, type Transacted, type TransactOptions } from "./roles/client/transact.ts";
 export { Snapshot, Transaction, type TransactionNote } from "./roles/client/transaction.ts";

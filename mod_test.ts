@@ -291,6 +291,7 @@ test("mod.ts exports the library and nothing of its inside", () => {
     "RefusedError",
     "Snapshot",
     "Transaction",
+    "UndoError",
     "UnreachableError",
     "UriError",
     "connect",

@@ -3,6 +3,16 @@ import { buildRouteMap } from "@stricli/core";
 import { aliases, command, common, ends, one } from "./command_spec.ts";
 import { oid, tidOrDate, whole } from "./parsers.ts";
 
+const OBJECT = one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits");
+const TRANSACTION = one("TID", tidOrDate, "16 hexadecimal digits");
+const limit = {
+  kind: "parsed",
+  parse: whole(1, 2 ** 31),
+  default: "20",
+  placeholder: "N",
+  brief: "How many, the newest",
+} as const;
+
 /** `neo import` */
 export const importFile = command({
   load: () => import("./commands/import.ts"),
@@ -62,7 +72,7 @@ export const exportFile = command({
 const objGet = command({
   load: () => import("./commands/obj_get.ts"),
   parameters: {
-    positional: one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits"),
+    positional: OBJECT,
     flags: {
       ...common,
       at: {
@@ -89,16 +99,7 @@ const objGet = command({
 const txList = command({
   load: () => import("./commands/tx_list.ts"),
   parameters: {
-    flags: {
-      ...common,
-      limit: {
-        kind: "parsed",
-        parse: whole(1, 2 ** 31),
-        default: "20",
-        placeholder: "N",
-        brief: "How many, the newest",
-      },
-    },
+    flags: { ...common, limit },
     aliases: { ...aliases, n: "limit" },
   },
   docs: {
@@ -111,11 +112,66 @@ const txList = command({
   },
 });
 
+const txShow = command({
+  load: () => import("./commands/tx_show.ts"),
+  parameters: { positional: TRANSACTION, flags: common, aliases },
+  docs: {
+    brief: "Show what a transaction changed",
+    examples: [
+      ["neo tx show 03e0000900000000", "its objects, and what has changed them since"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+const txUndo = command({
+  load: () => import("./commands/tx_undo.ts"),
+  parameters: {
+    positional: TRANSACTION,
+    flags: {
+      ...common,
+      yes: { kind: "boolean", brief: "Do it without asking", default: false, withNegated: false },
+    },
+    aliases,
+  },
+  docs: {
+    brief: "Take back what a transaction did",
+    fullDescription:
+      "Another transaction gives each of its objects the value from before, and deletes those that it made; nothing of the past is "
+      + "changed. Refused if one of them was changed since: undo that first. A program can take a change out of a newer value: "
+      + "Transaction.undo() with a resolver.",
+    examples: [
+      ["neo tx undo 03e0000900000000", "says what would change"],
+      ["neo tx undo 03e0000900000000 --yes", "does it"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+const objHistory = command({
+  load: () => import("./commands/obj_history.ts"),
+  parameters: {
+    positional: OBJECT,
+    flags: { ...common, limit },
+    aliases: { ...aliases, n: "limit" },
+  },
+  docs: {
+    brief: "List an object's revisions, the newest first",
+    examples: [
+      ["neo obj history 0x2a", "when it was changed, and how large it was"],
+    ],
+    exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
 /** `neo obj ...` */
-export const objCommands = buildRouteMap({ routes: { get: objGet }, docs: { brief: "Look at objects" } });
+export const objCommands = buildRouteMap({
+  routes: { get: objGet, history: objHistory },
+  docs: { brief: "Look at objects: get, history" },
+});
 
 /** `neo tx ...` */
 export const txCommands = buildRouteMap({
-  routes: { list: txList },
-  docs: { brief: "Look at transactions" },
+  routes: { list: txList, show: txShow, undo: txUndo },
+  docs: { brief: "Transactions: list, show, undo" },
 });

@@ -1,6 +1,7 @@
 /** Commands about storages, the partition table and the cluster as a whole. */
 import { buildRouteMap } from "@stricli/core";
 import { AUDIT_PAGE, PARTITIONS_MAX, WEIGHT_MAX } from "../core/limits.ts";
+import { clusterFollow, clusterPromote } from "./app_backup.ts";
 import { aliases, command, common, databaseFlags, ends, one, optionalNumber, wait } from "./command_spec.ts";
 import { nodeName, tableId, tidOrDate, topologyPath, whole } from "./parsers.ts";
 
@@ -415,9 +416,11 @@ export const clusterCommands = buildRouteMap({
     show: clusterShow,
     replicas: clusterReplicas,
     truncate: clusterTruncate,
+    follow: clusterFollow,
+    promote: clusterPromote,
     recover: clusterRecover,
     audit: clusterAudit,
     size: clusterSize,
   },
-  docs: { brief: "The cluster: show, replicas, truncate, recover, audit, size" },
+  docs: { brief: "The cluster: show, replicas, truncate, follow, promote, recover, audit, size" },
 });

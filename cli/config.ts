@@ -25,6 +25,7 @@
  * http = "127.0.0.1:9180"     # optional: serves /livez, /readyz, /status and /metrics there
  * httpTokenFile = "s1.token"  # optional: the last two want this token; a file that isn't there is made
  * watch = "watch.toml"        # optional, admins: the clusters that it watches, and whom it tells
+ * upstream = "neo://shop@db1:9100"   # optional, admins: while this cluster is a backup, the one that it copies; see `neo cluster follow`
  * host = "db2"         # optional: the machine that runs it, if that isn't the one that `here` names
  * ```
  */
@@ -39,7 +40,7 @@ import {
   TRANSACTION_TIMEOUT_MS,
   TRANSACTION_TIMEOUT_MS_MIN,
 } from "../core/limits.ts";
-import { escapedZone, formatUri } from "../core/uri.ts";
+import { credentialsIn, escapedZone, formatUri, parseUri } from "../core/uri.ts";
 import { CliError } from "./exit.ts";
 import { multicastFields } from "./multicast.ts";
 import type { MulticastConfig } from "./multicast.ts";
@@ -82,6 +83,8 @@ export interface NodeConfig {
   readonly httpTokenFile?: string;
   /** Absolute path of the file that says which clusters an admin watches, and whom it tells. */
   readonly watch?: string;
+  /** Admins: the cluster that they copy from while this one is a backup. */
+  readonly upstream?: string;
 }
 
 /** A cluster as `neo.toml` describes it. */
@@ -144,6 +147,7 @@ const NODE_KEYS = [
   "http",
   "httpTokenFile",
   "watch",
+  "upstream",
 ];
 /** `host:port`, as far as a pattern can tell. */
 export const ADDRESS_PATTERN = /^(\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:[\]]+):\d{1,5}$/;
@@ -226,6 +230,7 @@ function nodeOf(fields: Fields, folder: string): NodeConfig {
     ...overridesOf(fields, role),
     ...pagesOf(fields, folder),
     ...watchOf(fields, folder),
+    ...upstreamOf(fields),
   };
 }
 
@@ -249,6 +254,21 @@ function watchOf(fields: Fields, folder: string): Pick<NodeConfig, "watch"> {
   if (watch === undefined) return {};
   if (fields.choice("role", nodeRoles) !== "admin") throw fields.error("watch", "only admins watch clusters");
   return { watch: resolve(folder, watch) };
+}
+
+/** The cluster that a backup follows. */
+function upstreamOf(fields: Fields): Pick<NodeConfig, "upstream"> {
+  const upstream = fields.optionalText("upstream", /^neo:\/\//, "neo://NAME@HOST:PORT");
+  if (upstream === undefined) return {};
+  if (fields.choice("role", nodeRoles) !== "admin") {
+    throw fields.error("upstream", "only admins follow other clusters");
+  }
+  try {
+    credentialsIn(parseUri(upstream));
+  } catch (error) {
+    throw fields.error("upstream", error instanceof Error ? error.message : String(error));
+  }
+  return { upstream };
 }
 
 /** Where a node shows itself over HTTP; beyond its machine with a token only. */
@@ -359,6 +379,7 @@ export function formatConfig(config: ClusterConfig, dataOf: (node: NodeConfig) =
     ...(node.passwordFile === undefined ? {} : { passwordFile: node.passwordFile }),
     ...(node.http === undefined ? {} : { http: node.http }),
     ...(node.watch === undefined ? {} : { watch: node.watch }),
+    ...(node.upstream === undefined ? {} : { upstream: node.upstream }),
     ...(node.httpTokenFile === undefined ? {} : { httpTokenFile: node.httpTokenFile }),
   }));
   const optional = {

@@ -195,3 +195,26 @@ test("processesOf() puts nodes with one process key together, masters first", ()
   assert.equal(selectProcesses(config, ["s1"])[0]?.name, "single");
   assert.throws(() => selectProcesses(config, ["s9"]), /Cannot find node "s9"/);
 });
+
+test("parseConfig(): an admin may follow another cluster, nobody else, and it is written back (N5)", () => {
+  const upstream = `upstream = "neo://shop@db1:9100,[::1]:9100?ca=a%20b&cert=c&key=k"`;
+  const admin = [
+    ...STORAGE.slice(0, 1),
+    `name = "a1"`,
+    `role = "admin"`,
+    `address = "127.0.0.1:9102"`,
+    `data = "a1"`,
+  ];
+  const config = parseConfig(textOf(TOP, MASTER, admin, [upstream]), "/data/neo.toml");
+  assert.equal(config.nodes[1]?.upstream, "neo://shop@db1:9100,[::1]:9100?ca=a%20b&cert=c&key=k");
+  const again = parseConfig(formatConfig(config, ({ data }) => data), "/data/neo.toml");
+  assert.equal(again.nodes[1]?.upstream, config.nodes[1]?.upstream);
+  assert.throws(
+    () => parseConfig(textOf(TOP, MASTER, STORAGE, [upstream]), "/data/neo.toml"),
+    /only admins follow/,
+  );
+  const half = textOf(TOP, MASTER, admin, [`upstream = "neo://shop@db1:1?ca=a"`]);
+  assert.throws(() => parseConfig(half, "/data/neo.toml"), /says nothing of cert and key/);
+  const wrong = textOf(TOP, MASTER, admin, [`upstream = "neo://shop"`]);
+  assert.throws(() => parseConfig(wrong, "/data/neo.toml"), /upstream/);
+});

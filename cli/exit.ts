@@ -93,6 +93,7 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   ioError: "failed",
   untrusted: "security",
   badUri: "usage",
+  readOnly: "refused",
 };
 
 /** What is printed of an error: `code` is one word for programs, `hint` may be empty. */

@@ -2,9 +2,13 @@
 import { hexOf } from "../core/ids.ts";
 import { dateOfTid } from "../core/tid.ts";
 import type { ClusterStatus } from "./ask.ts";
+import { backupInWords, backupOf } from "./backup_view.ts";
+import type { BackupView } from "./backup_view.ts";
 import type { NodeConfig } from "./config.ts";
 import { exitCodes } from "./exit.ts";
 import type { ProcessState } from "./pid_file.ts";
+import { oldestOf } from "./snapshot_view.ts";
+import type { OldestSnapshot } from "./snapshot_view.ts";
 
 /** A node of this machine: its configuration, its process, the end of its log if it crashed. */
 export interface LocalNode {
@@ -60,6 +64,10 @@ export interface StatusView {
   readonly replicas: number;
   readonly clients: number;
   readonly waitingFor: string;
+  /** The oldest snapshot that a client has open for a while. */
+  readonly oldestSnapshot: OldestSnapshot | null;
+  /** Null: it is no backup of another cluster. */
+  readonly backup: BackupView | null;
   readonly problems: readonly string[];
   readonly nodes: readonly NodeView[];
 }
@@ -104,6 +112,8 @@ export function viewOf(found: Findings): StatusView {
     replicas: known?.replicas ?? 0,
     clients: status?.clients ?? 0,
     waitingFor: status?.waitingFor ?? "",
+    oldestSnapshot: (status && oldestOf(status)) ?? null,
+    backup: (status && backupOf(status)) ?? null,
     problems,
     nodes,
   };
@@ -125,7 +135,8 @@ export function summaryOf(view: StatusView): string {
     const all = view.nodes.filter((node) => node.role === role);
     return `${all.filter((node) => node.state === "running").length}/${all.length} ${role}s`;
   });
-  return `${view.cluster}: ${[state, ...counts, copiesOf(view)].join(", ")}`;
+  const backup = view.backup === null ? [] : [backupInWords(view.backup)];
+  return `${view.cluster}: ${[state, ...backup, ...counts, copiesOf(view)].join(", ")}`;
 }
 
 function copiesOf(view: StatusView): string {
@@ -205,6 +216,8 @@ function problemsOf({ status, problem }: Findings, nodes: readonly NodeView[]): 
   if (status === undefined) return problems;
   const missing = status.partitions * (status.replicas + 1) - readableOf(nodes);
   if (missing > 0) problems.push(`${missing} copies of partitions aren't up to date`);
+  const backup = backupOf(status);
+  if (backup !== undefined && backup.problem !== "") problems.push(backup.problem);
   return problems;
 }
 

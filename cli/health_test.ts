@@ -36,6 +36,8 @@ function status(change: Partial<ClusterStatus> = {}, down: readonly string[] = [
     partitions: 240,
     replicas: 1,
     origin: "",
+    backup: null,
+    oldestSnapshot: null,
     lastTid: 0x0400000000000000n as ClusterStatus["lastTid"],
     clients: 2,
     waitingFor: "",

@@ -7,11 +7,12 @@ import { clusterNumber } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import { dateOfTid } from "../core/tid.ts";
 import type { ClusterStatus } from "./ask.ts";
+import { backupOf } from "./backup_view.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
 /** What can be checked alone. */
-export const checks = ["connection", "cluster", "replication", "disk", "clock", "certs"] as const;
+export const checks = ["connection", "cluster", "replication", "disk", "clock", "certs", "backup"] as const;
 /** One of them. */
 export type Check = (typeof checks)[number];
 /** How `neo check` prints what it finds. */
@@ -48,7 +49,7 @@ export function judge(look: Look): Finding[] {
   const { status, problem } = look;
   const findings: Finding[] = status === undefined
     ? [{ check: "connection", severity: "problem", text: `no primary answers: ${problem}` }]
-    : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look)];
+    : [...ofCluster(status), ...ofReplication(status), ...ofClock(status, look), ...ofBackup(status, look)];
   findings.push(...ofDisks(look), ...ofCertificates(look));
   return findings.sort((a, b) => severities.indexOf(b.severity) - severities.indexOf(a.severity));
 }
@@ -100,6 +101,17 @@ function ofClock({ lastTid }: ClusterStatus, { wallMs, settings = [] }: Look): F
   if (aheadMs <= clusterNumber(settings, "check.clockAheadMsMax")) return [];
   const text = `the newest transaction is ${Math.round(aheadMs / 1_000)} s ahead of this machine's clock`;
   return [{ check: "clock", severity: "warning", text }];
+}
+
+/** A backup that doesn't follow is none by and by. */
+function ofBackup(status: ClusterStatus, { settings = [] }: Look): Finding[] {
+  const backup = backupOf(status);
+  if (backup === undefined) return [];
+  const { of, behindMs, problem } = backup;
+  if (problem !== "") return [{ check: "backup", severity: "problem", text: problem }];
+  if (behindMs === null || behindMs <= clusterNumber(settings, "check.backupBehindMsMax")) return [];
+  const text = `the backup is ${Math.round(behindMs / 1_000)} s behind ${of}`;
+  return [{ check: "backup", severity: "warning", text }];
 }
 
 function ofCertificates({ certificates = [], wallMs, settings = [] }: Look): Finding[] {

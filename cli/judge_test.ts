@@ -24,6 +24,8 @@ function look(change: Partial<ClusterStatus> = {}, more: Partial<Look> = {}): Lo
     state: "running",
     primary: "m1",
     origin: "",
+    backup: null,
+    oldestSnapshot: null,
     waitingFor: "",
   };
   const status = { ...texts, ...numbers, lastTid, nodes, ...change };
@@ -61,6 +63,23 @@ test("judge() takes what is configured in the cluster for its bounds (T51, T54)"
     `${check} ${severity}`
   );
   assert.deepEqual(checks, ["disk problem", "clock warning", "disk warning", "certs warning"]);
+});
+
+test("judge: a backup that nobody copies to, or that can't follow, is a problem; one that is far behind a warning (N5, N13)", () => {
+  const of = "shop";
+  const newest = tidOfDate(WALL_MS - 1_000);
+  const backup = { of, follower: "f1", newest, problem: "" };
+  assert.deepEqual(found(look({ backup })), []);
+  const behind = { backup, lastTid: tidOfDate(WALL_MS - 91_000) };
+  assert.deepEqual(found(look(behind)), ["backup warning: the backup is 90 s behind shop"]);
+  const settings = [{ scope: "cluster", key: "check.backupBehindMsMax", value: "100000" }];
+  assert.deepEqual(found(look(behind, { settings })), []);
+  assert.deepEqual(found(look({ backup: { ...backup, newest: null } })), []);
+  assert.deepEqual(found(look({ backup: { ...backup, problem: "no answer" } })), [
+    "backup problem: no answer",
+  ]);
+  const [nobody] = found(look({ backup: { ...backup, follower: "" } }));
+  assert.match(nobody ?? "", /^backup problem: nobody copies shop to it/);
 });
 
 test("judge: a cluster as it should be is ok, and so is one that is empty (N13)", () => {

@@ -14,7 +14,7 @@ export class FollowedLog {
   #descriptor: number | undefined;
   #at = 0;
   /** Of a line whose end isn't written yet. */
-  #rest: Uint8Array<ArrayBufferLike> = new Uint8Array();
+  #rest: Uint8Array[] = [];
   #time = "";
 
   /** Opens it: what it has turned over to an older file later is still read. */
@@ -35,7 +35,7 @@ export class FollowedLog {
       closeSync(this.#descriptor);
       this.#descriptor = undefined;
       this.#at = 0;
-      this.#rest = new Uint8Array();
+      this.#rest = [];
     }
   }
 
@@ -58,15 +58,15 @@ export class FollowedLog {
   *#lines(bytes: Uint8Array): Generator<LogEntry> {
     let from = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
-      const line = new TextDecoder().decode(joined(this.#rest, bytes.subarray(from, end)));
-      this.#rest = new Uint8Array();
+      const line = new TextDecoder().decode(joined([...this.#rest, bytes.subarray(from, end)]));
+      this.#rest = [];
       from = end + 1;
       if (line === "") continue;
       const entry = parseLine(line, this.#process, this.#time);
       this.#time = entry.time;
       yield entry;
     }
-    this.#rest = joined(this.#rest, bytes.subarray(from));
+    if (from < bytes.length) this.#rest.push(bytes.slice(from)); // put together once, when the line ends
   }
 
   #isReplaced(descriptor: number): boolean {
@@ -95,9 +95,12 @@ function opened(path: string): number | undefined {
   }
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBufferLike> {
-  const all = new Uint8Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
   return all;
 }

@@ -53,6 +53,23 @@ test("FollowedLog gives what is new, a line when it is whole, over rotation and 
   }
 });
 
+test("FollowedLog puts a line of many blocks together once, when it ends (N12)", () => {
+  const folder = mkdtempSync(join(tmpdir(), "neo-follow-"));
+  const path = join(folder, "s1.log");
+  const log = new FollowedLog(path, "s1");
+  try {
+    const long = "é".repeat(3_000_000);
+    const text = line(long);
+    writeFileSync(path, text.slice(0, 1_000));
+    assert.deepEqual([...log.fresh()], []);
+    appendFileSync(path, text.slice(1_000) + line("short"));
+    assert.deepEqual([...log.fresh()].map(({ text }) => text.length), [long.length, 5]);
+  } finally {
+    log.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
 const CONFIG = `cluster = "shop"
 clusterId = "${"0".repeat(32)}"
 partitions = 1

@@ -3,6 +3,7 @@ import type { LogLine } from "../adapters/log.ts";
 import { openMetadata } from "../adapters/sqlite_metadata.ts";
 import { later, sha256, systemRandom } from "../adapters/system.ts";
 import type { Transport } from "../core/ports.ts";
+import { formatUri } from "../core/uri.ts";
 import type { Credentials } from "../core/uri.ts";
 import { AdminMachine } from "../roles/admin/admin.ts";
 import { MemberMachine } from "../roles/master/member.ts";
@@ -22,9 +23,28 @@ import { databaseFileOf, openStore, reopening, storeNameOf } from "./stores.ts";
 import type { StorageStore } from "./stores.ts";
 import { credentialsOf, transportWith } from "./tls_folder.ts";
 
+/** Whom a follower copies from and to. */
+export interface FollowedClusters {
+  /** Name of the admin that runs it. */
+  readonly name: string;
+  /** The backup. */
+  readonly own: { readonly uri: string; readonly tls: Credentials | undefined };
+  /** The cluster that it follows. */
+  readonly upstream: string;
+  readonly log: LogLine;
+}
+
+/** A follower that runs. */
+export interface RunningFollower {
+  /** Ends it between two transactions. Never rejects. */
+  end(): Promise<void>;
+}
+
 /** What a node needs besides its configuration. */
 export interface OpenOptions {
   readonly log: LogLine;
+  /** Copies another cluster to that of an admin which is to; without it none does. */
+  readonly follow?: (clusters: FollowedClusters) => RunningFollower;
   /** What it listens on and connects by: TCP, unless told. */
   readonly transport?: Transport;
 }
@@ -47,7 +67,17 @@ export async function openNode(
   const config = options.transport === undefined ? cluster.multicast : undefined;
   const multicast = multicastOf(config, { speaks: node.role === "master", log });
   const output = taking(node, log);
-  const opening = { node, cluster, address: listensAt(node), log, transport, multicast, output };
+  const { follow } = options;
+  const opening = {
+    node,
+    cluster,
+    address: listensAt(node),
+    log,
+    transport,
+    multicast,
+    output,
+    ...(follow && { follow }),
+  };
   switch (node.role) {
     case "master":
       return await openMaster(opening);
@@ -69,7 +99,7 @@ function shownBy({ role, name }: NodeConfig, { tls }: ClusterConfig): Credential
   return tls === undefined ? undefined : credentialsOf(tls, { role, name });
 }
 
-interface Opening extends Listening {
+interface Opening extends Listening, Pick<OpenOptions, "follow"> {
   readonly node: NodeConfig;
   readonly cluster: ClusterConfig;
   readonly multicast: { readonly multicast?: MulticastOptions };
@@ -152,8 +182,22 @@ async function openAdmin(opening: Opening): Promise<RunningNode> {
     return { machine, peers, figures: () => adminFigures(machine) };
   });
   void monitor?.look();
-  void running.done.then(() => monitor?.end());
+  const follower = followerOf(opening);
+  void running.done.then(() => Promise.all([monitor?.end(), follower?.end()]));
   return running;
+}
+
+/** Copies another cluster to this one, if this admin is to. */
+function followerOf({ node, cluster, log, follow }: Opening): RunningFollower | undefined {
+  const { name, upstream } = node;
+  if (upstream === undefined || follow === undefined) return undefined;
+  const own = { uri: ownUriOf(cluster), tls: shownBy(node, cluster) };
+  return follow({ name, own, upstream, log });
+}
+
+/** The cluster, without what anybody else shows. */
+function ownUriOf(cluster: ClusterConfig): string {
+  return formatUri({ cluster: cluster.cluster, masters: mastersOf(cluster), options: {} });
 }
 
 function checkCluster(path: string, clusterId: string, cluster: ClusterConfig): void {

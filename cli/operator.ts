@@ -28,6 +28,7 @@ export type OperatorQuestion =
   | "stepDown"
   | "verifyTable"
   | "truncate"
+  | "setBackup"
   | "copyCells"
   | "getConfig"
   | "changeConfig"

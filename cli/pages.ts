@@ -6,6 +6,7 @@ import type { Answer } from "../core/messages.ts";
 import { formatMetrics, metric, metrics } from "../core/metrics.ts";
 import type { MetricFamily } from "../core/metrics.ts";
 import { dateOfTid } from "../core/tid.ts";
+import { backupOf } from "./backup_view.ts";
 import type { NodeConfig } from "./config.ts";
 import { CliError, systemCodeOf } from "./exit.ts";
 import { toJson } from "./output.ts";
@@ -82,7 +83,20 @@ export function clusterFamilies(report: Answer<"status">, wallMs: number): Metri
       Math.max(0, wallMs - dateOfTid(lastTid)) / 1_000,
     ),
   ];
+  const behind = backupOf(report)?.behindMs ?? null;
+  const backup = behind === null ? [] : [
+    metric("gauge", "neo_backup_behind_seconds", "How far behind its source this backup is", behind / 1_000),
+  ];
+  const { oldestSnapshot } = report;
+  const openMs = oldestSnapshot === null ? 0 : Math.max(0, wallMs - oldestSnapshot.sinceMs);
   return [
+    ...backup,
+    metric(
+      "gauge",
+      "neo_oldest_snapshot_seconds",
+      "How long the oldest snapshot is open; 0: none is for long",
+      openMs / 1_000,
+    ),
     metric("gauge", "neo_cluster_running", "Whether the cluster is running", state === "running" ? 1 : 0),
     metric("gauge", "neo_epoch", "The primary's epoch", epoch),
     metric("gauge", "neo_table_version", "Version of the partition table", version),

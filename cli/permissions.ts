@@ -1,5 +1,6 @@
 /** What a process of nodes may do, as flags of Deno: its folders, its cluster's addresses, and next to nothing else. */
 import { dirname } from "node:path";
+import { credentialsIn, parseUri } from "../core/uri.ts";
 import { CONFIG_FILE, hostOf, isLoopback, listensAt } from "./config.ts";
 import type { ClusterConfig, ProcessConfig } from "./config.ts";
 import { logFileOf } from "./log_tail.ts";
@@ -17,7 +18,7 @@ const ENVIRONMENT = ["NEO_*", "NOTIFY_SOCKET", "PATH", "NODE_V8_COVERAGE", "NO_C
  *
  * A cluster of several machines may get one more at any time, so that its nodes may meet any address. A storage on a database
  * server asks the environment and the system for what its client takes as defaults. An admin that watches clusters goes to them and to
- * whom it tells, by the commands that its operator names.
+ * whom it tells, by the commands that its operator names; one that copies another cluster goes to the nodes of that.
  */
 export function permissionsOf(config: ClusterConfig, group: ProcessConfig): string[] {
   const folders = [...group.nodes.map(({ data }) => data), dirname(logFileOf(config, group.name))];
@@ -25,6 +26,7 @@ export function permissionsOf(config: ClusterConfig, group: ProcessConfig): stri
   const tokens = group.nodes.flatMap(({ httpTokenFile }) => httpTokenFile ?? []); // made where there is none
   const watches = group.nodes.flatMap(({ watch }) => watch ?? []);
   const { tls } = config;
+  const upstreams = group.nodes.flatMap(({ upstream }) => upstream ?? []);
   // not the authority's key, though it may lie beside them
   const shown = tls === undefined
     ? []
@@ -40,6 +42,7 @@ export function permissionsOf(config: ClusterConfig, group: ProcessConfig): stri
       ...tokens,
       ...watches,
       ...watches.flatMap(filesOfWatch),
+      ...upstreams.flatMap((uri) => Object.values(credentialsIn(parseUri(uri)) ?? {})),
       ...new Set(shown),
     ]),
     flag("write", [...folders, ...tokens]),
@@ -59,8 +62,9 @@ function flag(what: string, values: readonly string[]): string {
 /** Empty: any. */
 function hostsOf(config: ClusterConfig, group: ProcessConfig): string[] {
   const addresses = config.nodes.flatMap((node) => [node.address, listensAt(node), node.http ?? []].flat());
-  // a watching admin meets other clusters, and whom it tells
-  if (!addresses.every(isLoopback) || group.nodes.some(({ watch }) => watch !== undefined)) return [];
+  // a watching admin meets other clusters, and whom it tells; one that follows another cluster meets all nodes of that
+  const meets = group.nodes.some(({ watch, upstream }) => watch !== undefined || upstream !== undefined);
+  if (meets || !addresses.every(isLoopback)) return [];
   const servers = group.nodes.flatMap(({ database }) => database === undefined ? [] : new URL(database).host);
   const { multicast } = config;
   const air = multicast === undefined ? [] : [hostOf(multicast.group), "0.0.0.0", "[::]"];

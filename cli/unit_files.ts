@@ -35,6 +35,8 @@ export interface UnitChanges {
   readonly files: readonly UnitFile[];
   /** Services of processes that aren't there any more. */
   readonly gone: readonly string[];
+  /** Written while systemd doesn't know of all that was written; it goes when it does. */
+  readonly untold: string;
 }
 
 /** Compares units with what lies there; undefined: nothing is to be done. */
@@ -49,7 +51,8 @@ export function unitChanges(config: ClusterConfig, place: UnitPlace): UnitChange
     name.startsWith(`neo-${config.cluster}-`) && name.endsWith(".service") && !names.has(name)
     && isOf(config, join(place.to, name))
   ).map((name) => join(place.to, name));
-  return files.length + gone.length === 0 ? undefined : { files, gone };
+  const untold = join(place.to, `.neo-${config.cluster}.untold`);
+  return files.length + gone.length === 0 && !existsSync(untold) ? undefined : { files, gone, untold };
 }
 
 /** A cluster's name may be the beginning of another's. */
@@ -65,10 +68,12 @@ function isOf(config: ClusterConfig, path: string): boolean {
  */
 export function installUnits(
   config: ClusterConfig,
-  { files, gone }: UnitChanges,
+  { files, gone, untold }: UnitChanges,
   services: Services,
   env: World["env"],
 ): string | undefined {
+  mkdirSync(dirname(untold), { recursive: true });
+  writeFileSync(untold, "`neo provision` tells systemd of the units beside this when it runs next\n");
   writeUnits(files);
   const flags = services === "user" ? ["--user"] : [];
   const units = [targetName(config), ...processesOf(config).map((group) => serviceName(config, group))];
@@ -82,7 +87,9 @@ export function installUnits(
     if (order[0] === "disable") { for (const path of gone) rmSync(path, { force: true }); }
     if (status === 0) continue;
     const why = error?.message ?? stderr.toString().trim();
-    return `systemd wasn't told (${why}); run systemctl ${[...flags, ...order].join(" ")}`;
+    const command = ["systemctl", ...flags, ...order].join(" ");
+    return `systemd wasn't told (${why}); repeat this when \`${command}\` works`;
   }
+  rmSync(untold, { force: true });
   return undefined;
 }

@@ -1,6 +1,6 @@
 /** What operators ask about operators and clients, part of the table in `messages.ts`. */
 import { ask } from "./message_rows.ts";
-import { flag, integer, list, maybe, oid, record, text, ttid } from "./schema.ts";
+import { flag, integer, list, maybe, oid, record, text, tid, ttid, withDefault } from "./schema.ts";
 
 /** An action of an operator. */
 export const auditRow = record({
@@ -55,6 +55,8 @@ export const auditMessages = {
       name: text,
       holder: text,
       sinceMs: integer,
+      /** The oldest snapshot that it has open for a while, and since when the primary knows of it. */
+      floor: withDefault(maybe(record({ at: tid, sinceMs: integer })), null),
       transactions: list(record({
         ttid,
         ageMs: integer,

@@ -2,6 +2,7 @@
 import { choice, configRoles, integer, list } from "./config_kinds.ts";
 import type { ConfigKey } from "./config_kinds.ts";
 import {
+  BACKUP_BEHIND_MS_MAX,
   CACHE_BYTES_DEFAULT,
   CALL_TIMEOUT_MS_MAX,
   CERTIFICATE_DAYS_MAX,
@@ -74,6 +75,16 @@ export const configKeys: readonly ConfigKey[] = [
     clusterOnly: true,
     description: "A certificate that ends sooner is a warning",
   }),
+  integer(
+    "check.backupBehindMsMax",
+    BACKUP_BEHIND_MS_MAX,
+    { unit: "ms", least: 1_000, most: CALL_TIMEOUT_MS_MAX },
+    {
+      roles: ["admin"],
+      clusterOnly: true,
+      description: "A backup that is further behind the cluster that it follows is a warning",
+    },
+  ),
   integer(
     "check.clockAheadMsMax",
     CLOCK_AHEAD_MS_MAX,

@@ -139,6 +139,11 @@ export const errorCodes = {
     cause: "a text that is no URI of a cluster",
     remedy: "write neo://NAME@HOST:PORT; the offset says where it is wrong",
   },
+  readOnly: {
+    number: 36,
+    cause: "the cluster is a backup of another one",
+    remedy: "write to the cluster that it is a backup of, or end that with `neo cluster promote`",
+  },
 } as const;
 
 /** The name of a cause. */
@@ -188,6 +193,37 @@ export class LockTimeoutError extends DatabaseError {
     super("lockTimeout", `Cannot lock object ${oid}: transaction ${holder} holds it; retry`, options);
     this.oid = oid;
     this.holder = holder;
+  }
+}
+
+/**
+ * A transaction can't be undone. `changed`: an object was changed by another one since, and no resolver took the change out
+ * (`changedBy` is that one); `gone`: a revision of it isn't there any more; `unknown`: there is none with this tid in the snapshot.
+ */
+export class UndoError extends DatabaseError {
+  override name = "UndoError";
+  readonly reason: "changed" | "gone" | "unknown";
+  readonly tid: Tid;
+  readonly oid: Oid | undefined;
+  readonly changedBy: Tid | undefined;
+
+  constructor(
+    reason: UndoError["reason"],
+    { tid, oid, changedBy }: { readonly tid: Tid; readonly oid?: Oid; readonly changedBy?: Tid },
+    options?: ErrorOptions,
+  ) {
+    const why = {
+      changed: `object ${oid} was changed by ${
+        hexOf(changedBy ?? tid)
+      } since; undo that first, or give a resolver`,
+      gone: `its revision of object ${oid} isn't there any more`,
+      unknown: "the snapshot has no such transaction; `client.transactions()` lists them",
+    }[reason];
+    super(reason === "changed" ? "denied" : "noSuchRevision", `Cannot undo ${hexOf(tid)}: ${why}`, options);
+    this.reason = reason;
+    this.tid = tid;
+    this.oid = oid;
+    this.changedBy = changedBy;
   }
 }
 

@@ -477,3 +477,22 @@ export const CERTIFICATE_DAYS_MAX = AUTHORITY_DAYS;
 export const CERTIFICATE_WARN_DAYS = 30;
 /** Certificates that can be revoked at once: as many as one value of the configuration takes. */
 export const REVOKED_COUNT_MAX = 256;
+
+/** A backup that has nothing to copy, or can't, looks again after this time. */
+export const FOLLOW_AGAIN_MS = 5_000;
+/** How long it waits for a word of its source. */
+export const FOLLOW_SOURCE_MS = 10_000;
+/** Transactions that it reads while it commits others. */
+export const FOLLOW_TRANSACTIONS_AHEAD = 16;
+/** Transactions that it commits at once. */
+export const FOLLOW_COMMITS_MAX = 16;
+/** Objects of transactions that it has in memory at once, if it isn't one alone that has more. */
+export const FOLLOW_OBJECTS_MAX = 1_000;
+/** A backup that is further behind is a warning. */
+export const BACKUP_BEHIND_MS_MAX = 60_000;
+
+/** Transactions that are held in memory to list them backwards. */
+export const BACKWARDS_TRANSACTIONS_MAX = 2_000;
+
+/** How often a client that has snapshots open looks which is the oldest. */
+export const FLOOR_LOOK_MS = 5_000;

@@ -203,12 +203,20 @@ export const messages = {
     evidence: list(evidence),
     sent: list(node),
     failed: list(record({ node, session: integer })),
+    /** With a given tid: the one that must have been accepted before, so that several may be on their way. */
+    behind: withDefault(maybe(tid), null),
   }, { tid }),
   invalidate: tell(0x33, "M>C", "commit", { tid, oids: list(oid) }),
   outcome: ask(0x34, "C>M", "commit", { ttid, home: partition }, { tid: maybe(tid) }),
   /** A transaction is here for too long: the primary says accepted, or gives it up. `asks`: only if it is over already. */
   settle: ask(0x35, "S>M", "commit", { ttid, asks: withDefault(flag, false) }, { accepted: flag }),
   stage: ask(0x36, "C>M", "commit", { importing: flag, origin: text }, { lastTid: tid, origin: text }),
+  /** A client offers to copy another cluster's transactions to this one, a backup; answered when it may. */
+  follow: ask(0x39, "C>M", "commit", {}, { lastTid: tid, of: text }),
+  /** How far the other cluster is, or what stands in the way; from the client that copies. */
+  followed: tell(0x3a, "C>M", "commit", { newest: maybe(tid), problem: text }),
+  /** The oldest snapshot that the client's program has open for a while; null: it has none. */
+  floor: tell(0x3b, "C>M", "commit", { at: maybe(tid) }),
   /** A client can't reach a storage that the primary counts as running; the primary looks for itself. */
   unreachable: tell(0x37, "C>M", "commit", { node, session: integer }),
 

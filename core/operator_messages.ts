@@ -70,8 +70,15 @@ export const operatorMessages = {
     origin: text,
     lastTid: tid,
     clients: integer,
+    /** The oldest snapshot that a client has open for a while, and since when the primary knows of it. */
+    oldestSnapshot: withDefault(maybe(record({ client: text, at: tid, sinceMs: integer })), null),
     waitingFor: text,
     nodes: list(nodeReport),
+    /** Null: it is no backup. `follower`: who copies, empty: nobody; `newest`: the other cluster's last tid, as far as it is known. */
+    backup: withDefault(
+      maybe(record({ of: text, follower: text, newest: maybe(tid), problem: text })),
+      null,
+    ),
   }),
   stop: ask(0x61, "A>M, A>A", "commit", {}, {}),
   listNodes: ask(0x62, "A>M, A>A", "commit", {}, { nodes: list(storageReport) }),
@@ -114,6 +121,8 @@ export const operatorMessages = {
   }),
   /** Deletes everything behind a tid, everywhere. Answered when that is decided; operation begins anew with it. */
   truncate: ask(0x6b, "A>M, A>A", "commit", { tid }, { number: integer, lastTid: tid }),
+  /** The cluster becomes a backup of the one with this name; empty: none any more. Operation begins anew with it. */
+  setBackup: ask(0x5e, "A>M, A>A", "commit", { of: text }, { lastTid: tid }),
   /** A storage without cells gets one, out of date, of each partition that another one has. */
   listMasters: ask(0x6d, "A>M, A>A", "commit", {}, {
     masters: list(

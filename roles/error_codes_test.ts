@@ -27,6 +27,7 @@ import {
   helloAs,
   masterBench,
   only,
+  runBackup,
   runMaster,
   serveStorage,
   storageBench,
@@ -101,7 +102,14 @@ function master(): { bench: BenchOf<MasterMachine>; storages: Conn[]; conn: Conn
 }
 
 function finishOf(more: Partial<Body<"finish">> = {}): Body<"finish"> {
-  const lists = { stored: [toOid(4)], checked: [], evidence: [], sent: [asNode(2), asNode(3)], failed: [] };
+  const lists = {
+    stored: [toOid(4)],
+    checked: [],
+    evidence: [],
+    sent: [asNode(2), asNode(3)],
+    failed: [],
+    behind: null,
+  };
   return { ttid, home: asPartition(0), explicit: null, ...lists, ...more };
 }
 
@@ -360,6 +368,14 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
       return errorsOf(bench.asked(conn, "lock", { epoch: 5, ttid, tid: MAX_TID }));
     },
     names: /lock: a storage doesn't take it from this peer/,
+  },
+  readOnly: {
+    provoke: () => {
+      const bench = masterBench();
+      runBackup(bench);
+      return errorsOf(bench.asked(bench.comes(client).conn, "newOids", { count: 1 }));
+    },
+    names: /backup of shop/,
   },
   stopping: {
     provoke: () => {

@@ -35,7 +35,14 @@ const rests: { what: string; dues: () => (number | undefined)[] }[] = [
       const { conn } = bench.comes(client);
       const cells = [{ partition: asPartition(0), since: 1, locked: true }];
       const evidence = [2, 3].map((node) => ({ node: asNode(node), session: node - 1, cells }));
-      const lists = { stored: [toOid(4)], checked: [], evidence, sent: [asNode(2), asNode(3)], failed: [] };
+      const lists = {
+        stored: [toOid(4)],
+        checked: [],
+        evidence,
+        sent: [asNode(2), asNode(3)],
+        failed: [],
+        behind: null,
+      };
       const body: Body<"finish"> = { ttid, home: asPartition(0), explicit: null, ...lists };
       const locks = asksOf(bench.asked(conn, "finish", body), "lock");
       const answers = locks.flatMap((lock) => answersOf(bench.answered(lock, {}), "finish"));

@@ -27,6 +27,11 @@ export class View {
     this.#digest = digest;
   }
 
+  /** How often the cluster has gone on with lost masters, as far as the table that is here tells; 0: there is none. */
+  get generation(): number {
+    return this.table?.generation ?? 0;
+  }
+
   /** Names the table that is here, for a primary that knows what has changed since. */
   get tableDigest(): Uint8Array {
     return this.table?.digest(this.#digest) ?? new Uint8Array();
@@ -34,7 +39,8 @@ export class View {
 
   /**
    * Takes the primary's first message. A lower epoch is a deposed primary's; a lower last tid without a truncation
-   * means that it doesn't know all that we have seen: both are refused (B6).
+   * means that it doesn't know all that we have seen: both are refused (B6). Only a table of a later generation may lack
+   * what was there: its masters were lost, and an operator has chosen what the cluster goes on with (B12).
    *
    * @returns why it is refused, or undefined
    */
@@ -47,10 +53,11 @@ export class View {
     }
     // to an admin a primary speaks before it knows: it has no session, and reads nothing
     const reads = body.session !== 0;
-    if (reads && body.lastTid < this.lastTid && body.truncations <= this.truncations) {
+    const table = tableFrom(body.image, this.table, this.#digest); // before anything is taken from a message that may be broken
+    const isLater = table.generation > this.generation;
+    if (reads && body.lastTid < this.lastTid && body.truncations <= this.truncations && !isLater) {
       return `its last tid ${body.lastTid} is before ${this.lastTid}, and nothing was truncated`;
     }
-    const table = tableFrom(body.image, this.table, this.#digest); // before anything is taken from a message that may be broken
     this.clusterId = body.clusterId;
     this.cluster = body.cluster;
     this.epoch = body.epoch;

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { sha256 } from "../adapters/system.ts";
 import type { Conn } from "../core/ids.ts";
 import type { Body, TellMessage, TellName } from "../core/messages.ts";
+import { PartitionTable } from "../core/partition_table.ts";
 import { asNode, asPartition, asTid, tableOf, welcomeOf } from "../tests/machines.ts";
 import { View } from "./view.ts";
 
@@ -60,6 +61,17 @@ for (const { what, welcome, names } of refusals) {
     assert.deepEqual([view.epoch, view.lastTid, view.clusterId], [5, 100n, "c-1"]);
   });
 }
+
+test("View.welcome() takes a lower last tid with a table of a later generation: its masters were lost (B12)", () => {
+  const view = viewOf();
+  const { version, replicas } = tableOf();
+  const rows = Array.from({ length: tableOf().partitions }, (_, at) => [...tableOf().cells(asPartition(at))]);
+  const image = new PartitionTable({ generation: 2, version: version + 1, replicas, rows }).toImage();
+  const next = { epoch: 1_005, lastTid: asTid(50), truncations: 1, image };
+  assert.equal(view.welcome(welcomeOf(next)), undefined);
+  assert.deepEqual([view.lastTid, view.generation], [50n, 2]);
+  assert.match(view.welcome(welcomeOf({ ...next, lastTid: asTid(49) })) ?? "", /last tid 49.*50/);
+});
 
 test("View.welcome() takes a lower last tid when more was truncated, and the same epoch again", () => {
   const view = viewOf();

@@ -4,7 +4,7 @@
  * needs.
  *
  *     deno task bench                       all parts: 10 runs each, and everything killed 50 times
- *     deno task bench storage --runs 3      one part, or several: primary, cutoff, storage, disk, all, databases
+ *     deno task bench storage --runs 3      one part, or several: primary, cutoff, storage, disk, all, databases, backup
  *
  * `--kills N` says how often everything is killed, `--json` prints one object instead. Exit code 1: a bound wasn't met, or
  * something acknowledged was lost. What this tree can't do yet is named and skipped.

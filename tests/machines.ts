@@ -266,6 +266,16 @@ export function runMaster(bench: BenchOf<MasterMachine>, shape: BenchShape = {})
   return conns;
 }
 
+/** Brings a new master to where its cluster runs as a backup of "shop". */
+export function runBackup(bench: BenchOf<MasterMachine>): void {
+  runMaster(bench);
+  const recovery = bench.asked(bench.comes(helloAs("admin")).conn, "setBackup", { of: "shop" });
+  const reported = asksOf(recovery, "fence").flatMap((fence) =>
+    bench.answered(fence, emptyReport(tableOf()))
+  );
+  for (const start of asksOf(reported, "start")) bench.answered(start, {});
+}
+
 /** The disk of a new storage. */
 export function storageDisk(number: number, partitions: number = 4): ReturnType<typeof memoryDatabase> {
   const identity = { ...IDENTITY, name: `s${number}`, diskId: `disk-s${number}`, partitions };

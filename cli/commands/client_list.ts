@@ -1,6 +1,7 @@
 /** `neo client list` */
 import { hexOf } from "../../core/ids.ts";
 import type { Answer } from "../../core/messages.ts";
+import { dateOfTid } from "../../core/tid.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
@@ -27,6 +28,10 @@ export const answer = is.object({
     name: is.text,
     holder: is.said("Whom a certificate shows; empty without TLS", is.text),
     since: is.time,
+    oldestSnapshot: is.nullable(is.said(
+      "The oldest one that it has open for a while",
+      is.object({ tid: is.id, openMs: is.said("Since when that is known", is.amount) }),
+    )),
     transactions: is.list(transaction),
   })),
   conflicts: is.said(
@@ -50,8 +55,9 @@ export default async function clientList(
   if (output.json) {
     return output.printJson<Of<typeof answer>>({
       cluster: clusterNameOf(target),
-      clients: clients.map(({ sinceMs, ...rest }) => ({
+      clients: clients.map(({ sinceMs, floor, ...rest }) => ({
         ...rest,
+        oldestSnapshot: floor && { tid: hexOf(floor.at), openMs: Math.max(0, Date.now() - floor.sinceMs) },
         since: new Date(sinceMs).toISOString(),
         transactions: rest.transactions.map((one) => ({
           ...one,
@@ -64,7 +70,9 @@ export default async function clientList(
       silent,
     });
   }
-  const head = ["SESSION", "NAME", "SINCE", "UNDER WAY", "LONGEST", "WAITS FOR"].map((text) => ({
+  const head = ["SESSION", "NAME", "SINCE", "UNDER WAY", "LONGEST", "OLDEST SNAPSHOT", "WAITS FOR"].map((
+    text,
+  ) => ({
     text,
     style: "dim" as Style,
   }));
@@ -76,7 +84,7 @@ export default async function clientList(
   if (silent.length > 0) output.warn(`${silent.join(", ")} didn't tell what clients have there`);
 }
 
-function rowOf({ session, name, holder, sinceMs, transactions }: Client): string[] {
+function rowOf({ session, name, holder, sinceMs, floor, transactions }: Client): string[] {
   const longest = transactions.reduce((most, { ageMs }) => Math.max(most, ageMs), 0);
   const waits = transactions.flatMap(({ waitsFor, behind }) =>
     waitsFor === null ? [] : [`${hexOf(waitsFor)}${behind === null ? "" : ` behind ${hexOf(behind)}`}`]
@@ -87,6 +95,7 @@ function rowOf({ session, name, holder, sinceMs, transactions }: Client): string
     new Date(sinceMs).toISOString(),
     String(transactions.length),
     transactions.length === 0 ? "" : `${(longest / 1_000).toFixed(1)} s`,
+    floor === null ? "" : `of ${new Date(dateOfTid(floor.at)).toISOString()}`,
     waits.join(", "),
   ];
 }

@@ -4,7 +4,10 @@ import { dateOfTid } from "../../core/tid.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askStatus } from "../ask.ts";
+import { backupAnswer, backupInWords, backupOf } from "../backup_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
+import { inLine } from "../output.ts";
+import { oldestAnswer, oldestOf } from "../snapshot_view.ts";
 import { resolveTarget } from "../target.ts";
 
 /** What `--json` prints. */
@@ -24,6 +27,8 @@ export const answer = is.object({
   lastTime: is.nullable(is.time),
   clients: is.count,
   waitingFor: is.text,
+  oldestSnapshot: oldestAnswer,
+  backup: backupAnswer,
   uri: is.text,
 });
 
@@ -35,6 +40,8 @@ export default async function clusterShow(
   const target = resolveTarget(flags.cluster, world);
   const status = await askStatus(target, { withinMs: flags.wait });
   const { nodes, lastTid, generation, version, ...rest } = status;
+  const backup = backupOf(status) ?? null;
+  const oldest = oldestOf(status) ?? null;
   const storages = nodes.filter(({ role, index }) => role === "storage" && index > 0).length;
   const lastTime = lastTid === 0n ? null : new Date(dateOfTid(lastTid)).toISOString();
   const view = {
@@ -44,6 +51,8 @@ export default async function clusterShow(
     storages,
     lastTid: hexOf(lastTid),
     lastTime,
+    backup,
+    oldestSnapshot: oldest,
     uri: target.uri,
   };
   if (output.json) return output.printJson<Of<typeof answer>>(view);
@@ -55,6 +64,22 @@ export default async function clusterShow(
     ["Table", `version ${generation}.${version}, ${view.partitions} partitions`],
     ["Copies", `${view.replicas + 1} of each partition, on ${storages} storages`],
     ["Last tid", lastTime === null ? "none" : `${view.lastTid} at ${lastTime}`],
+    ...(backup === null
+      ? []
+      : [
+        [
+          "Backup",
+          `${backupInWords(backup).slice("backup ".length)}${backup.problem && `; ${backup.problem}`}`,
+        ] as const,
+      ]),
+    ...(oldest === null
+      ? []
+      : [
+        [
+          "Oldest",
+          `snapshot ${oldest.tid} of client ${inLine(oldest.client)}, open since ${oldest.since}`,
+        ] as const,
+      ]),
     ["Clients", String(view.clients)],
     ["URI", view.uri],
   ];

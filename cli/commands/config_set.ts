@@ -1,6 +1,7 @@
 /** `neo config set` */
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
+import { askStatus } from "../ask.ts";
 import { authorOf } from "../author.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
 import { assignmentOf, changeLine, scopeOf, shownChange } from "../config_view.ts";
@@ -27,6 +28,15 @@ export default async function configSet(
 ): Promise<void> {
   const scope = scopeOf(flags);
   await changeBy(cli, flags, assignments.map((text) => assignmentOf(text, scope)));
+  if (flags.node !== undefined) await warnOfStranger(cli, flags, flags.node);
+}
+
+/** A name may be set before its node comes; more often it is misspelt. */
+async function warnOfStranger({ output, world }: Cli, flags: ChangeFlags, node: string): Promise<void> {
+  const { nodes } = await askStatus(resolveTarget(flags.cluster, world), { withinMs: flags.wait });
+  if (nodes.some(({ name }) => name === node)) return;
+  const known = nodes.map(({ name }) => name).join(", ");
+  output.warn(`no node is called ${node}: it counts when one comes that is. There are ${known}`);
 }
 
 /** Makes a revision, and says what it has changed. */

@@ -3,6 +3,7 @@ import { hexOf } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import type { LoadedRevision } from "../../roles/client/calls.ts";
+import { filledOf } from "../../roles/client/values.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { withClient } from "../client.ts";
@@ -32,7 +33,7 @@ export default async function objGet(
   const found = await withClient(target, world, async (client) => {
     const { lastTid } = await client.call("sync", {});
     const at = flags.at === undefined || flags.at > lastTid ? lastTid : flags.at;
-    return await client.call("load", { oid, at });
+    return await filledOf(client, oid, await client.call("load", { oid, at }));
   });
   const revision = checkFound(found, oid, flags.at);
   if (output.json) output.printJson<Of<typeof answer>>(viewOf(oid, revision));

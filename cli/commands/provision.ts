@@ -64,6 +64,7 @@ export default async function provisionPlan(cli: Cli, flags: Flags, file: string
       done.push(step);
     }
     seen = await look(plan, world, leftMs());
+    if (steps.every((step) => step.do === "install")) break; // the last, told of if systemd didn't hear: that's for another day
     steps = nextSteps(plan, seen);
   }
   if (seen.cluster === undefined) {

@@ -9,6 +9,7 @@ import type { ClusterConfig, NodeConfig, ProcessConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { LOG_FILE_VARIABLE, runningPidOf } from "../daemons.ts";
 import { CliError, exitCodes } from "../exit.ts";
+import { startFollower } from "../follower.ts";
 import type { RunningNode } from "../hosting.ts";
 import { openNode } from "../nodes.ts";
 import { claimPidFile, removePidFile, writePidFile } from "../pid_file.ts";
@@ -115,7 +116,7 @@ class Run {
   async #openNode(node: NodeConfig): Promise<void> {
     const file = this.#cli.world.env[LOG_FILE_VARIABLE];
     const log = makeLog({ ...(file ? { file } : {}), node: node.name, role: node.role, level: "info" });
-    const running = await openNode(node, this.#config, { log });
+    const running = await openNode(node, this.#config, { log, follow: startFollower });
     this.#open.push({ node, running, log });
     writePidFile(node, { address: running.address, listens: true }, VERSION);
     log("info", `${node.role} ${node.name} listens`, {

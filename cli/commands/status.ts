@@ -5,6 +5,7 @@ import { parseUri } from "../../core/uri.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askStatus } from "../ask.ts";
+import { backupAnswer } from "../backup_view.ts";
 import { selectProcesses } from "../config.ts";
 import type { ClusterConfig } from "../config.ts";
 import type { Cli, CommonFlags } from "../context.ts";
@@ -17,6 +18,7 @@ import { nextCommand } from "../next.ts";
 import { inLine, table } from "../output.ts";
 import type { Output, Style } from "../output.ts";
 import { processStateOf } from "../pid_file.ts";
+import { oldestAnswer } from "../snapshot_view.ts";
 import { resolveTarget } from "../target.ts";
 import type { Target } from "../target.ts";
 import { pause } from "../wait.ts";
@@ -40,6 +42,8 @@ export const answer = is.object({
   replicas: is.count,
   clients: is.count,
   waitingFor: is.text,
+  oldestSnapshot: oldestAnswer,
+  backup: backupAnswer,
   problems: is.list(is.text),
   nodes: is.list(is.object({
     name: is.text,

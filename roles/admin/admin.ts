@@ -189,6 +189,8 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
       partitions: table!.partitions,
       replicas: table!.replicas,
       origin: "",
+      backup: null,
+      oldestSnapshot: null,
       lastTid,
       clients: 0,
       waitingFor: "a primary master",

@@ -30,6 +30,8 @@ const status: Answer<"status"> = {
   partitions: 4,
   replicas: 1,
   origin: "",
+  backup: null,
+  oldestSnapshot: null,
   lastTid: asTid(9),
   clients: 3,
   waitingFor: "",

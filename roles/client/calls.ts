@@ -30,6 +30,8 @@ export interface Commit {
   readonly status: string;
   /** Keeps a given tid and skips consistency checks: only while the cluster imports. */
   readonly restoreTid?: Tid;
+  /** With that: a transaction before it, which is on its way; this one waits until that is accepted. */
+  readonly behind?: Tid;
   /** When the first attempt began, on the primary's clock; older transactions get locks first. */
   readonly ageMs?: number;
   /** The call number under which parts of streamed values were given. */
@@ -112,6 +114,21 @@ export interface Calls {
     readonly request: { readonly importing: boolean; readonly origin: string };
     readonly result: { readonly lastTid: Tid; readonly origin: string };
   };
+  /** Waits until this client may copy another cluster's transactions to this one, which is a backup of `of`. */
+  readonly follow: {
+    readonly request: Record<never, never>;
+    readonly result: { readonly lastTid: Tid; readonly of: string };
+  };
+  /** Tells the primary how far the other cluster is, or what stands in the way; nobody waits for it. */
+  readonly followed: {
+    readonly request: { readonly newest: Tid | null; readonly problem: string };
+    readonly result: Record<never, never>;
+  };
+  /** Tells the primary which snapshot of the program is the oldest, now and in each session to come. */
+  readonly floor: {
+    readonly request: { readonly at: Tid | null };
+    readonly result: Record<never, never>;
+  };
   /** The digest of one partition on each of its readable cells. */
   readonly digests: {
     readonly request: { readonly partition: Partition; readonly upTo: Tid };
@@ -129,6 +146,8 @@ export interface Calls {
       readonly nodes: readonly NodeInfo[];
       readonly lastTid: Tid;
       readonly clusterId: string;
+      /** How many truncations there were. */
+      readonly truncations: number;
     };
   };
   /** What became of a commit whose answer never came: its tid, or null when nothing of it is stored. */

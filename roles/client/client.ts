@@ -15,6 +15,7 @@ import {
 } from "../../core/errors.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, TRANSACT_PAUSE_MS_MAX, TRANSACT_PAUSE_MS_MIN } from "../../core/limits.ts";
+import { tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
 import type { Answer, AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { helloOf } from "../hello.ts";
@@ -65,6 +66,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   #nextSync: number[] = []; // calls that came behind it: what they must see may be younger than its answer
   #oids: Oid[] = [];
   #closing = false;
+  #floor: Tid | null = null; // as it was told last
 
   constructor(start: ClientStart) {
     this.#start = start;
@@ -193,7 +195,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
 
   #welcomed(conn: Conn, body: Body<"welcome">): void {
     const { view, now } = this.#site;
-    const { lastTid: before, truncations } = view;
+    const { lastTid: before, truncations, generation } = view;
     const problem = view.welcome(body);
     if (problem !== undefined) {
       const message = `Cannot follow this primary: ${problem}`;
@@ -205,12 +207,14 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#site.clockMs = body.wallMs - now.monoMs;
     this.#links.endAll();
     this.#oids = [];
-    if (view.truncations !== truncations) this.#site.cache.clear(); // what it has may not have been
+    // what it has may not have been
+    if (view.truncations !== truncations || view.generation !== generation) this.#site.cache.clear();
     if (view.lastTid !== before) this.#site.jump();
     const early = [...this.#early.values()];
     this.#early.clear();
     this.#commits.sessionBegan();
     for (const call of early) this.#call(call, this.#untilOf(call));
+    if (this.#floor !== null) this.#site.emit(tell(conn, "floor", { at: this.#floor }));
     this.#readAgain();
   }
 
@@ -265,9 +269,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     }
     const { view, primary } = this.#site;
     if (call.name === "pause") return this.#pause(call.call, call.request.attempt);
-    if (call.name === "elapse") {
-      this.#pausing.add(call.call);
-      return;
+    if (call.name === "elapse") return void this.#pausing.add(call.call);
+    if (call.name === "floor") {
+      this.#floor = call.request.at;
+      if (primary !== undefined) this.#site.emit(tell(primary, "floor", call.request));
+      return this.#settle(call.call, {});
     }
     const reads = call.name === "load" || call.name === "loadExact" || call.name === "loadMany"
       || call.name === "loadPart" || call.name === "transactions";
@@ -285,6 +291,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
           nodes: [...view.nodes.values()],
           lastTid: view.lastTid,
           clusterId: view.clusterId,
+          truncations: view.truncations,
         });
       case "load":
       case "loadExact":
@@ -311,7 +318,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         this.#asked.set(call.call, call);
         this.#nextSync.push(call.call);
         return this.#syncing.length === 0 ? this.#sync() : undefined;
+      case "followed":
+        this.#site.emit(tell(primary!, "followed", call.request));
+        return this.#settle(call.call, {});
       case "stage":
+      case "follow":
       case "status":
       case "outcome":
         return this.#askPrimary(call, untilMs);
@@ -386,7 +397,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "outcome":
         return this.#site.ask(conn, "outcome", call.request, options);
       default:
-        return this.#site.ask(conn, "status", {}, options);
+        return this.#site.ask(conn, call.name === "follow" ? "follow" : "status", {}, options);
     }
   }
 

@@ -98,6 +98,7 @@ export class Commits {
     this.#arm(running);
     if (!draft) return this.#start(running);
     if (draft.refusal) return this.#abort(draft, draft.refusal);
+    if (commit.restoreTid !== undefined) draft.home = partitionOf(commit.restoreTid, partitions);
     draft.step = "voting";
     this.#votes.spreadDraft(draft);
     this.#decide(draft);

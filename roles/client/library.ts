@@ -8,15 +8,20 @@ import type { ReadonlyTable } from "../../core/partition_table.ts";
 import type { TransactionRecord, TransactionSource } from "../../core/records.ts";
 import { tidOfDate } from "../../core/tid.ts";
 import { idOf } from "./caller.ts";
-import type { Caller, CallOptions, PublishListener } from "./caller.ts";
+import type { Caller, CallOptions, PublishListener, TransactionCaller } from "./caller.ts";
 import type { CallName, Calls, LoadedRevision } from "./calls.ts";
 import { changesOf } from "./changes.ts";
 import type { Change, ChangesOptions } from "./changes.ts";
+import { Floors } from "./floors.ts";
+import { revisionsOf, transactionsBackwards } from "./past.ts";
+import type { PastRevision } from "./past.ts";
+import type { Resolver } from "./resolving.ts";
 import { copyTransactionsFrom, recordsBetween, restoring, transactionsBetween } from "./restoring.ts";
 import type { CopyOptions, CopyProgress, Restoration } from "./restoring.ts";
 import { transact } from "./transact.ts";
 import type { Begin, BeginOptions, Transacted, TransactOptions } from "./transact.ts";
 import { Snapshot, Transaction } from "./transaction.ts";
+import type { TransactionNote } from "./transaction.ts";
 import { Turns } from "./turns.ts";
 import { filledOf } from "./values.ts";
 
@@ -32,6 +37,12 @@ export interface SnapshotOptions extends CallOptions {
 export interface TidRange extends CallOptions {
   readonly after?: Tid;
   readonly upTo?: Tid;
+}
+
+/** In which order a history is listed. */
+export interface ListOptions extends TidRange {
+  /** From the end on: to look for what to undo. */
+  readonly newestFirst?: boolean;
 }
 
 /**
@@ -53,11 +64,13 @@ export class Client {
   #caller: Caller;
   #close: () => Promise<void>;
   #turns = new Turns();
+  #floors: Floors;
 
   /** Made by `connect()`. */
   constructor(caller: Caller, close: () => Promise<void>) {
     this.#caller = caller;
     this.#close = close;
+    this.#floors = new Floors(caller);
   }
 
   /** The newest tid, once everything committed before this call is visible here. */
@@ -76,12 +89,13 @@ export class Client {
    * @throws RangeError when `at` is a tid beyond the newest one
    */
   async snapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
-    return new Snapshot(this.#caller, (await this.#at(options)).at);
+    const { at } = await this.#at(options);
+    return new Snapshot(this.#caller, at, this.#floors.open(at));
   }
 
   /** Begins a transaction on a fresh snapshot. Costs one message to the primary, shared by all that begin at the same moment. */
   async begin(options: BeginOptions = {}): Promise<Transaction> {
-    return new Transaction(this.#caller, { ...await this.#at(options), resolve: options.resolve });
+    return this.#begun(this.#caller, { ...await this.#at(options), resolve: options.resolve });
   }
 
   /**
@@ -115,7 +129,7 @@ export class Client {
     const begin: Begin = async (caller, ageMs) => {
       const { resolve } = options;
       const begun = await this.#at(caller.under(options));
-      return new Transaction(caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
+      return this.#begun(caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
     };
     return transact(this.#caller, begin, work, options, this.#turns);
   }
@@ -167,10 +181,33 @@ export class Client {
     return changesOf(this.#caller, options);
   }
 
-  /** All transactions with after < tid <= upTo, ascending, read page by page. Everything, unless told. */
-  async *transactions(range: TidRange = {}): AsyncGenerator<TransactionInfo> {
+  /** All transactions with after < tid <= upTo, ascending unless told, read page by page. Everything, unless told. */
+  async *transactions(range: ListOptions = {}): AsyncGenerator<TransactionInfo> {
+    const { newestFirst = false, after = ZERO_TID } = range;
     const upTo = range.upTo ?? await this.sync(range);
-    yield* transactionsBetween(this, { ...range, after: range.after ?? ZERO_TID, upTo });
+    const listed = newestFirst ? transactionsBackwards : transactionsBetween;
+    yield* listed(this, { ...range, after, upTo });
+  }
+
+  /** The revisions of an object, the newest first; with `upTo` those that a snapshot at that tid has behind it. */
+  async *history(oid: Oid, options: Omit<TidRange, "after"> = {}): AsyncGenerator<PastRevision> {
+    const upTo = options.upTo ?? await this.sync(options);
+    yield* revisionsOf(this, idOf(oid), { ...options, upTo });
+  }
+
+  /**
+   * Takes back what a transaction did, in a transaction of its own; see `Transaction.undo()`.
+   *
+   * @throws UndoError when something was changed since and isn't resolved; ConflictError after the last attempt
+   */
+  async undo(
+    tid: Tid,
+    options: TransactOptions & { readonly note?: TransactionNote } = {},
+  ): Promise<Transacted<readonly Oid[]>> {
+    return await this.transact((tx) => {
+      if (options.note !== undefined) tx.note(options.note);
+      return tx.undo(tid, options);
+    }, options);
   }
 
   /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
@@ -240,6 +277,16 @@ export class Client {
     return this.#caller.call(name, request, options);
   }
 
+  /** A number under which `part` takes values that a commit names: for tools. */
+  draft(): number {
+    return this.#caller.draft();
+  }
+
+  /** What was given under that number isn't committed. */
+  discard(draft: number): void {
+    this.#caller.discard(draft);
+  }
+
   /** Ends the connection; commits under way end first. */
   close(): Promise<void> {
     return this.#close();
@@ -247,6 +294,13 @@ export class Client {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close();
+  }
+
+  #begun(
+    caller: TransactionCaller,
+    begin: { readonly at: Tid; readonly ageMs: number | undefined; readonly resolve: Resolver | undefined },
+  ): Transaction {
+    return new Transaction(caller, { ...begin, opened: this.#floors.open(begin.at) });
   }
 
   async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number | undefined }> {

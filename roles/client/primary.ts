@@ -41,6 +41,7 @@ function finishOf({ ttid, home, commit, items, voters, sent }: Running): Body<"f
     ttid,
     home,
     explicit: commit.restoreTid ?? null,
+    behind: commit.behind ?? null,
     stored: oids("store"),
     checked: oids("check"),
     evidence: all.flatMap(({ evidence, state }) => (evidence && state === "voted" ? [evidence] : [])),

@@ -13,8 +13,10 @@ import {
 import { idOf, idsOf, mustBeFunction, typeOf, wrongSignal } from "./caller.ts";
 import type { CallOptions, TransactionCaller } from "./caller.ts";
 import type { Commit, LoadedRevision, Write } from "./calls.ts";
+import type { Opened } from "./floors.ts";
 import { Resolving } from "./resolving.ts";
 import type { Resolver } from "./resolving.ts";
+import { undone } from "./undoing.ts";
 import { inParts, streamOf, wholeOf } from "./values.ts";
 import type { ByteSource, StreamedValue, WholeRevision } from "./values.ts";
 
@@ -48,11 +50,24 @@ export class Snapshot {
   /** What it shows: everything with tid <= at. */
   readonly at: Tid;
   protected readonly caller: TransactionCaller;
+  readonly #opened: Opened | undefined;
 
   /** Made by `Client.snapshot()`. */
-  constructor(caller: TransactionCaller, at: Tid) {
+  constructor(caller: TransactionCaller, at: Tid, opened?: Opened) {
     this.caller = caller;
     this.at = at;
+    this.#opened = opened;
+    opened?.of(this);
+  }
+
+  /** It isn't needed any more. Operators see the oldest one that is open; a forgotten one counts until it is collected. */
+  close(): void {
+    this.#opened?.end();
+  }
+
+  /** Closes it. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /**
@@ -135,9 +150,9 @@ export class Transaction extends Snapshot {
   /** Made by `Client.begin()`. */
   constructor(
     caller: TransactionCaller,
-    begin: { at: Tid; ageMs: number | undefined; resolve?: Resolver | undefined },
+    begin: { at: Tid; ageMs: number | undefined; resolve?: Resolver | undefined; opened?: Opened },
   ) {
-    super(caller, begin.at);
+    super(caller, begin.at, begin.opened);
     this.ageMs = begin.ageMs;
     if (begin.resolve !== undefined) mustBeFunction("Cannot resolve conflicts", begin.resolve);
     this.#resolve = begin.resolve;
@@ -308,6 +323,49 @@ export class Transaction extends Snapshot {
     this.#checks.set(oid, options.base ?? this.#bases.get(oid) ?? ZERO_TID);
   }
 
+  /**
+   * Takes back what an earlier transaction did: each of its objects gets the value that it had before, and one that
+   * it made is deleted. Several undos in one transaction add up; an undo can be undone.
+   *
+   * @returns the objects that this transaction writes for it; none: all of it was taken back already
+   * @throws UndoError when an object was changed since, and the transaction's resolver doesn't take the change out (it is given
+   * `base`: what was undone, `saved`: what is there now, `mine`: what was there before)
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { connect } from "../../mod.ts";
+   *
+   * await using client = await connect({ memory: true });
+   * const oid = await client.newOid();
+   * await client.transact((tx) => tx.store(oid, Uint8Array.of(1)));
+   * const { tid } = await client.transact(async (tx) => {
+   *   await tx.load(oid);
+   *   tx.store(oid, Uint8Array.of(2));
+   * });
+   * await client.transact((tx) => tx.undo(tid));
+   * const snapshot = await client.snapshot();
+   * assert.deepEqual((await snapshot.load(oid))?.data, Uint8Array.of(1));
+   * ```
+   */
+  async undo(tid: Tid, options: CallOptions = {}): Promise<readonly Oid[]> {
+    this.#mustBeOpen("undo");
+    const own = (oid: Oid): Write | undefined => {
+      const write = this.#writes.get(oid);
+      if (write?.streamed) {
+        throw new RangeError(`Cannot undo a change of object ${oid}: its new value is a stream`);
+      }
+      return write;
+    };
+    const undoing = { tid: idOf(tid), at: this.at, own, resolve: this.#resolve };
+    const { restored, kept } = await undone(this.caller, undoing, options);
+    for (const { oid, base } of restored.length > 0 ? kept : []) this.check(oid, { base });
+    for (const { oid, data, base, ...link } of restored) {
+      this.#write(oid, data, base);
+      this.#writes.set(oid, { ...this.#writes.get(oid)!, ...link });
+    }
+    return restored.map(({ oid }) => oid);
+  }
+
   /** Says who commits what. */
   note(note: TransactionNote): void {
     this.#mustBeOpen("note");
@@ -354,18 +412,21 @@ export class Transaction extends Snapshot {
     } catch (error) {
       this.#state = "aborted";
       throw resolving && error instanceof DatabaseError ? resolving.reasonOf(error) : error;
+    } finally {
+      super.close();
     }
   }
 
   /** Gives all writes up. */
   abort(): void {
+    super.close();
     if (this.#state !== "open") return;
     this.#state = "aborted";
     if (this.#draft !== undefined) this.caller.discard(this.#draft);
   }
 
   /** Aborts, unless it was committed. */
-  [Symbol.dispose](): void {
+  override close(): void {
     this.abort();
   }
 

@@ -154,7 +154,7 @@ async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
 }
 
 /** The parts of a value in order, some of them asked for ahead. */
-async function* partsOf(
+export async function* partsOf(
   calling: Calling,
   { oid, tid, parts }: { readonly oid: Oid; readonly tid: Tid; readonly parts: Manifest },
   options: CallOptions,

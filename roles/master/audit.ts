@@ -31,6 +31,7 @@ const targets: Targets = {
       ? `repairs partitions from ${first}, ${count} at most${from === "" ? "" : `, by ${from}`}`
       : undefined,
   truncate: ({ tid }) => `behind ${hexOf(tid)}`,
+  setBackup: ({ of }) => of === "" ? "ends" : `of ${of}`,
   copyCells: ({ name, of }) => `${name} as ${of}`,
   addMaster: ({ name }) => name,
   removeMaster: ({ name }) => name,

@@ -55,6 +55,7 @@ function scene() {
       evidence,
       sent: [2, 3] as NodeIndex[],
       failed: [],
+      behind: null,
     };
     const said = bench.asked(client, "finish", body);
     return { ttid, said, locks: asksOf(said, "lock") };

@@ -2,7 +2,7 @@
  * Clients and admins of a primary. A client is let in when the cluster runs, and gets a session number from a held
  * block; the storages hear of it first. Its end is told to them behind everything that was accepted from it.
  */
-import type { ClientSession, Conn, NodeIndex } from "../../core/ids.ts";
+import type { ClientSession, Conn, NodeIndex, Tid } from "../../core/ids.ts";
 import { SESSION_BLOCK } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Hello, NodeInfo, WireError } from "../../core/messages.ts";
@@ -57,6 +57,18 @@ export class Clients {
 
   at(conn: Conn): ClientPeer | undefined {
     return this.#live.get(conn);
+  }
+
+  /** A client says which of its open snapshots is the oldest. */
+  floorTold(conn: Conn, at: Tid | null): void {
+    const client = this.#live.get(conn);
+    if (client) client.floor = at === null ? null : { at, sinceMs: this.#site.now.wallMs };
+  }
+
+  /** The oldest snapshot that any client has open for a while. */
+  get oldestSnapshot(): { readonly client: string; readonly at: Tid; readonly sinceMs: number } | null {
+    const open = this.live.flatMap(({ name, floor }) => floor ? [{ client: name, ...floor }] : []);
+    return open.sort((a, b) => (a.at < b.at ? -1 : 1))[0] ?? null;
   }
 
   /** An admin is let in in any phase: it watches. */

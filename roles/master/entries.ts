@@ -55,6 +55,8 @@ export type Entry =
   | { readonly type: "oidMark"; readonly oid: Oid }
   /** No client session above it has been granted. */
   | { readonly type: "sessionMark"; readonly session: number }
+  /** The cluster is a backup of this one; empty: of none. */
+  | { readonly type: "backup"; readonly of: string }
   | { readonly type: "desired"; readonly state: Desired; readonly origin: string }
   /** A revision of the configuration. */
   | { readonly type: "config"; readonly change: ConfigChange }
@@ -85,6 +87,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toCbor(["sessionMark", entry.session]);
     case "desired":
       return toCbor(["desired", entry.state, entry.origin]);
+    case "backup":
+      return toCbor(["backup", entry.of]);
     case "config":
       return toCbor(["config", configChange.write(entry.change)]);
     case "audit":
@@ -136,6 +140,8 @@ export function decodeEntry(encoded: Uint8Array): Entry {
         state: fields[1] === "import" ? "import" : "run",
         origin: text.read(fields[2], "origin"),
       };
+    case "backup":
+      return { type: "backup", of: text.read(fields[1], "of") };
     case "config":
       return { type: "config", change: configChange.read(fields[1], "config") };
     case "audit":

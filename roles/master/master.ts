@@ -2,7 +2,7 @@
  * The master role: it orders transactions and decides phases, the partition table, node states, sessions and oids.
  *
  * Messages: from storages the answers to `fence start lock fate`, `settle`, `space`, `catchUp`, `settled`, `askTable`; from clients `sync
- * newOids finish outcome abort stage askTable`; from operators `status stop` and those of `operator.ts`. Invariants: nothing is told that isn't held
+ * newOids finish outcome abort stage follow askTable`; from operators `status stop` and those of `operator.ts`. Invariants: nothing is told that isn't held
  * (`consensus.ts`); a finish that is accepted commits; publication is in tid order, and to each peer table changes come
  * before the answers, invalidations and unlocks that rely on them; a lost storage is admitted again only when the
  * outdating of its cells is held.
@@ -26,6 +26,7 @@ import { isReadable } from "../../core/partition_table.ts";
 import { helloOf } from "../hello.ts";
 import type { Admission } from "./admission.ts";
 import type { Audit } from "./audit.ts";
+import type { Backup } from "./backup.ts";
 import type { CatchUp } from "./catch_up.ts";
 import type { Checks } from "./checks.ts";
 import type { Clients } from "./clients.ts";
@@ -69,6 +70,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #oids: OidGrants;
   #admission: Admission;
   #importing: ImportStage;
+  #backup: Backup;
   #stopping: Stopping;
   #catchUp: CatchUp;
   #desk: OperatorDesk;
@@ -103,6 +105,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#oids = parts.oids;
     this.#admission = parts.admission;
     this.#importing = parts.importing;
+    this.#backup = parts.backup;
     this.#stopping = parts.stopping;
     this.#checks = parts.checks;
     this.#desk = parts.desk;
@@ -132,7 +135,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       name: this.#name,
       admins: this.#clients.admins,
       clients: this.#clients.live.length,
+      oldestSnapshot: this.#clients.oldestSnapshot,
       waitingFor: this.#recovery.waitingFor,
+      backup: this.#backup.report,
     });
   }
 
@@ -188,6 +193,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         unreachable(event);
     }
     this.#stopping.try();
+    this.#backup.look();
     this.#tellPhase();
     const effects = this.#audit.look(this.#site.taken());
     return [...effects, ...this.#site.taken()];
@@ -234,6 +240,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   }
 
   #clientAsked(asker: Asker, client: ClientPeer, message: AskMessage): void {
+    if (this.#backup.refuses(asker, message)) return;
     switch (message.name) {
       case "sync":
         return this.#site.confirm(() => {
@@ -243,11 +250,13 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       case "newOids":
         return this.#oids.want(asker, message.body.count);
       case "finish":
-        return this.#transactions.finish(asker, client, message.body, this.#clients.importer === asker.conn);
+        return this.#transactions.finish(asker, client, message.body, this.#givesTids(asker.conn));
       case "outcome":
         return this.#outcome(asker, message.body);
       case "stage":
         return this.#importing.ask(asker, message.body);
+      case "follow":
+        return this.#backup.follow(asker, client);
       default:
         return this.#site.refuse(asker, {
           code: "denied",
@@ -256,12 +265,19 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     }
   }
 
+  /** Whether this client's transactions come with their tids. */
+  #givesTids(conn: Conn): boolean {
+    return this.#clients.importer === conn || this.#backup.isFollower(conn);
+  }
+
   #told(conn: Conn, message: TellMessage): void {
     if (message.name === "abort") {
       const client = this.#clients.at(conn);
       const { ttid, nodes } = message.body;
       if (client && sessionOf(ttid) === client.session) this.#transactions.abort(ttid, nodes);
     } else if (message.name === "configured") this.#configuration.configured(conn, message.body);
+    else if (message.name === "floor") this.#clients.floorTold(conn, message.body.at);
+    else if (message.name === "followed") this.#backup.followed(conn, message.body);
     else if (message.name === "unreachable") {
       if (this.#clients.at(conn)) this.#reported.take(message.body);
     } else if (message.name === "space") {
@@ -353,6 +369,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#transactions.disconnected(conn);
     this.#transactions.sessionEnded(session);
     this.#oids.disconnected(conn);
+    this.#backup.disconnected(conn);
     if (this.#clients.importer === conn) this.#importing.end();
   }
 
@@ -390,6 +407,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#transactions.clear();
     this.#catchUp.clear();
     this.#oids.clear();
+    this.#backup.clear();
     this.#checks.clear();
     this.#sessions.clear();
     this.#recovery.begin();

@@ -52,6 +52,8 @@ const imageFields = record({
   voters: withDefault(indexList, []),
   config: withDefault(configImage, NO_CONFIG),
   audit: withDefault(auditImage, []),
+  /** Of which cluster this one is a backup. */
+  upstream: withDefault(text, ""),
 });
 
 /** The masters of a cluster, and which of them vote. */
@@ -99,6 +101,7 @@ export class Metadata {
   #sessionMark: number;
   #desired: Desired;
   #origin: string;
+  #upstream: string;
 
   private constructor(image: Value<typeof imageFields>) {
     this.clusterId = image.clusterId;
@@ -117,6 +120,7 @@ export class Metadata {
     this.#sessionMark = image.sessionMark;
     this.#desired = image.desired === "import" ? "import" : "run";
     this.#origin = image.origin;
+    this.#upstream = image.upstream;
   }
 
   get epoch(): number {
@@ -178,6 +182,11 @@ export class Metadata {
     return this.#origin;
   }
 
+  /** The cluster that this one is a backup of; empty: it is none. */
+  get upstream(): string {
+    return this.#upstream;
+  }
+
   /** The storage with this disk. */
   storageOf(diskId: string): Registered | undefined {
     return this.nodes.find((node) => node.role === "storage" && node.diskId === diskId);
@@ -216,6 +225,9 @@ export class Metadata {
       case "desired":
         this.#desired = entry.state;
         if (entry.origin !== "") this.#origin = entry.origin;
+        break;
+      case "backup":
+        this.#upstream = entry.of;
         break;
       case "config":
         this.settings.apply(entry.change);
@@ -274,6 +286,7 @@ export class Metadata {
       voters: this.#voters,
       config: this.settings.toImage(),
       audit: [...this.audit.entries],
+      upstream: this.#upstream,
     };
     return toCbor(imageFields.write(image));
   }
@@ -324,6 +337,8 @@ export interface FirstCluster {
   readonly cluster: string;
   readonly partitions: number;
   readonly replicas: number;
+  /** The cluster that it is a backup of, from its beginning on. */
+  readonly upstream?: string;
   /** Members in the order of their indexes, which begin at 1. */
   readonly nodes: readonly {
     readonly name: string;
@@ -360,6 +375,7 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     voters: nodes.flatMap(({ role, index }) => (role === "master" ? [index] : [])),
     config: NO_CONFIG,
     audit: [],
+    upstream: cluster.upstream ?? "",
   };
   return toCbor(imageFields.write(image));
 }

@@ -44,6 +44,7 @@ const entries: readonly Entry[] = [
   { type: "oidMark", oid: toOid(2n ** 62n) },
   { type: "sessionMark", session: 2_000 },
   { type: "desired", state: "import", origin: "Data.fs of the old shop" },
+  { type: "backup", of: "shop" },
   { type: "truncated", number: 1, tid: toTid(90), last: toTid(2n ** 62n) },
 ];
 for (const entry of entries) {
@@ -98,6 +99,7 @@ test("Metadata.apply() makes the state that toImage() and ofImage() carry", () =
   for (const entry of entries) metadata.apply(entry);
 
   const read = Metadata.ofImage(metadata.toImage());
+  assert.equal(read.upstream, "shop");
 
   const { epoch, oidMark, sessionMark, desired, origin } = read;
   assert.deepEqual(

@@ -4,6 +4,7 @@ import type { AskMessage, CellChange, WireError } from "../../core/messages.ts";
 import type { Digest } from "../../core/ports.ts";
 import { Admission } from "./admission.ts";
 import { Audit } from "./audit.ts";
+import { Backup } from "./backup.ts";
 import { CatchUp } from "./catch_up.ts";
 import { Checks } from "./checks.ts";
 import { Clients } from "./clients.ts";
@@ -91,6 +92,14 @@ export function partsOf(
     noted: (name, address) => clients.tellStranger(name, address),
   });
   const pending = () => transactions.pending;
+  const isImporting = () => clients.importer !== undefined;
+  const backup = new Backup({
+    site,
+    isImporting,
+    pending,
+    giveUp: (conn) => transactions.giveUp(conn),
+    recover: () => calls.recover(),
+  });
   return {
     configuration,
     clients,
@@ -101,9 +110,10 @@ export function partsOf(
     outcomes: new Outcomes({ site, storages, transactions }),
     oids: new OidGrants(site),
     admission,
+    backup,
     importing: new ImportStage({ site, clients, pending }),
     stopping: new Stopping({ site, storages, clients, pending }),
-    ...operatorParts({ site, storages, clients, catchUp, transactions, configuration, name }, calls),
+    ...operatorParts({ site, storages, clients, catchUp, transactions, configuration, backup, name }, calls),
   };
 }
 
@@ -114,12 +124,13 @@ interface Served {
   readonly catchUp: CatchUp;
   readonly transactions: Transactions;
   readonly configuration: Configuration;
+  readonly backup: Backup;
   readonly name: string;
 }
 
 /** What serves operators. */
 function operatorParts(served: Served, calls: MasterCalls) {
-  const { site, storages, clients, catchUp, transactions, configuration, name } = served;
+  const { site, storages, clients, catchUp, transactions, configuration, backup, name } = served;
   const { outdate, lost } = calls;
   const checks = new Checks({ site, storages, outdate });
   const isImporting = () => clients.importer !== undefined;
@@ -148,6 +159,7 @@ function operatorParts(served: Served, calls: MasterCalls) {
     desk,
     checks,
     truncation,
+    backup,
     clone,
     masters,
     configuration,

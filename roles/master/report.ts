@@ -15,9 +15,11 @@ export function reportOf(parts: {
   /** Names of the admins that are connected. */
   admins: readonly string[];
   clients: number;
+  oldestSnapshot: Answer<"status">["oldestSnapshot"];
   waitingFor: string;
+  backup: Answer<"status">["backup"];
 }): Answer<"status"> {
-  const { site, storages, name, admins, clients, waitingFor } = parts;
+  const { site, storages, name, admins, clients, oldestSnapshot, waitingFor, backup } = parts;
   const { metadata, table } = site;
   const nodes = metadata.nodes.map((registered): NodeReport => {
     const { index, name: nodeName, role, address } = registered;
@@ -55,8 +57,10 @@ export function reportOf(parts: {
     origin: metadata.origin,
     lastTid: site.lastTid,
     clients,
+    oldestSnapshot,
     waitingFor,
     nodes,
+    backup,
   };
 }
 
@@ -98,8 +102,12 @@ export function reportWithoutPrimary(
     origin,
     lastTid: ZERO_TID,
     clients: 0,
+    oldestSnapshot: null,
     waitingFor,
     nodes,
+    backup: metadata.upstream === ""
+      ? null
+      : { of: metadata.upstream, follower: "", newest: null, problem: "" },
   };
 }
 

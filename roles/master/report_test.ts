@@ -36,6 +36,8 @@ test("reportOf() shows a cluster that runs: table, last tid, clients, and each n
     partitions: 4,
     replicas: 1,
     origin: "",
+    backup: null,
+    oldestSnapshot: null,
     lastTid: 0n,
     clients: 1,
     waitingFor: "",

@@ -120,11 +120,12 @@ export class SessionsDesk {
     for (const [name, { held }] of told) {
       for (const one of held) merge(shown, { ...one, ageMs: nowMs - one.ageMs }, name);
     }
-    const clients = this.#clients.live.map(({ session, name, holder, sinceMs }) => ({
+    const clients = this.#clients.live.map(({ session, name, holder, sinceMs, floor = null }) => ({
       session,
       name,
       holder,
       sinceMs,
+      floor,
       transactions: [...shown.values()].filter(({ ttid }) => sessionOf(ttid) === session),
     }));
     const silent = this.#silentIn(told);

@@ -60,6 +60,8 @@ export interface ClientPeer {
   readonly holder: string;
   /** Since when, by the primary's clock. */
   readonly sinceMs: number;
+  /** The oldest snapshot that its program has open for a while, and since when that is known. */
+  floor?: { readonly at: Tid; readonly sinceMs: number } | null;
 }
 
 /** Who a master is. */

@@ -192,6 +192,18 @@ export class Transactions {
     this.#parked = this.#parked.filter(({ asker }) => asker.conn !== conn);
   }
 
+  /** A follower begins anew: what waits behind a transaction that it didn't bring doesn't come. */
+  giveUp(conn: Conn): void {
+    for (const { asker, body } of [...this.#parked]) {
+      if (asker.conn !== conn || body.behind === null || body.behind <= this.#site.tidMark) continue;
+      const message = `Cannot finish transaction ${body.ttid}: the one before it, ${
+        hexOf(body.behind)
+      }, didn't come`;
+      this.#site.refuse(asker, { code: "aborted", message });
+      this.abort(body.ttid, body.sent);
+    }
+  }
+
   /** A client gives a transaction up; it may be on these nodes. */
   abort(ttid: Ttid, nodes: readonly NodeIndex[]): void {
     if (this.#byTtid.has(ttid)) return;
@@ -259,6 +271,10 @@ export class Transactions {
       }`;
       return this.#site.refuse(asker, { code: "tidTaken", message });
     }
+    if (explicit !== null && body.behind !== null && body.behind > this.#site.tidMark) {
+      this.#parked.push(request); // those before it come first; without them it would be a hole
+      return;
+    }
     const touched = this.#touched(body);
     if (touched.some((partition) => this.#site.changes(partition))) {
       this.#parked.push(request);
@@ -289,6 +305,7 @@ export class Transactions {
       return;
     }
     this.#accept(request, judgement, touched);
+    if (explicit !== null && this.#parked.some(({ body }) => body.behind === explicit)) this.retry();
   }
 
   #touched({ stored, checked, home }: Body<"finish">): Partition[] {

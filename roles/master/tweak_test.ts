@@ -297,7 +297,7 @@ test("planTweak leaves a use alone that is within bounds: it moves nothing for a
   assert.deepEqual(planTweak({ table, replicas: 1, nodes, use }).changes, []);
 });
 
-test("a third storage takes its third, and a feeding cell that gets out of date is no more (scenario 127, testSafeTweak)", () => {
+test("a third storage takes its third, and a feeding cell that gets out of date is no more (16.5/127, testSafeTweak)", () => {
   const table = tableOf(["UU.", "UU.", "UU."]);
   const nodes = nodesOf(3);
   const plan = planTweak({ table, replicas: 1, nodes });
@@ -308,7 +308,7 @@ test("a third storage takes its third, and a feeding cell that gets out of date 
   assert.deepEqual(rowsOf(table, 3), [".UU", "UU.", "U.U"]);
 });
 
-test("flat, 9 storages have 2 of 9 partitions each; as 3 x 3, no row has both copies in a group (scenario 131, testTopology)", () => {
+test("flat, 9 storages have 2 of 9 partitions each; as 3 x 3, no row has both copies in a group (16.5/131, testTopology)", () => {
   const rows = Array.from({ length: 9 }, () => "UU.......");
   const flat = tableOf(rows);
   apply(flat, planTweak({ table: flat, replicas: 1, nodes: nodesOf(9) }).changes);

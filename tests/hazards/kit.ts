@@ -163,10 +163,13 @@ export class Stage {
   }
 
   /** Starts a client; `connected` when the cluster has let it in. */
-  startClient(name: string): { client: Client; actor: Actor<ClientMachine>; connected: Promise<unknown> } {
+  startClient(
+    name: string,
+    // no cache unless told: what is read says what storages answer
+    { cacheBytes = 0 }: { cacheBytes?: number } = {},
+  ): { client: Client; actor: Actor<ClientMachine>; connected: Promise<unknown> } {
     const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
-    // no cache: what is read says what storages answer
-    const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports, cacheBytes: 0 });
+    const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports, cacheBytes });
     const caller: Caller = new Caller((call) => actor.post(call));
     const output = (output: never): void => caller.take(output);
     const actor = this.play(name, machine, { hello: machine.hello(), serves: [], output });
@@ -231,10 +234,25 @@ export class Stage {
     return actor;
   }
 
-  /** Lets everything move that may, until nothing does. */
-  async run(): Promise<void> {
+  /** Lets everything move that may, until nothing does; gives whether anything did. */
+  async run(): Promise<boolean> {
+    let moved = false;
     for (let idle = 0; idle < IDLE_TURNS;) {
-      if (this.#step()) idle = 0;
+      if (this.#step()) {
+        idle = 0;
+        moved = true;
+      } else {
+        idle += 1;
+        await Promise.resolve();
+      }
+    }
+    return moved;
+  }
+
+  /** Lets so many things move, or fewer if nothing does any more. */
+  async some(count: number): Promise<void> {
+    for (let [moved, idle] = [0, 0]; moved < count && idle < IDLE_TURNS;) {
+      if (this.#step()) [moved, idle] = [moved + 1, 0];
       else {
         idle += 1;
         await Promise.resolve();

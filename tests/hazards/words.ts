@@ -76,6 +76,7 @@ export function finishOf(
     evidence,
     sent: evidence.map(({ node }) => node),
     failed: [],
+    behind: null,
     ...more,
   };
 }

@@ -155,3 +155,11 @@ test("what neo.toml overrides on a node counts there, and is shown as such (T51)
   assert.deepEqual([wrong.exitCode, /log\.level: expected one of/.test(wrong.stderr)], [2, true]);
   writeFileSync(file, text);
 });
+
+test("config set --node says when no node has that name, and sets it all the same (T51)", async () => {
+  await using cluster = await CliCluster.started({ storages: 1, partitions: 2 });
+  const ghost = await cluster.ok("config", "set", "log.level=info", "--node", "s9");
+  assert.match(ghost.stderr, /no node is called s9: it counts when one comes that is. There are m1, s1/);
+  const known = await cluster.ok("config", "set", "log.level=info", "--node", "s1");
+  assert.doesNotMatch(known.stderr, /no node/);
+});

@@ -80,6 +80,11 @@ test("every command says to people and to programs what it has promised, and end
     settings: written("settings.toml", SETTINGS),
     history: () => HISTORY,
     middle: () => "03e0000400000000",
+    last: () => "03e0000900000000",
+    newest: async () => {
+      const { transactions } = (await neo(["tx", "list", "--limit", "1", "--json"], around)).json;
+      return transactions[0].tid;
+    },
     first: () => "03e0000100000000",
     follower: async () => {
       const { masters } = (await neo(["master", "list", "--json"], around)).json;

@@ -191,7 +191,7 @@ test("neo run ends in order at SIGTERM, and takes its pid file away", () =>
     assert.equal(existsSync(join(shop.cwd, "m1", "neo.pid")), false);
   }));
 
-test("neo run --json tells on stdout where its nodes listen, once they do; a daemon's log has its own words for that", () =>
+test("neo run --json tells on stdout where its nodes listen, once they do; a daemon's log has its own words for that (T24)", () =>
   Shop.use([], async (shop) => {
     const args = ["run", "m1", "--json"];
     const child = spawnNeo(args, shop.around);

@@ -1,7 +1,7 @@
 /** A plan, and a cluster of real processes that is brought to it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -145,7 +145,13 @@ testWith(
     await using cluster = new CliCluster();
     const [tools, log] = [cluster.beside("tools"), cluster.beside("systemctl.log")];
     mkdirSync(tools, { recursive: true });
-    writeFileSync(join(tools, "systemctl"), `#!/bin/sh\necho "$@" >> '${log}'\n`, { mode: 0o755 });
+    writeFileSync(
+      join(tools, "systemctl"),
+      `#!/bin/sh\n[ ! -e '${log}.off' ] || exit 1\necho "$@" >> '${log}'\n`,
+      {
+        mode: 0o755,
+      },
+    );
     const env = { XDG_CONFIG_HOME: cluster.beside("xdg"), PATH: `${tools}:${process.env["PATH"]}` };
     const units = join(env.XDG_CONFIG_HOME, "systemd", "user");
     const heard = () => existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
@@ -168,5 +174,14 @@ testWith(
     assert.deepEqual(await apply(["m1", "s1", "a1"]), ["forget", "install"]);
     assert.ok(!existsSync(join(units, "neo-shop-a2.service")));
     assert.ok(heard().includes("--user disable neo-shop-a2.service"));
+
+    writeFileSync(`${log}.off`, "");
+    const before = heard().length;
+    assert.ok((await apply(["m1", "s1", "a1", "a3"])).includes("install"));
+    assert.equal(heard().length, before, "systemd doesn't hear");
+    rmSync(`${log}.off`);
+    assert.deepEqual(await apply(["m1", "s1", "a1", "a3"]), ["install"], "it is told when it does");
+    assert.match(heard().at(-1) ?? "", /--user enable .*neo-shop-a3.service/);
+    assert.deepEqual(await apply(["m1", "s1", "a1", "a3"]), []);
   },
 );

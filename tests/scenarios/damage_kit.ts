@@ -7,6 +7,7 @@ import type { CopiedRevision, DatabaseAnswers, StoredRevision } from "../../core
 import type { Actor } from "../hazards/actors.ts";
 import type { Stage } from "../hazards/kit.ts";
 import { Puppet } from "../hazards/puppet.ts";
+import type { Reply } from "../hazards/puppet.ts";
 
 /** A revision as a storage has it; undefined: it hasn't. */
 export function revisionAt(stage: Stage, name: string, oid: Oid, tid: Tid): StoredRevision | undefined {
@@ -76,6 +77,7 @@ type OperatorsName =
   | "status"
   | "verifyTable"
   | "truncate"
+  | "setBackup"
   | "addNode"
   | "setReplicas"
   | "tweak"
@@ -112,7 +114,7 @@ export class OperatorHand {
   }
 
   /** Asks, and waits for nothing. */
-  async begin<N extends OperatorsName>(name: N, body: Body<N>) {
+  async begin<N extends OperatorsName>(name: N, body: Body<N>): Promise<Reply<N>> {
     this.#conn ??= (await this.#puppet.dial("m1:1")).conn;
     return this.#puppet.ask(this.#conn, name, body);
   }

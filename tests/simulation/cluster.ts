@@ -6,6 +6,7 @@ import type { ClientCall, ClientOutput, ClientWord } from "../../roles/client/ca
 import { ClientMachine } from "../../roles/client/client.ts";
 import { helloOf } from "../../roles/hello.ts";
 import { MemberMachine } from "../../roles/master/member.ts";
+import type { MemberStart } from "../../roles/master/member.ts";
 import { firstImage } from "../../roles/master/metadata.ts";
 import { Settings } from "../../roles/settings.ts";
 import type { KeptSettings, SettingsOutput } from "../../roles/settings.ts";
@@ -69,6 +70,8 @@ export function drawShape(random: SimRandom): Shape {
   };
 }
 
+type Between = NonNullable<MemberStart["between"]>;
+
 /** A cluster and everything around it. */
 export class Cluster {
   readonly shape: Shape;
@@ -90,6 +93,8 @@ export class Cluster {
   operations: Operations | undefined;
   /** Whether things go wrong: mutants provoke nothing before and afterwards. */
   isDisturbed = false;
+  /** Stands between a primary and its agreement: nothing, unless a mutant does. */
+  between: Between = (consensus) => consensus;
   /** Told of the end of each command. */
   readonly heard = new Set<(end: CommandEnd) => void>();
   /** All nodes that things may happen to: the operator is a person. */
@@ -127,9 +132,10 @@ export class Cluster {
     const { spareMasters = 0 } = shape;
     const waiting = Array.from({ length: spareMasters }, (_, i) => `m${shape.masters + i + 1}`);
     this.addresses = [...masters, ...waiting].map((name) => `${name}:1`);
+    const between: Between = (consensus) => this.between(consensus);
     this.masters = [
-      ...masters.map((name) => makeMaster(around, image, name)),
-      ...waiting.map((name) => makeMaster(around, null, name)),
+      ...masters.map((name) => makeMaster(around, image, name, between)),
+      ...waiting.map((name) => makeMaster(around, null, name, between)),
     ];
     const spares = Array.from({ length: shape.spares }, (_, i) => `s${shape.storages + i + 1}`);
     this.storages = [...names, ...spares].map((name) => makeStorage(around, name, shape, this.addresses));
@@ -261,7 +267,7 @@ function makeOperator(around: Surroundings, output: (end: CommandEnd) => void) {
   }, around);
 }
 
-function makeMaster(around: Surroundings, image: Uint8Array | null, name: string) {
+function makeMaster(around: Surroundings, image: Uint8Array | null, name: string, between: Between) {
   const address = `${name}:1`;
   const made = () => memoryMetadata(image, `disk ${name}`);
   const disk = new SimDisk(made, around.world, around.random.fork(`${name} disk`));
@@ -274,7 +280,15 @@ function makeMaster(around: Surroundings, image: Uint8Array | null, name: string
     output: () => {},
     build: (state, random) => {
       const ids = { cluster: CLUSTER, clusterId: CLUSTER_ID };
-      const machine = new MemberMachine({ ...ids, state: state!, name, address, digest: simDigest, random });
+      const machine = new MemberMachine({
+        ...ids,
+        state: state!,
+        name,
+        address,
+        digest: simDigest,
+        random,
+        between,
+      });
       return { machine, peers: { hello: machine.hello(), serves: ["master", "storage", "client", "admin"] } };
     },
   }, around);

@@ -42,13 +42,16 @@ export function watchAgreement(history: History, masters: Cluster["masters"]): (
   const leaders = new Map<number, string>(); // of each term
   return ({ node }) => {
     const master = node.startsWith("m") ? masters.find(({ name }) => name === node) : undefined;
-    const { part, held } = (master?.machine ?? {}) as Partial<MemberMachine>;
+    const machine = master?.machine as Partial<MemberMachine> | undefined;
+    const part = machine?.part;
     if (part?.role === "leader") {
       const leader = leaders.get(part.term) ?? node;
       leaders.set(part.term, leader);
       if (leader !== node) history.breach(`${leader} and ${node} both lead in term ${part.term}`);
     }
-    if (part === undefined || seen.get(node) === part.commit || held === undefined) return;
+    if (part === undefined || seen.get(node) === part.commit) return;
+    const held = machine?.held; // takes its time: an image of all metadata
+    if (held === undefined) return;
     seen.set(node, part.commit);
     const digest = simDigest(held.image).join(" ");
     const other = known.get(held.commit) ?? digest;

@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { monoMs, pause } from "../../cli/wait.ts";
 import { neo } from "../cli_world.ts";
+import { backupFollows } from "./backup.ts";
 import { databasesCompared } from "./databases.ts";
 import { Scene } from "./scene.ts";
 import { mastersAccepted } from "./soak_cluster.ts";
@@ -207,6 +208,7 @@ export const parts: {
   disk: diskLost,
   all: allKilled,
   databases: databasesCompared,
+  backup: backupFollows,
 };
 
 /** What is beyond its bound. */

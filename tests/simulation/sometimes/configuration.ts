@@ -1,18 +1,14 @@
 /** Points of the configuration: who is told of it how, and what becomes of those who change it at once. */
 import { answers, isAsked, isTold, refuses, tells } from "./point.ts";
-import type { Point, Seen } from "./point.ts";
-
-/** Whether a step answers a change that was to come behind a certain revision. */
-function isCompared({ event }: Seen): boolean {
-  return event.type === "asked" && event.message.name === "changeConfig" && event.message.body.base !== null;
-}
+import type { Point } from "./point.ts";
 
 /** What happens to the configuration. */
 export const configurationPoints: readonly Point[] = [
   {
     name: "a change is refused, because another was faster",
     of: "X3: compare-and-set",
-    ...refuses("master", "denied", isCompared),
+    // it leaves when the entry that says so is held: in another step than the question
+    ...refuses("master", "denied", (_, { error }) => /it is at revision \d+, not/.test(error.message)),
   },
   {
     name: "several changes are on their way to the masters at once",

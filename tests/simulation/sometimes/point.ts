@@ -149,8 +149,15 @@ export function answers<N extends AskName>(
 }
 
 /** A role refuses with that code. */
-export function refuses(role: Role, code: string, test: (seen: Seen) => boolean = () => true): When {
-  return { on: `${role} > refuse ${code}`, seen: (seen) => test(seen) };
+export function refuses(
+  role: Role,
+  code: string,
+  test: (seen: Seen, refusal: Extract<Effect, { do: "refuse" }>) => boolean = () => true,
+): When {
+  return {
+    on: `${role} > refuse ${code}`,
+    seen: (seen, what) => test(seen, what as Extract<Effect, { do: "refuse" }>),
+  };
 }
 
 /** A role saves something. */
