@@ -4,13 +4,15 @@ import { invariant, unreachable } from "../core/errors.ts";
 import type { Partition, Tid } from "../core/ids.ts";
 import { MAX_TID, ZERO_TID } from "../core/ids.ts";
 import { COMPRESSION_PARTS } from "../core/parts.ts";
-import type { CopiedRevision, DatabaseState, DatabaseWrite, StoredData } from "../core/ports.ts";
+import type { CopiedRevision, DatabaseState, DatabaseWrite, PackPlace, StoredData } from "../core/ports.ts";
 import { CopiedParts } from "./copied_parts.ts";
 import type { FinalRows, Revision } from "./memory_rows.ts";
 
 type Write<O extends DatabaseWrite["op"]> = Extract<DatabaseWrite, { op: O }>;
 /** What changes final rows other than a transaction does. */
-export type CopyWrite = Write<"copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate">;
+export type CopyWrite = Write<
+  "copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate" | "packBound" | "pack"
+>;
 type Resume = Omit<Write<"resume">, "op">;
 
 /** Rows of copies, and how far they are complete. */
@@ -19,6 +21,8 @@ export class MemoryCopies {
   #parts = new CopiedParts<StoredData[]>();
   #resumes = new Map<Partition, Resume>();
   #truncations = 0;
+  #packBound = ZERO_TID;
+  #packed: PackPlace = { bound: ZERO_TID, after: null };
 
   constructor(final: FinalRows) {
     this.#final = final;
@@ -29,6 +33,16 @@ export class MemoryCopies {
     return this.#truncations;
   }
 
+  /** The highest bound of a pack that is known. */
+  get packBound(): Tid {
+    return this.#packBound;
+  }
+
+  /** How far the last pack has come. */
+  get packed(): PackPlace {
+    return this.#packed;
+  }
+
   copy(final: FinalRows): MemoryCopies {
     const copy = new MemoryCopies(final);
     for (const { oid, tid, kept } of this.#parts.entries()) {
@@ -36,6 +50,8 @@ export class MemoryCopies {
     }
     copy.#resumes = new Map(this.#resumes);
     copy.#truncations = this.#truncations;
+    copy.#packBound = this.#packBound;
+    copy.#packed = this.#packed;
     return copy;
   }
 
@@ -69,6 +85,13 @@ export class MemoryCopies {
         return this.#erase(write);
       case "truncate":
         return this.#truncate(write);
+      case "packBound":
+        this.#packBound = write.tid;
+        return;
+      case "pack":
+        for (const key of write.revisions) this.#final.removeRevision(key);
+        this.#packed = { bound: write.bound, after: write.after };
+        return;
       default:
         return unreachable(write);
     }

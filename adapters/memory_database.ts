@@ -67,6 +67,8 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       resumes: this.#copies.resumes(),
       newest: this.#final.newest(),
       truncations: this.#copies.truncations,
+      packBound: this.#copies.packBound,
+      packed: this.#copies.packed,
     };
   }
 
@@ -155,7 +157,7 @@ export class DatabaseTables implements Tables<DatabaseWrite, DatabaseQuery, Data
       case "marks":
         return this.#marks();
       case "digest": {
-        const rows = this.#final.rows(query.partition, BEGINNING, query.upTo);
+        const rows = this.#final.rows(query.partition, BEGINNING, query.upTo, query.bound);
         return { read: "digest", ...digestOf(rows, this.#digest) };
       }
       default:

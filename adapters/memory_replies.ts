@@ -13,10 +13,10 @@ import type {
 import type { FinalRows, Revision, Row } from "./memory_rows.ts";
 import { inspect, ScrubPage } from "./row_checks.ts";
 import { RowDigest } from "./row_digest.ts";
-import { pickRows, RowPage } from "./row_pages.ts";
+import { packableOf, pickRows, RowPage } from "./row_pages.ts";
 
 type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
-type ReplicaQuery = Query<"slices" | "keys" | "rows" | "pick" | "stocked" | "scrub">;
+type ReplicaQuery = Query<"slices" | "keys" | "rows" | "pick" | "stocked" | "scrub" | "packable">;
 
 /** Answers one of the questions of another copy. */
 export function replyTo(query: ReplicaQuery, final: FinalRows, digest: Digest): DatabaseAnswer {
@@ -33,6 +33,8 @@ export function replyTo(query: ReplicaQuery, final: FinalRows, digest: Digest): 
       return { read: "stocked", partitions: final.stocked() };
     case "scrub":
       return scrubOf(final, query, digest);
+    case "packable":
+      return packableOf(final.behind(query.after, query.rowsMax + 1), query);
     default:
       return unreachable(query);
   }
@@ -55,10 +57,10 @@ export function digestOf(rows: readonly Row[], digest: Digest): { count: number;
 /** Cuts behind the tid that fills a slice: as many rows as each would have if all had the same. */
 function slicesOf(
   final: FinalRows,
-  { partition, after, upTo: wanted, count, rowsMax }: Query<"slices">,
+  { partition, after, upTo: wanted, count, rowsMax, bound }: Query<"slices">,
   digest: Digest,
 ): DatabaseAnswers["slices"] {
-  const all = final.rows(partition, { tid: after, oid: null }, wanted);
+  const all = final.rows(partition, { tid: after, oid: null }, wanted, bound);
   const upTo = endOf(all, rowsMax) ?? wanted;
   const rows = all.filter(({ tid }) => tid <= upTo);
   const target = Math.max(1, Math.ceil(rows.length / Math.max(1, count)));
@@ -84,10 +86,10 @@ function endOf(all: readonly Row[], rowsMax: number): Tid | undefined {
 /** The keys of a range, each with the beginning of its row's digest. */
 function keysOf(
   final: FinalRows,
-  { partition, after, upTo, rowsMax }: Query<"keys">,
+  { partition, after, upTo, rowsMax, bound }: Query<"keys">,
   digest: Digest,
 ): DatabaseAnswers["keys"] {
-  const all = final.rows(partition, { tid: after, oid: null }, upTo);
+  const all = final.rows(partition, { tid: after, oid: null }, upTo, bound);
   const end = endOf(all, rowsMax) ?? upTo;
   const rows = all.filter(({ tid }) => tid <= end);
   const short = (row: Row) => digestOf([row], digest).digest.slice(0, ROW_DIGEST_BYTES);
@@ -104,7 +106,7 @@ function keysOf(
 /** A page of rows with data. */
 function rowsOf(final: FinalRows, query: Query<"rows">): DatabaseAnswers["rows"] {
   const page = new RowPage(query);
-  for (const row of final.rows(query.partition, query.after, query.upTo)) {
+  for (const row of final.rows(query.partition, query.after, query.upTo, query.bound)) {
     const more = row.oid === null ? page.transaction(row.info) : page.revision(copied(row.oid, row.revision));
     if (!more) break;
   }

@@ -1,6 +1,6 @@
 /** The final rows of a storage's database as plain values: lists that are replaced and never changed. */
 import type { Oid, Partition, Tid, Ttid } from "../core/ids.ts";
-import { partitionOf, ZERO_TID } from "../core/ids.ts";
+import { MAX_TID, partitionOf, ZERO_TID } from "../core/ids.ts";
 import type { TransactionInfo } from "../core/messages.ts";
 import type { RevisionKey, RowPlace, StoredData, StoredRevision } from "../core/ports.ts";
 
@@ -79,6 +79,16 @@ export class FinalRows {
     return [...this.#objects.keys()];
   }
 
+  /** Revisions in the order of oid and tid, behind one of them. */
+  behind({ oid, tid }: RevisionKey, count: number): RevisionKey[] {
+    return this.oids()
+      .filter((other) => other >= oid)
+      .sort((a, b) => (a < b ? -1 : 1))
+      .flatMap((other) => this.revisions(other).map((revision) => ({ oid: other, tid: revision.tid })))
+      .filter((key) => key.oid > oid || key.tid > tid)
+      .slice(0, count);
+  }
+
   /** Partitions that have rows. */
   stocked(): Partition[] {
     const ofObjects = this.oids().map((oid) => this.partitionOf(oid));
@@ -95,8 +105,8 @@ export class FinalRows {
     return [...newest].sort(([a], [b]) => a - b).map(([partition, tid]) => ({ partition, tid }));
   }
 
-  /** Rows of a partition in their order, behind a place. */
-  rows(partition: Partition, after: RowPlace, upTo: Tid): Row[] {
+  /** Rows of a partition in their order, behind a place; with a bound as a pack leaves them. */
+  rows(partition: Partition, after: RowPlace, upTo: Tid, bound: Tid = ZERO_TID): Row[] {
     const transactions = this.transactions(partition).map((info): Row => ({
       tid: info.tid,
       oid: null,
@@ -104,7 +114,11 @@ export class FinalRows {
     }));
     const revisions = this.oids()
       .filter((oid) => this.partitionOf(oid) === partition)
-      .flatMap((oid) => this.revisions(oid).map((revision): Row => ({ tid: revision.tid, oid, revision })));
+      .flatMap((oid) => {
+        const all = this.revisions(oid);
+        const left = all.filter((_, at) => (all[at + 1]?.tid ?? MAX_TID) > bound);
+        return left.map((revision): Row => ({ tid: revision.tid, oid, revision }));
+      });
     return [...transactions, ...revisions]
       .filter((row) => row.tid <= upTo && isBehind(row, after))
       .sort((

@@ -1,6 +1,6 @@
 /** The database of a storage on a PostgreSQL server: a schema of its own, owned by one process at a time. */
 import { createHash } from "node:crypto";
-import type { Partition, Tid } from "../core/ids.ts";
+import { type Oid, type Partition, type Tid, toTid } from "../core/ids.ts";
 import type {
   Database,
   DatabaseAnswer,
@@ -9,6 +9,7 @@ import type {
   DatabaseState,
   DatabaseWrite,
   Digest,
+  PackPlace,
 } from "../core/ports.ts";
 import { DataIds } from "./postgres_data.ts";
 import { PostgresReader } from "./postgres_reader.ts";
@@ -130,6 +131,8 @@ export class PostgresDatabase implements Database {
       resumes: resumes.map(({ partition, since, tid }) => ({ partition, since: Number(since), tid })),
       newest: (await reader.newest()).map(({ partition, tid }) => ({ partition, tid })),
       truncations: Number(text("truncations")),
+      packBound: toTid(BigInt(text("packBound"))),
+      packed: packedOf(text("packed")),
     };
     return new PostgresDatabase({ store, writer, reader, state });
   }
@@ -159,6 +162,13 @@ export class PostgresDatabase implements Database {
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A bound, and the oid and tid of the place where the pack is. */
+function packedOf(text: string): PackPlace {
+  const [bound = 0n, oid, tid] = text.split(" ").map(BigInt);
+  const after = oid === undefined || tid === undefined ? null : { oid: oid as Oid, tid: toTid(tid) };
+  return { bound: toTid(bound), after };
+}
 
 async function metaOf(store: PostgresStore): Promise<Map<string, Uint8Array | null>> {
   const rows = await store.all<{ name: string; value: Uint8Array | null }>("SELECT name, value FROM meta");

@@ -11,7 +11,9 @@ import { Column, numberBytes } from "./postgres_store.ts";
 import type { Statements } from "./postgres_store.ts";
 
 type Write<O extends DatabaseWrite["op"]> = Extract<DatabaseWrite, { op: O }>;
-type CopyWrite = Write<"copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate">;
+type CopyWrite = Write<
+  "copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate" | "packBound" | "pack"
+>;
 
 /** A revision that is here; its data only where it was looked at. */
 interface Known {
@@ -26,6 +28,8 @@ const DELETE_KNOWN = `DELETE FROM obj o USING unnest($1::int8[], $2::int8[]) AS 
   WHERE o.oid = k.oid AND o.tid = k.tid`;
 const SET_RESUME = `INSERT INTO resume (partition, since, tid) VALUES ($1, $2, $3)
   ON CONFLICT (partition) DO UPDATE SET since = excluded.since, tid = excluded.tid`;
+const SET_META =
+  "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const KNOWN = `SELECT o.oid, o.tid, o.data_id FROM unnest($1::int8[], $2::int8[]) AS k (oid, tid)
   JOIN obj o ON o.oid = k.oid AND o.tid = k.tid`;
 /** The tid and oid of the final row of a partition at a place, counted from 0; a transaction stands under oid -1. */
@@ -57,6 +61,10 @@ export class PostgresCopies {
         return await this.#erase(at, write);
       case "truncate":
         return await this.#truncate(at, write);
+      case "packBound":
+        return at.run(SET_META, "packBound", numberBytes(write.tid));
+      case "pack":
+        return await this.#pack(at, write);
       default:
         return unreachable(write);
     }
@@ -172,12 +180,18 @@ export class PostgresCopies {
         new Column("int8", transactions),
       );
     }
-    const own = revisions.filter(({ oid }) => partitionOf(oid, this.#partitions) === partition);
-    if (own.length === 0) return;
-    const oids = new Column("int8", own.map(({ oid }) => oid));
-    const tids = new Column("int8", own.map(({ tid }) => tid));
+    await this.#delete(at, revisions.filter(({ oid }) => partitionOf(oid, this.#partitions) === partition));
+  }
+
+  async #delete(at: Statements, revisions: readonly RevisionKey[]): Promise<void> {
+    if (revisions.length === 0) return;
     const keys = "(oid, tid) IN (SELECT * FROM unnest($1::int8[], $2::int8[]))";
-    await this.#data.deleteRevisions(at, keys, oids, tids);
+    await this.#data.deleteRevisions(at, keys, ...keysOf(revisions));
+  }
+
+  async #pack(at: Statements, { revisions, bound, after }: Write<"pack">): Promise<void> {
+    await this.#delete(at, revisions);
+    at.run(SET_META, "packed", numberBytes(bound, ...after === null ? [] : [after.oid, after.tid]));
   }
 
   async #erase(at: Statements, { partition, rowsMax }: Write<"erase">): Promise<void> {
@@ -203,10 +217,7 @@ export class PostgresCopies {
       await this.#data.deleteRevisions(at, "partition = $1 AND tid > $2", partition, tid);
     }
     at.run("UPDATE resume SET tid = $1 WHERE tid > $1", tid);
-    at.run(
-      "INSERT INTO meta (name, value) VALUES ('truncations', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-      numberBytes(number),
-    );
+    at.run(SET_META, "truncations", numberBytes(number));
   }
 }
 

@@ -23,11 +23,13 @@ import { Column } from "./postgres_store.ts";
 import type { PostgresStore, Statements } from "./postgres_store.ts";
 import { type Finding, inspection, ScrubPage } from "./row_checks.ts";
 import { RowDigest } from "./row_digest.ts";
-import { PickPage, RowPage } from "./row_pages.ts";
+import { packableOf, PickPage, RowPage } from "./row_pages.ts";
 
 type Query<R extends DatabaseQuery["read"]> = Extract<DatabaseQuery, { read: R }>;
 /** The questions of other copies. */
-export type ReplicaQuery = Query<"slices" | "keys" | "rows" | "pick" | "stocked" | "scrub" | "digest">;
+export type ReplicaQuery = Query<
+  "slices" | "keys" | "rows" | "pick" | "stocked" | "scrub" | "digest" | "packable"
+>;
 /** Statements that see one state. */
 type View = Pick<Statements, "all">;
 /** Tids of a partition: after < tid <= upTo. */
@@ -35,6 +37,7 @@ interface Range {
   readonly partition: Partition;
   readonly after: bigint;
   readonly upTo: bigint;
+  readonly bound?: Tid | undefined;
 }
 
 interface KeyRow extends RevisionKey {
@@ -43,20 +46,27 @@ interface KeyRow extends RevisionKey {
 }
 
 const RANGE = "partition = $1 AND tid > $2 AND tid <= $3";
+/** Leaves out revisions of `obj o` that a pack to a bound takes. */
+const packed = (bound: string): string =>
+  `NOT (o.tid < ${bound} AND EXISTS (SELECT 1 FROM obj n WHERE n.oid = o.oid AND n.tid > o.tid AND n.tid <= ${bound}))`;
 const TRANSACTIONS = `SELECT tid, ttid, ${NOTE} FROM trans WHERE ${RANGE} ORDER BY tid LIMIT $4`;
 const KEYS = `SELECT o.tid, o.oid, o.link, d.checksum FROM obj o LEFT JOIN data d ON d.id = o.data_id
-  WHERE o.partition = $1 AND (o.tid, o.oid) > ($2, $3) AND o.tid <= $4 ORDER BY o.tid, o.oid LIMIT $5`;
+  WHERE o.partition = $1 AND (o.tid, o.oid) > ($2, $3) AND o.tid <= $4 AND ${packed("$6")}
+  ORDER BY o.tid, o.oid LIMIT $5`;
 const ROWS = `SELECT o.tid, o.oid, o.link, o.data_id, d.compression, d.checksum, d.value
   FROM obj o LEFT JOIN data d ON d.id = o.data_id
-  WHERE o.partition = $1 AND (o.tid, o.oid) > ($2, $3) AND o.tid <= $4 ORDER BY o.tid, o.oid LIMIT $5`;
-const COUNT =
-  `SELECT (SELECT count(*) FROM trans WHERE ${RANGE}) + (SELECT count(*) FROM obj WHERE ${RANGE}) AS count`;
-const TID_AT = `SELECT tid FROM trans WHERE ${RANGE} UNION ALL SELECT tid FROM obj WHERE ${RANGE}
-  ORDER BY tid LIMIT 1 OFFSET $4`;
+  WHERE o.partition = $1 AND (o.tid, o.oid) > ($2, $3) AND o.tid <= $4 AND ${packed("$6")}
+  ORDER BY o.tid, o.oid LIMIT $5`;
+const COUNT = `SELECT (SELECT count(*) FROM trans WHERE ${RANGE})
+  + (SELECT count(*) FROM obj o WHERE ${RANGE} AND ${packed("$4")}) AS count`;
+const TID_AT = `SELECT tid FROM trans WHERE ${RANGE}
+  UNION ALL SELECT tid FROM obj o WHERE ${RANGE} AND ${packed("$5")} ORDER BY tid LIMIT 1 OFFSET $4`;
 const PICK_TRANSACTIONS = `SELECT tid, ttid, ${NOTE} FROM trans WHERE partition = $1 AND tid = ANY ($2)`;
 const PICK_REVISIONS = `SELECT o.tid, o.oid, o.link, o.data_id, d.compression, d.checksum, d.value
   FROM unnest($1::int8[], $2::int8[]) AS k (oid, tid) JOIN obj o ON o.oid = k.oid AND o.tid = k.tid
   LEFT JOIN data d ON d.id = o.data_id WHERE o.partition = $3`;
+/** Each revision with the one that follows it, of whatever object. */
+const PACKABLE = "SELECT oid, tid FROM obj WHERE (oid, tid) > ($1, $2) ORDER BY oid, tid LIMIT $3";
 const PART = "SELECT compression, checksum, value FROM part WHERE data_id = $1 AND seq = $2";
 const STOCKED = `SELECT p AS partition FROM generate_series(0, $1 - 1) AS p
   WHERE EXISTS (SELECT 1 FROM trans WHERE partition = p) OR EXISTS (SELECT 1 FROM obj WHERE partition = p) ORDER BY p`;
@@ -80,10 +90,10 @@ export class PostgresReplies {
         return { read: "stocked", partitions: rows.map(({ partition }) => partition) };
       }
       case "digest": {
-        const { partition, upTo } = query;
+        const { partition, upTo, bound } = query;
         return {
           read: "digest",
-          ...await this.#looking((at) => this.#digestOf(at, { partition, after: -1n, upTo })),
+          ...await this.#looking((at) => this.#digestOf(at, { partition, after: -1n, upTo, bound })),
         };
       }
       case "slices":
@@ -96,6 +106,11 @@ export class PostgresReplies {
         return await this.#looking((at) => this.#pick(at, query));
       case "scrub":
         return await this.#looking((at) => this.#scrub(at, query));
+      case "packable": {
+        const { oid, tid } = query.after;
+        const rows = await this.#store.all<RevisionKey>(PACKABLE, oid, tid, query.rowsMax + 1);
+        return packableOf(rows, query);
+      }
       default:
         return unreachable(query);
     }
@@ -116,28 +131,37 @@ export class PostgresReplies {
   /** Cuts behind the tid that fills a slice: as many rows as each would have if all had the same. */
   async #slices(
     at: View,
-    { partition, after, upTo: wanted, count, rowsMax }: Query<"slices">,
+    { partition, after, upTo: wanted, count, rowsMax, bound }: Query<"slices">,
   ): Promise<Slice[]> {
-    const upTo = await endOf(at, { partition, after, upTo: wanted }, rowsMax);
+    const upTo = await endOf(at, { partition, after, upTo: wanted, bound }, rowsMax);
     const slices: Slice[] = [];
-    const [found] = await at.all<{ count: bigint }>(COUNT, partition, after, upTo);
+    const [found] = await at.all<{ count: bigint }>(
+      COUNT,
+      partition,
+      after,
+      upTo,
+      packedTo({ bound, after }),
+    );
     let left = Number(found?.count ?? 0);
     const target = Math.max(1, Math.ceil(left / Math.max(1, count)));
     let begin = after;
     while (left > target) {
-      const cut = await tidAt(at, { partition, after: begin, upTo }, target - 1) ?? upTo;
-      const { count: rows, digest } = await this.#digestOf(at, { partition, after: begin, upTo: cut });
+      const cut = await tidAt(at, { partition, after: begin, upTo, bound }, target - 1) ?? upTo;
+      const { count: rows, digest } = await this.#digestOf(at, { partition, after: begin, upTo: cut, bound });
       left -= rows;
       if (left === 0) return [...slices, { upTo, rows, digest }];
       slices.push({ upTo: cut, rows, digest });
       begin = cut;
     }
-    const { count: rows, digest } = await this.#digestOf(at, { partition, after: begin, upTo });
+    const { count: rows, digest } = await this.#digestOf(at, { partition, after: begin, upTo, bound });
     return [...slices, { upTo, rows, digest }];
   }
 
-  async #keys(at: View, { partition, after, upTo, rowsMax }: Query<"keys">): Promise<DatabaseAnswer> {
-    const end = await endOf(at, { partition, after, upTo }, rowsMax);
+  async #keys(
+    at: View,
+    { partition, after, upTo, rowsMax, bound }: Query<"keys">,
+  ): Promise<DatabaseAnswer> {
+    const end = await endOf(at, { partition, after, upTo, bound }, rowsMax);
     const transactions: DatabaseAnswers["keys"]["transactions"][number][] = [];
     const revisions: DatabaseAnswers["keys"]["revisions"][number][] = [];
     const rows = new RowDigest(this.#digest);
@@ -146,7 +170,7 @@ export class PostgresReplies {
       rows.transaction(infoOf(row));
       transactions.push({ tid: row.tid, digest: short() });
     }
-    for await (const row of keysOf(at, { partition, after, upTo: end })) {
+    for await (const row of keysOf(at, { partition, after, upTo: end, bound })) {
       rows.revision(row);
       revisions.push({ oid: row.oid, tid: row.tid, digest: short() });
     }
@@ -156,11 +180,11 @@ export class PostgresReplies {
   /** Transactions and revisions merged by tid; a transaction comes before the revisions of its tid. */
   async #rows(
     at: View,
-    { partition, after, upTo, rowsMax, bytesMax }: Query<"rows">,
+    { partition, after, upTo, rowsMax, bytesMax, bound }: Query<"rows">,
   ): Promise<DatabaseAnswer> {
     const page = new RowPage({ rowsMax, bytesMax });
     const infos = transactionsOf(at, { partition, after: after.tid, upTo }, POSTGRES_DATA_ROWS);
-    const revisions = revisionsOf(at, { partition, upTo }, [after.tid, after.oid ?? ID_MAX]);
+    const revisions = revisionsOf(at, { partition, upTo, bound }, [after.tid, after.oid ?? ID_MAX]);
     let info = await infos.next();
     let row = await revisions.next();
     for (let fits = true; fits && !(info.done && row.done);) {
@@ -234,9 +258,10 @@ async function* transactionsOf(
 }
 
 /** Revisions without their data. */
-async function* keysOf(at: View, { partition, after, upTo }: Range): AsyncGenerator<KeyRow> {
+async function* keysOf(at: View, { partition, after, upTo, bound }: Range): AsyncGenerator<KeyRow> {
+  const packed = packedTo({ bound, after });
   for (let place: readonly [bigint, bigint] = [after, ID_MAX];;) {
-    const rows = await at.all<KeyRow>(KEYS, partition, ...place, upTo, POSTGRES_PAGE_ROWS);
+    const rows = await at.all<KeyRow>(KEYS, partition, ...place, upTo, POSTGRES_PAGE_ROWS, packed);
     yield* rows;
     const last = rows.at(-1);
     if (last === undefined || rows.length < POSTGRES_PAGE_ROWS) return;
@@ -247,11 +272,12 @@ async function* keysOf(at: View, { partition, after, upTo }: Range): AsyncGenera
 /** Revisions with their data. */
 async function* revisionsOf(
   at: View,
-  { partition, upTo }: Omit<Range, "after">,
+  { partition, upTo, bound }: Omit<Range, "after">,
   after: readonly [bigint, Oid | bigint],
 ): AsyncGenerator<RevisionRow, undefined> {
+  const packed = packedTo({ bound, after: after[0] });
   for (let place: readonly [bigint, bigint] = after;;) {
-    const rows = await at.all<RevisionRow>(ROWS, partition, ...place, upTo, POSTGRES_DATA_ROWS);
+    const rows = await at.all<RevisionRow>(ROWS, partition, ...place, upTo, POSTGRES_DATA_ROWS, packed);
     yield* rows;
     const last = rows.at(-1);
     if (last === undefined || rows.length < POSTGRES_DATA_ROWS) return;
@@ -259,8 +285,18 @@ async function* revisionsOf(
   }
 }
 
-async function tidAt(at: View, { partition, after, upTo }: Range, index: number): Promise<Tid | undefined> {
-  return (await at.all<{ tid: Tid }>(TID_AT, partition, after, upTo, index))[0]?.tid;
+async function tidAt(
+  at: View,
+  { partition, after, upTo, bound }: Range,
+  index: number,
+): Promise<Tid | undefined> {
+  const packed = packedTo({ bound, after });
+  return (await at.all<{ tid: Tid }>(TID_AT, partition, after, upTo, index, packed))[0]?.tid;
+}
+
+/** The bound for `packed()`; behind it, and without one, there is nothing to leave out, nor to look for. */
+function packedTo({ bound, after }: Pick<Range, "bound" | "after">): bigint {
+  return bound === undefined || after >= bound ? 0n : bound;
 }
 
 /** Where a look at so many rows of a range ends, behind a whole tid. */

@@ -4,8 +4,8 @@
  * between revisions of one object only, so that a look at that object's rows says whether anybody needs it.
  */
 
-/** The version of these tables. */
-export const POSTGRES_SCHEMA_VERSION = 2;
+/** The version of these tables. 3 has what 2 has, and knows of packs: an older neo would read below their bound. */
+export const POSTGRES_SCHEMA_VERSION = 3;
 
 /** Bytes of the data with an id, those of its parts with them; of none 0. */
 function lengthOf(id: string): string {

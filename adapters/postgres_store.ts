@@ -235,13 +235,13 @@ export class PostgresStore {
     if (Number.isNaN(version)) throw new StoreOpenError("open", shown, "foreign");
     if (version > POSTGRES_SCHEMA_VERSION) throw new StoreOpenError("open", shown, "newer");
     if (version < 1) throw new StoreOpenError("open", shown, "older");
-    if (version < POSTGRES_SCHEMA_VERSION) await this.#upgrade();
+    if (version < POSTGRES_SCHEMA_VERSION) await this.#upgrade(version);
   }
 
-  /** From version 1. All or nothing: the next one who opens it begins again. */
-  async #upgrade(): Promise<void> {
+  /** All or nothing: the next one who opens it begins again. */
+  async #upgrade(from: number): Promise<void> {
     const statements = [
-      ...POSTGRES_VERSION_2.map((sql) => [sql, []] as const),
+      ...(from < 2 ? POSTGRES_VERSION_2 : []).map((sql) => [sql, []] as const),
       [
         "UPDATE meta SET value = $1 WHERE name = 'schema'",
         [numberBytes(POSTGRES_SCHEMA_VERSION)],
@@ -425,8 +425,8 @@ const TOUCH =
   "UPDATE meta SET value = (convert_from(value, 'UTF8')::int8 + 1)::text::bytea WHERE name = 'flushes'";
 
 /** A number as a named value. */
-export function numberBytes(value: number): Uint8Array {
-  return new TextEncoder().encode(String(value));
+export function numberBytes(...values: readonly (number | bigint)[]): Uint8Array {
+  return new TextEncoder().encode(values.join(" "));
 }
 
 /** Bytes as they are: plain arrays that own their memory. */

@@ -128,3 +128,19 @@ export function pickRows(
   if (!isOver) query.revisions.every((key) => page.revision(at.revision(key)));
   return page.end();
 }
+
+/**
+ * Which of some revisions, ascending by oid and tid, a pack takes: those that are followed by one of the same object up to the
+ * bound. One more than `rowsMax` is for looking ahead.
+ */
+export function packableOf(
+  rows: readonly RevisionKey[],
+  { bound, rowsMax }: { readonly bound: Tid; readonly rowsMax: number },
+): DatabaseAnswers["packable"] {
+  const looked = rows.slice(0, rowsMax).map(({ oid, tid }) => ({ oid, tid }));
+  const revisions = looked.filter(({ oid }, at) => {
+    const next = rows[at + 1];
+    return next?.oid === oid && next.tid <= bound;
+  });
+  return { read: "packable", revisions, next: rows.length > rowsMax ? looked.at(-1)! : null };
+}

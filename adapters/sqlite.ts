@@ -1,5 +1,6 @@
 /** The default database of a storage: one SQLite file, opened by one process. */
 import { createHash } from "node:crypto";
+import { type Oid, type Tid, ZERO_TID } from "../core/ids.ts";
 import type {
   Database,
   DatabaseAnswer,
@@ -48,6 +49,10 @@ export function createDatabase(path: string, identity: DatabaseIdentity): void {
     file.setMeta("epoch", 0);
     file.setMeta("image", null);
     file.setMeta("truncations", 0);
+    file.setMeta("packBound", ZERO_TID);
+    file.setMeta("packed", ZERO_TID);
+    file.setMeta("packedOid", null);
+    file.setMeta("packedTid", null);
   });
 }
 
@@ -82,6 +87,8 @@ class SqliteDatabase implements Database {
       resumes: this.#writer.resumes(),
       newest: this.#reader.newest(),
       truncations: Number(file.meta("truncations")),
+      packBound: file.meta("packBound") as Tid,
+      packed: packedOf(file),
     };
   }
 
@@ -107,6 +114,12 @@ const sha256: Digest = (...parts) => {
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());
 };
+
+function packedOf(file: SqliteFile): DatabaseState["packed"] {
+  const [bound, oid, tid] = ["packed", "packedOid", "packedTid"].map((name) => file.meta(name));
+  const after = oid === null ? null : { oid: oid as Oid, tid: tid as Tid };
+  return { bound: bound as Tid, after };
+}
 
 function identityOf(file: SqliteFile): DatabaseIdentity {
   const text = (name: string) => bytesText(file.meta(name) as Uint8Array);

@@ -20,7 +20,9 @@ import {
 import type { Parameter } from "./sqlite_statements.ts";
 
 type Write<O extends DatabaseWrite["op"]> = Extract<DatabaseWrite, { op: O }>;
-type CopyWrite = Write<"copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate">;
+type CopyWrite = Write<
+  "copy" | "copyPart" | "uncopy" | "resume" | "erase" | "truncate" | "packBound" | "pack"
+>;
 
 const REVISION = "SELECT data_id FROM obj WHERE oid = ? AND tid = ?";
 
@@ -76,6 +78,10 @@ export class CopyWriter {
         return this.#erase(write);
       case "truncate":
         return this.#truncate(write);
+      case "packBound":
+        return this.#file.setMeta("packBound", write.tid);
+      case "pack":
+        return this.#pack(write);
       default:
         return unreachable(write);
     }
@@ -207,12 +213,23 @@ export class CopyWriter {
     for (const tid of transactions) {
       this.#file.run("DELETE FROM trans WHERE partition = ? AND tid = ?", partition, tid);
     }
-    for (const { oid, tid } of revisions) {
-      const row = partitionOf(oid, this.#partitions) === partition ? this.#dataIdOf(oid, tid) : undefined;
-      if (row === undefined) continue;
-      this.#file.run("DELETE FROM obj WHERE oid = ? AND tid = ?", oid, tid);
-      if (row.data_id !== null) this.#data.release(row.data_id);
+    for (const key of revisions) {
+      if (partitionOf(key.oid, this.#partitions) === partition) this.#delete(key);
     }
+  }
+
+  #delete({ oid, tid }: RevisionKey): void {
+    const row = this.#dataIdOf(oid, tid);
+    if (row === undefined) return;
+    this.#file.run("DELETE FROM obj WHERE oid = ? AND tid = ?", oid, tid);
+    if (row.data_id !== null) this.#data.release(row.data_id);
+  }
+
+  #pack({ revisions, bound, after }: Write<"pack">): void {
+    for (const key of revisions) this.#delete(key);
+    this.#file.setMeta("packed", bound);
+    this.#file.setMeta("packedOid", after?.oid ?? null);
+    this.#file.setMeta("packedTid", after?.tid ?? null);
   }
 
   #erase({ partition, rowsMax }: Write<"erase">): void {

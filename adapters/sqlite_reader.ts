@@ -76,8 +76,8 @@ export class SqliteReader {
           lastTtid: this.#lastTtid(),
         };
       case "digest": {
-        const { partition, upTo } = query;
-        return { read: "digest", ...this.#replicas.digestOf({ partition, after: -1n, upTo }) };
+        const { partition, upTo, bound } = query;
+        return { read: "digest", ...this.#replicas.digestOf({ partition, after: -1n, upTo, bound }) };
       }
       default:
         return this.#replicas.read(query);

@@ -225,7 +225,7 @@ export const STORAGE_FILE: FileKind = {
     ...VERSION_3,
     ...VERSION_4,
   ],
-  schemaVersion: 4,
+  schemaVersion: 5,
   upgrades: {
     1: (file) => VERSION_2.forEach((statement) => file.run(statement)),
     2: (file) => {
@@ -233,5 +233,9 @@ export const STORAGE_FILE: FileKind = {
       file.setMeta("truncations", 0);
     },
     3: (file) => VERSION_4.forEach((statement) => file.run(statement)),
+    4: (file) => {
+      for (const name of ["packBound", "packed"]) file.setMeta(name, 0n);
+      for (const name of ["packedOid", "packedTid"]) file.setMeta(name, null);
+    },
   },
 };

@@ -123,7 +123,7 @@ const refusals: { reason: string; title: string; prepare: (path: string) => void
     title: "a file of a newer neo",
     prepare: (path) => {
       createDatabase(path, IDENTITY);
-      changeFile(path, "UPDATE meta SET value = 5 WHERE name = 'schema'");
+      changeFile(path, "UPDATE meta SET value = 6 WHERE name = 'schema'");
     },
   },
   {

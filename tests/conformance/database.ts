@@ -20,6 +20,7 @@ import {
 } from "./database_kit.ts";
 import { testDatabaseLosses } from "./database_losses.ts";
 import { testDatabaseMistakes } from "./database_mistakes.ts";
+import { testDatabasePacks } from "./database_packs.ts";
 import { testDatabaseParts } from "./database_parts.ts";
 import { testDatabasePicks } from "./database_picks.ts";
 import { testDatabaseQueries } from "./database_queries.ts";
@@ -43,6 +44,7 @@ export function testDatabase(name: string, make: MakeDatabase): void {
   testDatabasePicks(name, make);
   testDatabaseQueries(name, make);
   testDatabaseReplies(name, make);
+  testDatabasePacks(name, make);
   testDatabaseRestart(name, make);
 }
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { MAX_TID, partitionOf } from "../../core/ids.ts";
-import type { DatabaseQuery, DatabaseWrite } from "../../core/ports.ts";
+import type { DatabaseQuery, DatabaseWrite, RowPlace } from "../../core/ports.ts";
 import { dataOf, homeOf, noteOf, oidOf, PARTITIONS, sha256, tidAt, ttidOf } from "./database_kit.ts";
 
 type CopyWrite = Extract<DatabaseWrite, { op: "copy" }>;
@@ -14,9 +14,9 @@ const TIDS = 9;
 /** `advance` is what comes next for a transaction: vote, lock, unlock. */
 const ops = [
   ...["store", "part", "advance", "unstore", "vote", "unvote", "abort", "image"] as const,
-  ...["copy", "copyPart", "uncopy", "resume", "erase", "truncate"] as const,
+  ...["copy", "copyPart", "uncopy", "resume", "erase", "truncate", "pack"] as const,
 ];
-const weights = [8, 8, 8, 1, 1, 1, 1, 1, 8, 6, 2, 1, 1, 0.2].map((weight) => 5 * weight);
+const weights = [8, 8, 8, 1, 1, 1, 1, 1, 8, 6, 2, 1, 1, 0.2, 1].map((weight) => 5 * weight);
 
 const anyStep = fc.record({
   op: fc.oneof(...ops.map((op, index) => ({ arbitrary: fc.constant(op), weight: weights[index]! }))),
@@ -103,6 +103,12 @@ export class Author {
         });
       case "resume":
         return [{ op: "resume", partition: homeOf(step.home), since: step.oid, tid: tidAt(step.tid) }];
+      case "pack": {
+        const revisions = this.#copies(step).flatMap((one) => one.revisions);
+        const after = step.first ? null : { oid: oidOf(step.oid), tid: tidAt(step.tid) };
+        const bound = tidAt(step.tid);
+        return [{ op: "packBound", tid: bound }, { op: "pack", bound, after, revisions }];
+      }
       case "erase":
         this.#forgetParts((oid) => oid % PARTITIONS === step.home);
         return [{ op: "erase", partition: homeOf(step.home), rowsMax: step.oid }];
@@ -211,10 +217,22 @@ export function questions(author: Author): DatabaseQuery[] {
     ...tids.map((at) => ({ read: "loadMany", oids, at, bytesMax: Number(at) }) as const),
     ...tids.map((after, index) => ({ ...page, after, count: index }) as const),
     ...author.ttids.map((ttid) => ({ read: "fate", ttid }) as const),
-    ...partitions.flatMap((partition) => tids.map((upTo) => ({ read: "digest", partition, upTo }) as const)),
+    ...partitions.flatMap((partition) =>
+      tids.flatMap((upTo) => [
+        { read: "digest", partition, upTo } as const,
+        { read: "digest", partition, upTo: MAX_TID, bound: upTo } as const,
+      ])
+    ),
     ...partitions.flatMap((partition) => replicaQuestions(partition, { oids, tids })),
     { read: "stocked" },
+    ...tids.map((bound, rowsMax) =>
+      ({ read: "packable", bound, after: { oid: oidOf(1), tid: tidAt(2) }, rowsMax: rowsMax + 1 }) as const
+    ),
   ];
+}
+
+function place(tid: number): RowPlace {
+  return { tid: tidAt(tid), oid: null };
 }
 
 /** What another copy of a partition asks. */
@@ -231,6 +249,9 @@ function replicaQuestions(
       { read: "slices", ...range, after: tidAt(0), upTo: after, count: 3, rowsMax: 1_000 } as const,
       { read: "keys", ...range, after, rowsMax: index } as const,
       { read: "keys", ...range, after: tidAt(0), upTo: after, rowsMax: 4 } as const,
+      { read: "slices", ...range, after: tidAt(1), count: 3, rowsMax: 5, bound: after } as const,
+      { read: "keys", ...range, after: tidAt(1), rowsMax: 5, bound: after } as const,
+      { read: "rows", ...range, after: place(1), rowsMax: 9, bytesMax: 1_000, bound: after } as const,
       { read: "pick", partition, transactions: tids, revisions, bytesMax: 40 * index } as const,
     ]),
     ...places.map((after, index) => {

@@ -41,6 +41,8 @@ function testState(name: string, make: MakeDatabase): void {
       resumes: [],
       newest: [],
       truncations: 0,
+      packBound: tidAt(0),
+      packed: { bound: tidAt(0), after: null },
     };
     assert.deepEqual(db.database.state, { identity: IDENTITY, ...nothing });
     const free = db.database.freeBytes();
