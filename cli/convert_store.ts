@@ -44,6 +44,9 @@ export async function copyStore(
   }
   const ends: DatabaseWrite[] = state.resumes.map((resume) => ({ op: "resume", ...resume }));
   if (state.truncations > 0) ends.push({ op: "truncate", number: state.truncations, tid: MAX_TID as Tid });
+  if (state.packBound > ZERO_TID) {
+    ends.push({ op: "packBound", tid: state.packBound }, { op: "pack", revisions: [], ...state.packed });
+  }
   if (state.image !== null) ends.push({ op: "image", image: state.image });
   if (state.registry !== null) ends.push({ op: "registry", state: state.registry });
   // the epoch comes last: what lacks it obeys any primary

@@ -94,6 +94,7 @@ const OUTCOMES: { readonly [C in ErrorCode]: Outcome } = {
   untrusted: "security",
   badUri: "usage",
   readOnly: "refused",
+  packed: "notFound",
 };
 
 /** What is printed of an error: `code` is one word for programs, `hint` may be empty. */

@@ -37,6 +37,7 @@ function status(change: Partial<ClusterStatus> = {}, down: readonly string[] = [
     replicas: 1,
     origin: "",
     backup: null,
+    pack: null,
     oldestSnapshot: null,
     lastTid: 0x0400000000000000n as ClusterStatus["lastTid"],
     clients: 2,

@@ -25,6 +25,7 @@ function look(change: Partial<ClusterStatus> = {}, more: Partial<Look> = {}): Lo
     primary: "m1",
     origin: "",
     backup: null,
+    pack: null,
     oldestSnapshot: null,
     waitingFor: "",
   };

@@ -53,14 +53,14 @@ async function masterFinding(node: NodeConfig): Promise<Finding | undefined> {
   // an empty entry begins a leader's term
   for (const { entry } of entries) if (entry.length > 0) metadata.apply(decodeEntry(entry));
   const { epoch, table } = metadata;
-  const none = { newest: [], lastOid: null, lastTtid: null, truncations: 0 };
+  const none = { newest: [], lastOid: null, lastTtid: null, truncations: 0, packBound: metadata.packBound };
   return { name: node.name, role: "master", diskId, epoch, table, metadata, ...none };
 }
 
 async function storageFinding(node: NodeConfig, { clusterId }: ClusterConfig): Promise<Finding> {
   const store = await openStore(node);
   try {
-    const { identity, epoch, image, registry, truncations } = store.state;
+    const { identity, epoch, image, registry, truncations, packBound } = store.state;
     if (identity.clusterId !== clusterId) {
       throw new CliError("refused", `Cannot recover with ${node.name}: its database is another cluster's`, {
         hint: "put the data and the neo.toml that belong together in one folder",
@@ -79,6 +79,7 @@ async function storageFinding(node: NodeConfig, { clusterId }: ClusterConfig): P
       lastOid: marks.lastOid,
       lastTtid: marks.lastTtid,
       truncations,
+      packBound,
     };
   } finally {
     await store.close();

@@ -28,6 +28,7 @@ import {
   OBJECT_BYTES_MAX,
   OID_BATCH,
   OUTCOME_WAIT_MS,
+  PACK_ROWS_PER_S,
   POSTGRES_READERS,
   POSTGRES_RECONNECT_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
@@ -234,6 +235,10 @@ export const configKeys: readonly ConfigKey[] = [
   integer("storage.lockWaitMs", LOCK_WAIT_MS, { unit: "ms", least: 100, most: CALL_TIMEOUT_MS_MAX }, {
     roles: storages,
     description: "How long a request waits at a storage: for the lock of its object, or for a newer table",
+  }),
+  integer("storage.packRowsPerS", PACK_ROWS_PER_S, { unit: "", least: 0, most: 1_000_000 }, {
+    roles: storages,
+    description: "How many revisions a second it looks at while it packs; 0: packs wait",
   }),
   integer("storage.postgresReaders", POSTGRES_READERS, { unit: "", least: 1, most: 64 }, {
     roles: storages,

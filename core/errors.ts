@@ -144,6 +144,12 @@ export const errorCodes = {
     cause: "the cluster is a backup of another one",
     remedy: "write to the cluster that it is a backup of, or end that with `neo cluster promote`",
   },
+  packed: {
+    number: 37,
+    cause: "that part of the past isn't kept any more: it was packed",
+    remedy:
+      "read at the pack's bound or later, `neo status` shows it; older data may be in a backup or an export",
+  },
 } as const;
 
 /** The name of a cause. */
@@ -224,6 +230,17 @@ export class UndoError extends DatabaseError {
     this.tid = tid;
     this.oid = oid;
     this.changedBy = changedBy;
+  }
+}
+
+/** What was asked for lies below the bound of a pack: it may be gone, and isn't shown if it isn't. Read at `bound` or later. */
+export class PackedError extends DatabaseError {
+  override name = "PackedError";
+  readonly bound: Tid;
+
+  constructor(message: string, bound: Tid, options?: ErrorOptions) {
+    super("packed", message, options);
+    this.bound = bound;
   }
 }
 

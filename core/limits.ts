@@ -1,4 +1,5 @@
 /** Every bound of neo, with its unit. A number that limits something stands here and nowhere else. */
+export * from "./pack_limits.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -5,6 +5,7 @@
 import { auditMessages } from "./audit_messages.ts";
 import { configMessages } from "./config_messages.ts";
 import type { ErrorCode } from "./errors.ts";
+import { ZERO_TID } from "./ids.ts";
 import { ask, tell } from "./message_rows.ts";
 import type { Fields } from "./message_rows.ts";
 import { cellFinding, nodeReport, operatorMessages, storageReport } from "./operator_messages.ts";
@@ -91,6 +92,8 @@ export const rowName = record({ oid, tid });
 /** A place between the rows of a partition: behind the revision of `oid` in `tid`, or with null behind all of `tid`. */
 export const rowPlace = record({ tid, oid: maybe(oid) });
 const epoch = withDefault(integer, 0);
+/** Up to which tid history is packed, or counts as packed for what is asked; 0: it isn't. */
+const packBound = withDefault(tid, ZERO_TID);
 
 /** Every message. */
 export const messages = {
@@ -130,6 +133,7 @@ export const messages = {
     digest: bytes,
     bytes: integer,
     broken: list(rowName),
+    packBound,
   }),
   /** When this cell is outdated, these rows go, and it resumes behind `after`: good copies of them are elsewhere. */
   mend: tell(0x1c, "M>S", "commit", {
@@ -139,6 +143,11 @@ export const messages = {
     after: tid,
     rows: list(rowName),
   }),
+
+  /** History up to this tid may go: the masters hold that. To clients also that it may not, when that was only asked about. */
+  packTo: tell(0x1e, "M>S, M>C", "commit", { epoch: integer, tid }),
+  /** This storage has packed its readable cells up to here. */
+  packedTo: tell(0x1f, "S>M", "commit", { epoch: integer, tid }),
 
   welcome: tell(0x20, "M>*", "commit", {
     clusterId: text,
@@ -213,10 +222,14 @@ export const messages = {
   stage: ask(0x36, "C>M", "commit", { importing: flag, origin: text }, { lastTid: tid, origin: text }),
   /** A client offers to copy another cluster's transactions to this one, a backup; answered when it may. */
   follow: ask(0x39, "C>M", "commit", {}, { lastTid: tid, of: text }),
+  /** The other cluster is packed up to here, beyond what was copied: so is this one, before anything else is. From the client that copies. */
+  followPack: ask(0x3d, "C>M", "commit", { tid }, {}),
   /** How far the other cluster is, or what stands in the way; from the client that copies. */
   followed: tell(0x3a, "C>M", "commit", { newest: maybe(tid), problem: text }),
   /** The oldest snapshot that the client's program has open for a while; null: it has none. */
   floor: tell(0x3b, "C>M", "commit", { at: maybe(tid) }),
+  /** Which snapshot of the client's program is the oldest that is open; from here on it opens none below the bound. */
+  askFloor: ask(0x3c, "M>C", "commit", { packBound: tid }, { floor: maybe(tid) }),
   /** A client can't reach a storage that the primary counts as running; the primary looks for itself. */
   unreachable: tell(0x37, "C>M", "commit", { node, session: integer }),
 
@@ -280,6 +293,7 @@ export const messages = {
   digest: ask(0x54, "C>S", "bulk", { partition, upTo: tid, version: integer }, {
     count: integer,
     digest: bytes,
+    packBound,
   }),
 
   /** A range of a partition in slices of about as many rows each, each with the digest of what it holds. */
@@ -290,7 +304,8 @@ export const messages = {
     count: integer,
     version: integer,
     settled: flag,
-  }, { slices: list(record({ upTo: tid, rows: integer, digest: bytes })) }),
+    packBound,
+  }, { slices: list(record({ upTo: tid, rows: integer, digest: bytes })), packBound }),
   /** Which rows a range has. */
   keys: ask(0x57, "S>S", "bulk", {
     partition,
@@ -298,7 +313,13 @@ export const messages = {
     upTo: tid,
     version: integer,
     settled: flag,
-  }, { transactions: list(record({ tid, digest: bytes })), revisions: list(revisionKey), upTo: tid }),
+    packBound,
+  }, {
+    transactions: list(record({ tid, digest: bytes })),
+    revisions: list(revisionKey),
+    upTo: tid,
+    packBound,
+  }),
   /** A page of a range, with data; parts of large values are asked with `loadPart`. */
   rows: ask(0x58, "S>S", "bulk", {
     partition,
@@ -306,7 +327,13 @@ export const messages = {
     upTo: tid,
     version: integer,
     settled: flag,
-  }, { transactions: list(transactionInfo), revisions: list(copiedRevision), next: maybe(rowPlace) }),
+    packBound,
+  }, {
+    transactions: list(transactionInfo),
+    revisions: list(copiedRevision),
+    next: maybe(rowPlace),
+    packBound,
+  }),
   /** Some rows, with data. `seen`: how many of the keys were looked at, transactions first. */
   pick: ask(0x59, "S>S", "bulk", {
     partition,
@@ -404,6 +431,7 @@ export const details = {
   lacks: { held: list(oid) },
   missing: { version: integer, cells: list(record({ partition, node })) },
   outcomePending: { ttid },
+  packed: { bound: tid },
   sessionEnded: { session: integer },
   /** Where the primary is; empty: there is none. */
   notPrimary: { address: text },

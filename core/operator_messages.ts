@@ -79,6 +79,8 @@ export const operatorMessages = {
       maybe(record({ of: text, follower: text, newest: maybe(tid), problem: text })),
       null,
     ),
+    /** Up to where history is packed, and which storages haven't done it yet; null: all history is kept. */
+    pack: withDefault(maybe(record({ bound: tid, packing: list(text) })), null),
   }),
   stop: ask(0x61, "A>M, A>A", "commit", {}, {}),
   listNodes: ask(0x62, "A>M, A>A", "commit", {}, { nodes: list(storageReport) }),
@@ -120,6 +122,8 @@ export const operatorMessages = {
     cells: list(cellFinding),
   }),
   /** Deletes everything behind a tid, everywhere. Answered when that is decided; operation begins anew with it. */
+  /** Lets history up to a tid go, once no client has anything open below it; `dryRun`: only says whether it could. */
+  pack: ask(0x5d, "A>M, A>A", "commit", { tid, dryRun: flag }, { tid, before: tid }),
   truncate: ask(0x6b, "A>M, A>A", "commit", { tid }, { number: integer, lastTid: tid }),
   /** The cluster becomes a backup of the one with this name; empty: none any more. Operation begins anew with it. */
   setBackup: ask(0x5e, "A>M, A>A", "commit", { of: text }, { lastTid: tid }),

@@ -265,6 +265,14 @@ const provocations: { readonly [C in ErrorCode]: Provocation } = {
     },
     names: /object 4: it has no revision there/,
   },
+  packed: {
+    provoke: () => {
+      const { bench, primary, conn } = storageWithObject();
+      bench.told(primary, "packTo", { epoch: 5, tid: asTid(50) });
+      return errorsOf(bench.asked(conn, "load", { oid: toOid(4), at: asTid(39), version: 1 }));
+    },
+    names: /object 4: that part of the past was packed, up to \w+/,
+  },
   conflict: {
     provoke: () => {
       const { bench, conn } = storageWithObject();

@@ -103,7 +103,7 @@ function fieldTable(fields: Fields): string {
   const rows = Object.entries(fields).map(([name, type]) => [
     `\`${name}\``,
     typeName(type.shape),
-    type.absent ? `\`${JSON.stringify(type.absent.value)}\`` : "",
+    type.absent ? `\`${shown(type.absent.value)}\`` : "",
   ]);
   return table(["Field", "Type", "If missing"], rows);
 }
@@ -138,4 +138,9 @@ function titleOf(route: string): string {
     return `${from} to ${to}`;
   }).join(", ");
   return title.charAt(0).toUpperCase() + title.slice(1);
+}
+
+/** A value as JSON has it; ids, which JSON doesn't know, as digits. */
+function shown(value: unknown): string {
+  return typeof value === "bigint" ? String(value) : JSON.stringify(value);
 }

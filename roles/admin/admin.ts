@@ -190,6 +190,7 @@ export class AdminMachine implements Machine<AdminEvent, AdminEffect> {
       replicas: table!.replicas,
       origin: "",
       backup: null,
+      pack: null,
       oldestSnapshot: null,
       lastTid,
       clients: 0,

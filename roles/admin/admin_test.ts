@@ -31,6 +31,7 @@ const status: Answer<"status"> = {
   replicas: 1,
   origin: "",
   backup: null,
+  pack: null,
   oldestSnapshot: null,
   lastTid: asTid(9),
   clients: 3,

@@ -1,6 +1,6 @@
 /** Calls of a program to a client machine: each is a promise, settled once. */
 import type { DatabaseError } from "../../core/errors.ts";
-import { ID_MAX } from "../../core/ids.ts";
+import { ID_MAX, ZERO_TID } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import type {
@@ -33,6 +33,10 @@ export type PublishListener = (tid: Tid, oids: readonly Oid[] | null) => void;
 
 /** Who can make calls. */
 export interface Calling {
+  /** Below it nothing is opened: history was packed up to there, or may be in a moment. */
+  readonly packBound?: Tid;
+  /** What the program has open: each gives its oldest snapshot. */
+  readonly openSnapshots?: Set<() => Tid | null>;
   call<N extends CallName>(
     name: N,
     request: Calls[N]["request"],
@@ -70,6 +74,8 @@ interface Open extends CallHooks {
 export interface CallerMachine {
   peek?(oid: Oid, at: Tid): LoadedRevision | undefined;
   readonly callTimeoutMs?: number;
+  readonly packBound?: Tid;
+  readonly openSnapshots?: Set<() => Tid | null>;
 }
 
 /** Hands calls to a client machine and their results back. */
@@ -88,6 +94,14 @@ export class Caller {
   constructor(post: (event: ClientCall | ClientWord) => void, machine: CallerMachine = {}) {
     this.#post = post;
     this.#machine = machine;
+  }
+
+  get packBound(): Tid {
+    return this.#machine.packBound ?? ZERO_TID;
+  }
+
+  get openSnapshots(): Set<() => Tid | null> {
+    return this.#machine.openSnapshots ?? new Set();
   }
 
   /** An object of a snapshot: from the cache at once, or by a call. */

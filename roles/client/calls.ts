@@ -119,6 +119,11 @@ export interface Calls {
     readonly request: Record<never, never>;
     readonly result: { readonly lastTid: Tid; readonly of: string };
   };
+  /** What the other cluster has packed beyond what was copied counts as packed here, before anything else is copied. */
+  readonly followPack: {
+    readonly request: { readonly tid: Tid };
+    readonly result: Record<never, never>;
+  };
   /** Tells the primary how far the other cluster is, or what stands in the way; nobody waits for it. */
   readonly followed: {
     readonly request: { readonly newest: Tid | null; readonly problem: string };
@@ -148,6 +153,8 @@ export interface Calls {
       readonly clusterId: string;
       /** How many truncations there were. */
       readonly truncations: number;
+      /** Up to where history is packed, or may be in a moment. */
+      readonly packBound: Tid;
     };
   };
   /** What became of a commit whose answer never came: its tid, or null when nothing of it is stored. */

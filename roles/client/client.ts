@@ -13,22 +13,26 @@ import {
   unreachable,
   UnreachableError,
 } from "../../core/errors.ts";
+import { ZERO_TID } from "../../core/ids.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
-import { REQUEST_TIMEOUT_MS, TRANSACT_PAUSE_MS_MAX, TRANSACT_PAUSE_MS_MIN } from "../../core/limits.ts";
-import { tell } from "../../core/machine.ts";
+import { TRANSACT_PAUSE_MS_MAX, TRANSACT_PAUSE_MS_MIN } from "../../core/limits.ts";
+import { answer, tell } from "../../core/machine.ts";
 import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
-import type { Answer, AnswerMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
+import type { AnswerMessage, AskMessage, Body, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import { helloOf } from "../hello.ts";
+import type { Asker } from "../outbox.ts";
 import { PRIMARY, Seeker } from "../seeker.ts";
 import type { KeptSettings } from "../settings.ts";
 import { View } from "../view.ts";
 import type { ClientCall, ClientWord, LoadedRevision } from "./calls.ts";
 import { Commits } from "./commits.ts";
 import { DigestCalls } from "./digests.ts";
+import { lowestOf } from "./floors.ts";
 import { Links } from "./links.ts";
 import { Reads } from "./reads.ts";
 import { copyOf, errorOf, Site } from "./site.ts";
 import type { ClientContext, ClientEffect, ClientPorts } from "./site.ts";
+import { Syncs } from "./syncs.ts";
 
 /** Events of a client. */
 export type ClientEvent = PeerEvent<ClientContext> | HostEvent<never, never> | ClientCall | ClientWord;
@@ -62,8 +66,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
   #asked = new Map<number, ClientCall>(); // calls that one question to the primary answers
   #late = new Deadlines<number>();
   #pausing = new Set<number>();
-  #syncing: readonly number[] = []; // calls that the sync in flight answers
-  #nextSync: number[] = []; // calls that came behind it: what they must see may be younger than its answer
+  #syncs: Syncs;
   #oids: Oid[] = [];
   #closing = false;
   #floor: Tid | null = null; // as it was told last
@@ -77,6 +80,19 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#reads = new Reads(this.#site, this.#links, { hedges: start.hedges });
     this.#commits = new Commits(this.#site, this.#links);
     this.#digests = new DigestCalls(this.#site, this.#links);
+    this.#syncs = new Syncs(this.#site, {
+      isOpen: (call) => this.#asked.has(call),
+      settle: (call, result) => this.#settle(call, result),
+      again: (call, isLost) => this.#syncAgain(call, isLost),
+    });
+  }
+
+  /** What the program has open: each gives its oldest snapshot. */
+  readonly openSnapshots: Set<() => Tid | null> = new Set();
+
+  /** Below it nothing is opened: history was packed up to there, or may be in a moment. */
+  get packBound(): Tid {
+    return this.#site.packBound;
   }
 
   /** How long a call may take for which the program doesn't say it. */
@@ -155,6 +171,8 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         this.#closing = true;
         break;
       case "asked":
+        this.#asksUs({ conn: event.conn, id: event.id }, event.message);
+        break;
       case "impatient":
       case "saved":
       case "read":
@@ -180,6 +198,9 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         return;
       case "config":
         return this.#site.configured(message.body, conn);
+      case "packTo":
+        this.#site.packBound = message.body.tid;
+        return;
       default: {
         const question = this.#site.view.told(conn, message, { of: "table" } as const);
         if (question) this.#site.emit(question);
@@ -193,6 +214,17 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     }
   }
 
+  /** The primary wants to know what is open, for a pack. */
+  #asksUs(asker: Asker, message: AskMessage): void {
+    if (asker.conn !== this.#seeker.conn || message.name !== "askFloor") {
+      const text = `Cannot serve ${message.name}: a client doesn't take it from this peer`;
+      return this.#site.refuse(asker, { code: "denied", message: text });
+    }
+    const { packBound: bound } = message.body;
+    if (bound > this.#site.packBound) this.#site.packBound = bound;
+    this.#site.emit(answer(asker, "askFloor", { floor: lowestOf(this.openSnapshots) }));
+  }
+
   #welcomed(conn: Conn, body: Body<"welcome">): void {
     const { view, now } = this.#site;
     const { lastTid: before, truncations, generation } = view;
@@ -203,6 +235,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       return this.#site.emit({ do: "close", conn, error: { code: "staleEpoch", message } });
     }
     this.#seeker.served();
+    this.#site.packBound = ZERO_TID; // it says so if there is one
     this.#site.primary = conn;
     this.#site.clockMs = body.wallMs - now.monoMs;
     this.#links.endAll();
@@ -286,13 +319,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "connect":
         return this.#settle(call.call, { lastTid: view.lastTid });
       case "view":
-        return this.#settle(call.call, {
-          table: view.table,
-          nodes: [...view.nodes.values()],
-          lastTid: view.lastTid,
-          clusterId: view.clusterId,
-          truncations: view.truncations,
-        });
+        return this.#settle(call.call, { ...this.#site.shown, table: view.table });
       case "load":
       case "loadExact":
       case "loadMany":
@@ -316,13 +343,13 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
         return this.#askPrimary(call, untilMs);
       case "sync":
         this.#asked.set(call.call, call);
-        this.#nextSync.push(call.call);
-        return this.#syncing.length === 0 ? this.#sync() : undefined;
+        return this.#syncs.begin(call.call);
       case "followed":
         this.#site.emit(tell(primary!, "followed", call.request));
         return this.#settle(call.call, {});
       case "stage":
       case "follow":
+      case "followPack":
       case "status":
       case "outcome":
         return this.#askPrimary(call, untilMs);
@@ -336,37 +363,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
     this.#late.set(call, this.#site.now.monoMs + longestMs * this.#site.ports.random.next());
   }
 
-  /** One question for all that wait: begins of one moment cost the primary one message. */
-  #sync(): void {
-    this.#syncing = this.#nextSync.filter((call) => this.#asked.has(call));
-    this.#nextSync = [];
-    if (this.#syncing.length === 0) return;
-    const options = { context: { of: "sync" } as const, withinMs: REQUEST_TIMEOUT_MS };
-    this.#site.ask(this.#site.primary!, "sync", {}, options);
-  }
-
-  #synced({ lastTid, wallMs }: Answer<"sync">): void {
-    this.#site.clockMs = wallMs - this.#site.now.monoMs;
-    // everything up to it came before it on the same connection
-    for (const call of this.#syncing) {
-      if (this.#asked.has(call)) this.#settle(call, { lastTid, ageMs: wallMs });
-    }
-    this.#syncing = [];
-    if (this.#site.primary !== undefined) this.#sync();
-  }
-
-  /** A lost primary only costs time: it is asked again, or the next one is. */
-  #syncFailed({ code }: WireError): void {
-    const waiting = [...this.#syncing, ...this.#nextSync];
-    this.#syncing = [];
-    this.#nextSync = [];
-    for (const id of waiting) {
-      const call = this.#asked.get(id);
-      if (!call) continue;
-      this.#asked.delete(id);
-      if (code === "timedOut") this.#call(call, this.#untilOf(call));
-      else this.#early.set(id, call);
-    }
+  #syncAgain(id: number, isLost: boolean): void {
+    const call = this.#asked.get(id)!;
+    this.#asked.delete(id);
+    if (isLost) this.#early.set(id, call);
+    else this.#call(call, this.#untilOf(call));
   }
 
   /** What was asked for it meanwhile isn't waited for; a commit knows itself how far it has come. */
@@ -393,11 +394,11 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
           ),
         }, options);
       case "stage":
-        return this.#site.ask(conn, "stage", call.request, options);
       case "outcome":
-        return this.#site.ask(conn, "outcome", call.request, options);
-      default:
-        return this.#site.ask(conn, call.name === "follow" ? "follow" : "status", {}, options);
+      case "follow":
+      case "followPack":
+      case "status":
+        return this.#site.ask(conn, call.name, call.request as never, options);
     }
   }
 
@@ -411,7 +412,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "digest":
         return this.#digests.answered(context, message);
       case "sync":
-        return message.name === "sync" ? this.#synced(message.body) : undefined;
+        return message.name === "sync" ? this.#syncs.answered(message.body) : undefined;
       case "call":
         return this.#primaryAnswered(context.call, message);
       default:
@@ -445,7 +446,7 @@ export class ClientMachine implements Machine<ClientEvent, ClientEffect> {
       case "digest":
         return this.#digests.failed(context, error);
       case "sync":
-        return this.#syncFailed(error);
+        return this.#syncs.failed(error);
       case "call": {
         const call = this.#asked.get(context.call);
         if (!call) return;

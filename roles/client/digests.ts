@@ -19,7 +19,14 @@ interface Comparison {
   /** Why it waits for a newer table. */
   problem: string | undefined;
   waiting: Set<NodeIndex>;
-  found: { readonly node: string; readonly count: number; readonly digest: Uint8Array }[];
+  found: Found[];
+}
+
+interface Found {
+  readonly node: string;
+  readonly count: number;
+  readonly digest: Uint8Array;
+  readonly packBound: Tid;
 }
 
 type Context = Extract<ClientContext, { of: "digest" }>;
@@ -85,13 +92,20 @@ export class DigestCalls {
     const comparison = this.#of(context);
     if (!comparison || message.name !== "digest") return;
     const { call, node } = context;
-    const { count, digest } = message.body;
+    const { count, digest, packBound } = message.body;
     comparison.waiting.delete(node);
-    comparison.found.push({ node: this.#site.view.nodes.get(node)?.name ?? String(node), count, digest });
+    comparison.found.push({
+      node: this.#site.view.nodes.get(node)?.name ?? String(node),
+      count,
+      digest,
+      packBound,
+    });
     if (comparison.waiting.size > 0) return;
+    // they have heard of a pack at different times: now all have
+    if (comparison.found.some((one) => one.packBound !== packBound)) return this.#askAll(call, comparison);
     this.#forget(call);
-    comparison.found.sort((a, b) => (a.node < b.node ? -1 : 1));
-    this.#site.settle(call, comparison.found);
+    const found = comparison.found.map(({ packBound: _, ...one }) => one);
+    this.#site.settle(call, found.sort((a, b) => (a.node < b.node ? -1 : 1)));
   }
 
   failed(context: Context, error: WireError): void {

@@ -3,7 +3,8 @@
  *
  * Reading costs nothing for it: opening and closing only note it here. While something is open, there is a look every
  * `FLOOR_LOOK_MS`; what was open at the look before is told, if it is another than was told last. What is opened below a floor that was
- * told is told at once. So a floor that was told is never above a snapshot that is open. A snapshot that is forgotten
+ * told is told at once. So a floor that was told is never above a snapshot that is open. Before a pack the primary asks, and hears what is
+ * open at that moment; below its bound nothing is opened from then on (J1). A snapshot that is forgotten
  * without having been closed is found collected by a look.
  */
 import { DatabaseError } from "../../core/errors.ts";
@@ -34,6 +35,7 @@ export class Floors {
 
   constructor(client: Calling) {
     this.#client = client;
+    client.openSnapshots?.add(() => this.#lowest());
   }
 
   /** A snapshot is opened. */
@@ -46,6 +48,11 @@ export class Floors {
       of: (snapshot) => entry.snapshot = new WeakRef(snapshot),
       end: () => void this.#open.delete(entry),
     };
+  }
+
+  /** What is open, whether it was told or not. */
+  #lowest(): Tid | null {
+    return lowestOf([...this.#open].map(({ at }) => () => at));
   }
 
   /** Looks again and again while something is open. */
@@ -67,7 +74,7 @@ export class Floors {
   #sweep(): void {
     let floor: Tid | null = null;
     for (const entry of this.#open) {
-      if (entry.snapshot?.deref() === undefined) this.#open.delete(entry);
+      if (entry.snapshot !== undefined && entry.snapshot.deref() === undefined) this.#open.delete(entry);
       else if (entry.seen && (floor === null || entry.at < floor)) floor = entry.at;
     }
     // what is younger than a look may be a look into the past
@@ -82,4 +89,14 @@ export class Floors {
     this.#told = floor;
     this.#client.call("floor", { at: floor }).catch(() => undefined); // the client is closed
   }
+}
+
+/** The oldest of some snapshots; null: there are none. */
+export function lowestOf(all: Iterable<() => Tid | null>): Tid | null {
+  let lowest: Tid | null = null;
+  for (const one of all) {
+    const at = one();
+    if (at !== null && (lowest === null || at < lowest)) lowest = at;
+  }
+  return lowest;
 }

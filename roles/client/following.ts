@@ -6,7 +6,8 @@
  * what is between, wait for news. Whatever goes wrong, in one of the clusters or on the way, ends a round and nothing
  * else: the next one begins with what the backup has. Invariants: the backup holds a prefix of the source's history,
  * for each page begins with the backup's last transaction, which must still be there: a source that was truncated, or another
- * one, doesn't have it, as tids are never given twice; and a page counts only if no truncation came while it was read.
+ * one, doesn't have it, as tids are never given twice; and a page counts only if no truncation came while it was read. What is still
+ * to be copied isn't packed in the source while this runs; what was before it ran counts as packed in the backup from then on.
  */
 import { DatabaseError } from "../../core/errors.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
@@ -17,12 +18,13 @@ import {
   FOLLOW_OBJECTS_MAX,
   FOLLOW_SOURCE_MS,
   FOLLOW_TRANSACTIONS_AHEAD,
-  LOAD_MANY_MAX,
   PAGE_TRANSACTIONS,
 } from "../../core/limits.ts";
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { Caller, Calling, PublishListener } from "./caller.ts";
-import type { Calls, LoadedRevision, Write } from "./calls.ts";
+import type { Calls, Write } from "./calls.ts";
+import { revisionsMade } from "./made.ts";
+import type { Made } from "./made.ts";
 import { partsOf } from "./values.ts";
 
 /** How far a backup has come. */
@@ -53,7 +55,7 @@ export type Own = Calling & Pick<Caller, "draft" | "discard">;
 /** A transaction of the source. A value in parts stays there until it is copied part by part. */
 interface Copied {
   readonly info: TransactionInfo;
-  readonly revisions: readonly (LoadedRevision & { readonly oid: Oid })[];
+  readonly revisions: readonly Made[];
 }
 
 /**
@@ -71,6 +73,7 @@ class Follower {
   #source: Source;
   #options: FollowOptions;
   #last = ZERO_TID;
+  #packed = ZERO_TID; // up to here the backup counts its source as packed
   #newest: Tid | null = null;
   #problem = "";
   #heard = ZERO_TID; // published since the source was asked
@@ -87,6 +90,8 @@ class Follower {
       if (tid > this.#heard) this.#heard = tid;
       this.#wake();
     });
+    const floor = (): Tid => this.#last; // what isn't copied yet mustn't be packed there
+    this.#source.openSnapshots?.add(floor);
     try {
       for (;;) {
         this.#problem = await this.#tried();
@@ -95,6 +100,7 @@ class Follower {
       }
     } finally {
       unlisten();
+      this.#source.openSnapshots?.delete(floor);
     }
   }
 
@@ -165,6 +171,11 @@ class Follower {
     if (now.truncations !== truncations) return; // the page may be of two histories
     const infos = [...page.transactions];
     if (last !== ZERO_TID && infos.shift()?.tid !== last) return await this.#forked();
+    const { packBound } = now;
+    if (packBound > last && packBound > this.#packed) {
+      await this.#own.call("followPack", { tid: packBound }, { signal });
+      this.#packed = packBound;
+    }
     await this.#commitAll(this.#read(infos));
     this.#last = page.upTo;
   }
@@ -228,26 +239,9 @@ class Follower {
     for (const one of reading) yield await one;
   }
 
+  /** What was packed in the source isn't missed: the backup counts it as packed as well. */
   async #revisionsOf(info: TransactionInfo): Promise<Copied> {
-    const { tid, oids } = info;
-    const revisions: Copied["revisions"][number][] = [];
-    for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
-      const some = oids.slice(done, done + LOAD_MANY_MAX);
-      const found = await this.#source.call("loadMany", { oids: some, at: tid }, {
-        signal: this.#options.signal,
-      });
-      for (const [at, oid] of some.entries()) {
-        const revision = found[at];
-        if (revision?.tid !== tid) {
-          const text = `Cannot follow: transaction ${hexOf(tid)} has no revision of object ${
-            hexOf(oid)
-          } any more`;
-          throw new DatabaseError("noSuchRevision", text);
-        }
-        revisions.push({ ...revision, oid });
-      }
-    }
-    return { info, revisions };
+    return { info, revisions: await revisionsMade(this.#source, info, { signal: this.#options.signal }) };
   }
 
   /** Brings the parts of a transaction's large values; gives the number under which its commit finds them. */

@@ -27,7 +27,7 @@ function answering(answers: Answers): Own {
 
 function viewOf(clusterId: string, lastTid: Tid, truncations: number): Calls["view"]["result"] {
   const table = PartitionTable.deal({ partitions: 1, replicas: 0, nodes: [2 as NodeIndex] });
-  return { table, nodes: [], lastTid, clusterId, truncations };
+  return { table, nodes: [], lastTid, clusterId, truncations, packBound: ZERO_TID };
 }
 
 /** Runs a follower until the round is told of in which `enough` says so. */

@@ -1,18 +1,20 @@
 /**
  * What a program holds: `Client`, and what it gives. Promises and nothing else; the machine behind them decides.
  */
+import { PackedError } from "../../core/errors.ts";
 import type { Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { NodeInfo, TransactionInfo } from "../../core/messages.ts";
 import type { ReadonlyTable } from "../../core/partition_table.ts";
 import type { TransactionRecord, TransactionSource } from "../../core/records.ts";
-import { tidOfDate } from "../../core/tid.ts";
+import { dateOfTid, tidOfDate } from "../../core/tid.ts";
 import { idOf } from "./caller.ts";
 import type { Caller, CallOptions, PublishListener, TransactionCaller } from "./caller.ts";
 import type { CallName, Calls, LoadedRevision } from "./calls.ts";
 import { changesOf } from "./changes.ts";
 import type { Change, ChangesOptions } from "./changes.ts";
 import { Floors } from "./floors.ts";
+import type { Opened } from "./floors.ts";
 import { revisionsOf, transactionsBackwards } from "./past.ts";
 import type { PastRevision } from "./past.ts";
 import type { Resolver } from "./resolving.ts";
@@ -86,11 +88,11 @@ export class Client {
   /**
    * The database at one moment.
    *
-   * @throws RangeError when `at` is a tid beyond the newest one
+   * @throws RangeError when `at` is a tid beyond the newest one; PackedError when it lies below the bound of a pack
    */
   async snapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
-    const { at } = await this.#at(options);
-    return new Snapshot(this.#caller, at, this.#floors.open(at));
+    const { at, opened } = await this.#at(options);
+    return new Snapshot(this.#caller, at, opened);
   }
 
   /** Begins a transaction on a fresh snapshot. Costs one message to the primary, shared by all that begin at the same moment. */
@@ -129,7 +131,7 @@ export class Client {
     const begin: Begin = async (caller, ageMs) => {
       const { resolve } = options;
       const begun = await this.#at(caller.under(options));
-      return this.#begun(caller, { at: begun.at, ageMs: ageMs ?? begun.ageMs, resolve });
+      return this.#begun(caller, { ...begun, ageMs: ageMs ?? begun.ageMs, resolve });
     };
     return transact(this.#caller, begin, work, options, this.#turns);
   }
@@ -298,14 +300,35 @@ export class Client {
 
   #begun(
     caller: TransactionCaller,
-    begin: { readonly at: Tid; readonly ageMs: number | undefined; readonly resolve: Resolver | undefined },
+    begin: Moment & { readonly resolve: Resolver | undefined },
   ): Transaction {
-    return new Transaction(caller, { ...begin, opened: this.#floors.open(begin.at) });
+    return new Transaction(caller, begin);
   }
 
-  async #at(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number | undefined }> {
+  /** The moment that is shown, and a place for it among what is open: taken at once, before a pack can pass. */
+  async #at(options: SnapshotOptions): Promise<Moment> {
     const { at } = options;
     if (at !== undefined && !(at instanceof Date)) idOf(at);
+    const found = await this.#moment(options);
+    const isFresh = at === undefined;
+    // what was newest when it was asked may lie below a pack that was decided since
+    const { at: moment, ageMs } = isFresh && found.at < this.#caller.packBound
+      ? await this.#moment({ ...options, sync: true })
+      : found;
+    const { packBound } = this.#caller;
+    if (moment >= packBound) return { at: moment, ageMs, opened: this.#floors.open(moment) };
+    const message = isFresh
+      ? `Cannot show the newest state: this backup has come to ${
+        hexOf(moment)
+      }, its source was packed up to ${hexOf(packBound)}; wait until it is there`
+      : `Cannot show tid ${hexOf(moment)}: history is packed up to ${hexOf(packBound)}, of ${
+        new Date(dateOfTid(packBound)).toISOString()
+      }`;
+    throw new PackedError(message, packBound);
+  }
+
+  async #moment(options: SnapshotOptions): Promise<{ at: Tid; ageMs: number | undefined }> {
+    const { at } = options;
     if (options.sync === false) {
       const { lastTid } = await this.view(options);
       const bound = at instanceof Date ? tidOfDate(at.getTime()) : at ?? lastTid;
@@ -318,6 +341,12 @@ export class Client {
     }
     return { at: bound, ageMs };
   }
+}
+
+interface Moment {
+  readonly at: Tid;
+  readonly ageMs: number | undefined;
+  readonly opened: Opened;
 }
 
 function min(a: Tid, b: Tid): Tid {

@@ -39,7 +39,14 @@ class Hand {
   readonly objects = new Map<Oid, LoadedRevision>();
   answers: { [N in CallName]?: (request: Calls[N]["request"]) => Calls[N]["result"] | Error } = {
     sync: () => ({ lastTid: this.lastTid, ageMs: 77 }),
-    view: () => ({ table: tableOf(), nodes: [], lastTid: this.lastTid, clusterId: "c-1", truncations: 0 }),
+    view: () => ({
+      table: tableOf(),
+      nodes: [],
+      lastTid: this.lastTid,
+      clusterId: "c-1",
+      truncations: 0,
+      packBound: ZERO_TID,
+    }),
     load: ({ oid }) => this.objects.get(oid),
     loadMany: ({ oids }) => oids.map((oid) => this.objects.get(oid)),
     commit: () => ({ tid: asTid(101), ttid: toTtid(1) }),

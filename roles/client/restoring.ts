@@ -7,7 +7,6 @@ import { DatabaseError } from "../../core/errors.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import {
-  LOAD_MANY_MAX,
   OBJECT_BYTES_MAX,
   PAGE_TRANSACTIONS,
   TRANSACTION_BYTES_MAX,
@@ -16,7 +15,8 @@ import {
 import type { TransactionInfo } from "../../core/messages.ts";
 import type { ObjectRecord, TransactionRecord, TransactionSource } from "../../core/records.ts";
 import type { Calling, CallOptions } from "./caller.ts";
-import type { LoadedRevision, Write } from "./calls.ts";
+import type { Write } from "./calls.ts";
+import { revisionsMade } from "./made.ts";
 import { filledOf } from "./values.ts";
 
 /** How a history is copied. Time and signal are those of each call. */
@@ -191,9 +191,10 @@ export async function* transactionsBetween(
 }
 
 /**
- * Transactions with after < tid <= upTo, with all their records in their own order.
+ * Transactions with after < tid <= upTo, with their records in their own order; those that a pack took aren't among them, and no
+ * pack takes any while this reads.
  *
- * @throws DatabaseError `noSuchRevision` when a record is gone
+ * @throws DatabaseError `noSuchRevision` when a record is gone and no pack tells why
  */
 export async function* recordsBetween(
   client: Calling,
@@ -201,37 +202,38 @@ export async function* recordsBetween(
   onProgress?: (progress: CopyProgress) => void,
 ): AsyncGenerator<TransactionRecord> {
   let progress = NOTHING;
-  for await (const info of transactionsBetween(client, range)) {
-    const { tid, user, description, extension } = info;
-    const records = await recordsOf(client, info, range);
-    const status = info.status === "p" ? "p" : " ";
-    const transaction: TransactionRecord = { tid, status, user, description, extension, records };
-    progress = added(progress, transaction);
-    onProgress?.(progress);
-    yield transaction;
+  let at: Tid = range.after;
+  const floor = (): Tid => at; // what is still to be read mustn't be packed meanwhile
+  client.openSnapshots?.add(floor);
+  try {
+    for await (const info of transactionsBetween(client, range)) {
+      const { tid, user, description, extension } = info;
+      const records = await recordsOf(client, info, range);
+      const status = info.status === "p" ? "p" : " ";
+      const transaction: TransactionRecord = { tid, status, user, description, extension, records };
+      progress = added(progress, transaction);
+      onProgress?.(progress);
+      at = tid;
+      yield transaction;
+    }
+  } finally {
+    client.openSnapshots?.delete(floor);
   }
 }
 
 async function recordsOf(
   client: Calling,
-  { tid, oids }: TransactionInfo,
+  info: TransactionInfo,
   options: CallOptions,
 ): Promise<ObjectRecord[]> {
+  const { packBound = ZERO_TID } = client;
   const records: ObjectRecord[] = [];
-  for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
-    const some = oids.slice(done, done + LOAD_MANY_MAX);
-    const found = await client.call("loadMany", { oids: some, at: tid }, options);
-    for (const [index, oid] of some.entries()) {
-      records.push(recordOf(oid, tid, await filledOf(client, oid, found[index], options)));
-    }
+  for (const made of await revisionsMade(client, info, options)) {
+    const { oid, link } = made;
+    const filled = await filledOf(client, oid, made, options);
+    // what it repeats may have been packed; the bytes are there in any case
+    const isLinked = link !== null && link >= packBound;
+    records.push({ oid, data: filled?.data ?? null, ...(isLinked ? { from: link } : {}) });
   }
   return records;
-}
-
-function recordOf(oid: Oid, tid: Tid, found: LoadedRevision | undefined): ObjectRecord {
-  if (found?.tid === tid) {
-    return { oid, data: found.data, ...(found.link === null ? {} : { from: found.link }) };
-  }
-  const message = `Cannot read transaction ${hexOf(tid)}: its revision of object ${hexOf(oid)} is missing`;
-  throw new DatabaseError("noSuchRevision", message);
 }

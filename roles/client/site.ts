@@ -1,5 +1,6 @@
 /** What the parts of a client share: the view of the cluster, ports, and where effects go. */
-import { DatabaseError } from "../../core/errors.ts";
+import { DatabaseError, PackedError } from "../../core/errors.ts";
+import { ZERO_TID } from "../../core/ids.ts";
 import type { Conn, NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { OBJECT_BYTES_MAX } from "../../core/limits.ts";
 import { ask } from "../../core/machine.ts";
@@ -13,7 +14,7 @@ import { Outbox } from "../outbox.ts";
 import { Settings } from "../settings.ts";
 import type { View } from "../view.ts";
 import { Cache } from "./cache.ts";
-import type { ClientOutput, LoadedRevision } from "./calls.ts";
+import type { Calls, ClientOutput, LoadedRevision } from "./calls.ts";
 import { PendingLoads } from "./pending_loads.ts";
 
 /** What a client attaches to its questions: the call that asks, and what for. */
@@ -58,6 +59,8 @@ export class Site extends Outbox<ClientEffect> {
   readonly ports: ClientPorts;
   readonly view: View;
   now: Now = { monoMs: 0, wallMs: 0 };
+  /** Up to where the primary says that history is packed, or that it may be in a moment. */
+  packBound: Tid = ZERO_TID;
   /** The primary's connection, while we have a session there. */
   primary: Conn | undefined;
   /** The primary's wall clock minus our monotonic one, at the last time we heard it. */
@@ -90,6 +93,13 @@ export class Site extends Outbox<ClientEffect> {
     this.view = view;
     this.#cacheBytes = cacheBytes;
     this.cache = new Cache({ bytesMax: cacheBytes ?? settings.number("client.cacheBytes") });
+  }
+
+  /** What a program sees of the cluster besides its table. */
+  get shown(): Omit<Calls["view"]["result"], "table"> {
+    const { view, packBound } = this;
+    const { nodes, lastTid, clusterId, truncations } = view;
+    return { nodes: [...nodes.values()], lastTid, clusterId, truncations, packBound };
   }
 
   /** How long a call may take for which the program doesn't say it. */
@@ -194,6 +204,7 @@ export function copyOf({ tid, next, data, link, parts }: LoadedRevision): Loaded
 
 /** An error from a peer, for a program. */
 export function errorOf(error: WireError): DatabaseError {
+  if (error.code === "packed") return new PackedError(error.message, error.detail.bound);
   return new DatabaseError(error.code, error.message);
 }
 

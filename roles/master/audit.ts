@@ -30,6 +30,7 @@ const targets: Targets = {
     repair
       ? `repairs partitions from ${first}, ${count} at most${from === "" ? "" : `, by ${from}`}`
       : undefined,
+  pack: ({ tid, dryRun }) => dryRun ? undefined : `up to ${hexOf(tid)}`,
   truncate: ({ tid }) => `behind ${hexOf(tid)}`,
   setBackup: ({ of }) => of === "" ? "ends" : `of ${of}`,
   copyCells: ({ name, of }) => `${name} as ${of}`,

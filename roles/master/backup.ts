@@ -10,7 +10,8 @@
  * finishes are accepted in the order of their tids: each names the one `behind` which it comes (`transactions.ts`), and what waits for
  * one that didn't come is given up when the follower begins anew.
  */
-import type { Conn } from "../../core/ids.ts";
+import { hexOf } from "../../core/ids.ts";
+import type { Conn, Tid } from "../../core/ids.ts";
 import { answer } from "../../core/machine.ts";
 import type { Answer, AskMessage, Body } from "../../core/messages.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
@@ -30,6 +31,7 @@ export class Backup {
   #giveUp: (conn: Conn) => void;
   #recover: () => void;
   #follower: Follower | undefined;
+  #raise: (packBound: Tid, then: () => void) => void;
   #waiting: { readonly asker: Asker; readonly name: string }[] = [];
 
   constructor(parts: {
@@ -39,6 +41,8 @@ export class Backup {
     pending: () => number;
     /** What waits behind a transaction that this client didn't bring doesn't come. */
     giveUp: (conn: Conn) => void;
+    /** The source has packed up to here. */
+    raise: (packBound: Tid, then: () => void) => void;
     /** Operation ends, and a recovery begins. */
     recover: () => void;
   }) {
@@ -46,6 +50,7 @@ export class Backup {
     this.#isImporting = parts.isImporting;
     this.#pending = parts.pending;
     this.#giveUp = parts.giveUp;
+    this.#raise = parts.raise;
     this.#recover = parts.recover;
   }
 
@@ -74,6 +79,10 @@ export class Backup {
       ? "an import is under way; wait until it ends"
       : of !== "" && metadata.upstream !== "" && of !== metadata.upstream
       ? `it is a backup of ${metadata.upstream}; end that first with \`neo cluster promote\``
+      : of === "" && lastTid < metadata.packBound
+      ? `its source was packed up to ${hexOf(metadata.packBound)}, and it has come to ${
+        hexOf(lastTid)
+      } only: it isn't whole yet`
       : undefined;
     if (why !== undefined) {
       const what = of === "" ? "end being a backup" : `become a backup of ${of}`;
@@ -117,6 +126,15 @@ export class Backup {
     const message =
       `Cannot have ${holder} copy to this cluster: only an admin's certificate lets one do that`;
     this.#site.refuse(asker, { code: "untrusted", message });
+  }
+
+  /** What the follower hasn't copied yet was packed in its source. */
+  followPack(asker: Asker, { tid }: Body<"followPack">): void {
+    if (this.isFollower(asker.conn)) {
+      return this.#raise(tid, () => this.#site.emit(answer(asker, "followPack", {})));
+    }
+    const message = `Cannot pack up to ${hexOf(tid)}: another client follows, or none`;
+    this.#site.refuse(asker, { code: "denied", message });
   }
 
   /** What the follower says of its source. */

@@ -15,6 +15,7 @@ export class Clients {
   #site: Site;
   #storages: Storages;
   #configuration: Pick<Configuration, "came">;
+  #entered: (client: ClientPeer) => void; // somebody is let in
   #early = new Map<Conn, { readonly hello: Hello; readonly holder: string }>();
   #live = new Map<Conn, ClientPeer>();
   #admins = new Map<Conn, string>(); // by name
@@ -23,7 +24,13 @@ export class Clients {
   /** The client that imports. */
   importer: Conn | undefined;
 
-  constructor(site: Site, storages: Storages, configuration: Pick<Configuration, "came">) {
+  constructor(
+    site: Site,
+    storages: Storages,
+    configuration: Pick<Configuration, "came">,
+    entered: (client: ClientPeer) => void = () => {},
+  ) {
+    this.#entered = entered;
     this.#site = site;
     this.#storages = storages;
     this.#configuration = configuration;
@@ -116,11 +123,13 @@ export class Clients {
       if (this.#next > this.#site.metadata.sessionMark) return this.#askBlock();
       this.#early.delete(conn);
       const session = this.#next++ as ClientSession;
-      this.#live.set(conn, { conn, session, name: hello.name, holder, sinceMs: this.#site.now.wallMs });
+      const client = { conn, session, name: hello.name, holder, sinceMs: this.#site.now.wallMs };
+      this.#live.set(conn, client);
       const { epoch } = this.#site;
       this.#site.emit(tell(this.#storages.conns("running", "pending"), "sessionOpened", { epoch, session }));
       this.#site.emit({ do: "accept", conn }, this.#welcome(conn, session, hello));
       this.#configuration.came(conn, { name: hello.name, role: "client" });
+      this.#entered(client);
     }
   }
 

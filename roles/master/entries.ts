@@ -58,6 +58,8 @@ export type Entry =
   /** The cluster is a backup of this one; empty: of none. */
   | { readonly type: "backup"; readonly of: string }
   | { readonly type: "desired"; readonly state: Desired; readonly origin: string }
+  /** History up to this tid may go. */
+  | { readonly type: "packed"; readonly tid: Tid }
   /** A revision of the configuration. */
   | { readonly type: "config"; readonly change: ConfigChange }
   /** An operator's action. */
@@ -89,6 +91,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toCbor(["desired", entry.state, entry.origin]);
     case "backup":
       return toCbor(["backup", entry.of]);
+    case "packed":
+      return toCbor(["packed", entry.tid]);
     case "config":
       return toCbor(["config", configChange.write(entry.change)]);
     case "audit":
@@ -142,6 +146,8 @@ export function decodeEntry(encoded: Uint8Array): Entry {
       };
     case "backup":
       return { type: "backup", of: text.read(fields[1], "of") };
+    case "packed":
+      return { type: "packed", tid: tid.read(fields[1], "tid") };
     case "config":
       return { type: "config", change: configChange.read(fields[1], "config") };
     case "audit":

@@ -27,6 +27,8 @@ export interface Finding {
   readonly lastTtid: Ttid | null;
   /** Truncations that were done there. */
   readonly truncations: number;
+  /** Up to where history may have been packed there. */
+  readonly packBound: Tid;
 }
 
 /** A table with which the cluster could go on. */
@@ -201,6 +203,7 @@ export function rebuild(
     epoch,
     oidMark: (oid < ID_MAX ? oid : ID_MAX) as Oid,
     sessionMark: Math.max(...sessions) + RECOVER_SESSIONS,
+    packBound: findings.reduce((most, { packBound }) => (packBound > most ? packBound : most), ZERO_TID),
     masters: masters.map((master, at) => ({ ...wishes, ...master, index: first + at })),
   });
   return { image, epoch };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sha256 } from "../../adapters/system.ts";
+import { ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { RECOVER_EPOCHS, RECOVER_OIDS, RECOVER_REVISIONS, RECOVER_SESSIONS } from "../../core/limits.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
@@ -33,6 +34,7 @@ function finding(name: "s1" | "s2", wishes: Partial<Finding> = {}): Finding {
     lastOid: null,
     lastTtid: null,
     truncations: 0,
+    packBound: ZERO_TID,
     ...wishes,
   };
 }

@@ -36,6 +36,7 @@ import type { MastersDesk } from "./masters.ts";
 import type { OidGrants } from "./oids.ts";
 import type { OperatorDesk } from "./operator.ts";
 import type { Outcomes } from "./outcomes.ts";
+import type { Packing } from "./packing.ts";
 import { partsOf } from "./parts.ts";
 import type { MasterStart } from "./parts.ts";
 import type { Phase } from "./phases.ts";
@@ -71,6 +72,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #admission: Admission;
   #importing: ImportStage;
   #backup: Backup;
+  #packing: Packing;
   #stopping: Stopping;
   #catchUp: CatchUp;
   #desk: OperatorDesk;
@@ -106,6 +108,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#admission = parts.admission;
     this.#importing = parts.importing;
     this.#backup = parts.backup;
+    this.#packing = parts.packing;
     this.#stopping = parts.stopping;
     this.#checks = parts.checks;
     this.#desk = parts.desk;
@@ -138,6 +141,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       oldestSnapshot: this.#clients.oldestSnapshot,
       waitingFor: this.#recovery.waitingFor,
       backup: this.#backup.report,
+      pack: this.#packing.report,
     });
   }
 
@@ -257,6 +261,8 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
         return this.#importing.ask(asker, message.body);
       case "follow":
         return this.#backup.follow(asker, client);
+      case "followPack":
+        return this.#backup.followPack(asker, message.body);
       default:
         return this.#site.refuse(asker, {
           code: "denied",
@@ -287,6 +293,9 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
           ? `its disk is short of space: ${message.body.freeBytes} bytes are free`
           : undefined;
       }
+    } else if (message.name === "packedTo") {
+      const node = this.#storages.at(conn);
+      if (node) node.packedTo = message.body.tid;
     } else if (message.name === "settled") {
       const node = this.#storages.at(conn);
       if (node) this.#catchUp.settled(node, message.body);
@@ -313,7 +322,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
       else if (message.name === "fate") this.#outcomes.found(context, message.body.tid);
       return;
     }
-    if (this.#sessions.answered(context, node && message)) return;
+    if (this.#sessions.answered(context, node && message) || this.#packing.answered(context, message)) return;
     if (this.#checks.answered(context, node && message) || !node) return;
     switch (context.of) {
       case "fence":
@@ -341,6 +350,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   /** A storage that doesn't answer, or refuses what it must do, is lost; what it was asked for is seen to elsewhere. */
   #failed({ context, name, error }: Failure): void {
     if (context.of === "outcome") this.#outcomes.next(context);
+    if (this.#packing.answered(context, undefined, error)) return;
     if (this.#sessions.answered(context, undefined) || this.#checks.answered(context, undefined)) return;
     const node = this.#current(context);
     if (!node || error.code === "lost") return; // its `lost` follows
@@ -364,6 +374,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#checks.disconnected(conn);
     this.#audit.disconnected(conn);
     this.#sessions.disconnected(conn);
+    this.#packing.disconnected(conn);
     const session = this.#clients.disconnected(conn);
     if (session === undefined) return;
     this.#transactions.disconnected(conn);
@@ -408,6 +419,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
     this.#catchUp.clear();
     this.#oids.clear();
     this.#backup.clear();
+    this.#packing.clear();
     this.#checks.clear();
     this.#sessions.clear();
     this.#recovery.begin();
@@ -455,6 +467,7 @@ export class MasterMachine implements Machine<MasterEvent, MasterEffect> {
   #running(): void {
     this.#catchUp.clear(); // what was allocated and dropped before is nothing that anybody misses
     if (this.#site.metadata.desired === "import") this.#importing.end();
+    this.#packing.running();
     this.#clients.letIn();
     this.#desk.look();
   }

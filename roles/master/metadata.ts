@@ -54,6 +54,7 @@ const imageFields = record({
   audit: withDefault(auditImage, []),
   /** Of which cluster this one is a backup. */
   upstream: withDefault(text, ""),
+  packBound: withDefault(tid, ZERO_TID),
 });
 
 /** The masters of a cluster, and which of them vote. */
@@ -80,6 +81,8 @@ export interface Rebuilt {
   readonly oidMark: Oid;
   readonly sessionMark: number;
   readonly masters: readonly Registered[];
+  /** The highest that a storage knows. */
+  readonly packBound: Tid;
 }
 
 /** The state that the entries so far have made. */
@@ -102,6 +105,7 @@ export class Metadata {
   #desired: Desired;
   #origin: string;
   #upstream: string;
+  #packBound: Tid;
 
   private constructor(image: Value<typeof imageFields>) {
     this.clusterId = image.clusterId;
@@ -121,6 +125,7 @@ export class Metadata {
     this.#desired = image.desired === "import" ? "import" : "run";
     this.#origin = image.origin;
     this.#upstream = image.upstream;
+    this.#packBound = image.packBound;
   }
 
   get epoch(): number {
@@ -187,6 +192,11 @@ export class Metadata {
     return this.#upstream;
   }
 
+  /** Up to which tid history may have gone; 0: all is kept. It never falls. */
+  get packBound(): Tid {
+    return this.#packBound;
+  }
+
   /** The storage with this disk. */
   storageOf(diskId: string): Registered | undefined {
     return this.nodes.find((node) => node.role === "storage" && node.diskId === diskId);
@@ -228,6 +238,9 @@ export class Metadata {
         break;
       case "backup":
         this.#upstream = entry.of;
+        break;
+      case "packed":
+        if (entry.tid > this.#packBound) this.#packBound = entry.tid;
         break;
       case "config":
         this.settings.apply(entry.change);
@@ -287,6 +300,7 @@ export class Metadata {
       config: this.settings.toImage(),
       audit: [...this.audit.entries],
       upstream: this.#upstream,
+      packBound: this.#packBound,
     };
     return toCbor(imageFields.write(image));
   }
@@ -310,6 +324,7 @@ export class Metadata {
       table: to.table.toImage(),
       discards,
       voters: to.masters.map(({ index }) => index),
+      packBound: to.packBound > this.#packBound ? to.packBound : this.#packBound,
       config: { ...image.config, revision: image.config.revision + RECOVER_REVISIONS },
     }));
   }
@@ -376,6 +391,7 @@ export function firstImage(cluster: FirstCluster): Uint8Array {
     config: NO_CONFIG,
     audit: [],
     upstream: cluster.upstream ?? "",
+    packBound: ZERO_TID,
   };
   return toCbor(imageFields.write(image));
 }

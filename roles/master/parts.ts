@@ -17,6 +17,7 @@ import { MastersDesk } from "./masters.ts";
 import { OidGrants } from "./oids.ts";
 import { OperatorDesk } from "./operator.ts";
 import { Outcomes } from "./outcomes.ts";
+import { Packing } from "./packing.ts";
 import { Recovery } from "./recovery.ts";
 import type { Grace } from "./recovery.ts";
 import { Reported } from "./reported.ts";
@@ -60,12 +61,14 @@ export function partsOf(
 ) {
   const { outdate, lost } = calls;
   const configuration = new Configuration(site);
-  const clients = new Clients(site, storages, configuration);
+  const clients: Clients = new Clients(site, storages, configuration, (client) => packing.cameIn(client));
+  const packing = new Packing({ site, storages, clients });
   const recovery: Recovery = new Recovery({
     site,
     storages,
     grace,
     sessions: clients,
+    told: (node) => packing.fenced(node),
     done: () => calls.running(),
   });
   const catchUp: CatchUp = new CatchUp({
@@ -98,6 +101,7 @@ export function partsOf(
     isImporting,
     pending,
     giveUp: (conn) => transactions.giveUp(conn),
+    raise: (tid, then) => packing.raise(tid, then),
     recover: () => calls.recover(),
   });
   return {
@@ -111,9 +115,13 @@ export function partsOf(
     oids: new OidGrants(site),
     admission,
     backup,
+    packing,
     importing: new ImportStage({ site, clients, pending }),
     stopping: new Stopping({ site, storages, clients, pending }),
-    ...operatorParts({ site, storages, clients, catchUp, transactions, configuration, backup, name }, calls),
+    ...operatorParts(
+      { site, storages, clients, catchUp, transactions, configuration, backup, packing, name },
+      calls,
+    ),
   };
 }
 
@@ -125,12 +133,13 @@ interface Served {
   readonly transactions: Transactions;
   readonly configuration: Configuration;
   readonly backup: Backup;
+  readonly packing: Packing;
   readonly name: string;
 }
 
 /** What serves operators. */
 function operatorParts(served: Served, calls: MasterCalls) {
-  const { site, storages, clients, catchUp, transactions, configuration, backup, name } = served;
+  const { site, storages, clients, catchUp, transactions, configuration, backup, packing, name } = served;
   const { outdate, lost } = calls;
   const checks = new Checks({ site, storages, outdate });
   const isImporting = () => clients.importer !== undefined;
@@ -160,6 +169,7 @@ function operatorParts(served: Served, calls: MasterCalls) {
     checks,
     truncation,
     backup,
+    packing,
     clone,
     masters,
     configuration,

@@ -54,6 +54,7 @@ export class Recovery {
   #cold = true;
   #step: Step = { is: "idle" };
   #sessions: Sessions;
+  #told: (node: StorageNode) => void;
   #done: () => void;
 
   constructor(parts: {
@@ -62,6 +63,8 @@ export class Recovery {
     /** In place of what is configured. */
     grace: Partial<Grace>;
     sessions: Sessions;
+    /** What else a storage hears of, right behind its fence. */
+    told: (node: StorageNode) => void;
     /** The cluster runs. */
     done: () => void;
   }) {
@@ -69,6 +72,7 @@ export class Recovery {
     this.#storages = parts.storages;
     this.#grace = parts.grace;
     this.#sessions = parts.sessions;
+    this.#told = parts.told;
     this.#done = parts.done;
   }
 
@@ -137,6 +141,7 @@ export class Recovery {
         withinMs: this.#site.setting("master.lockTimeoutMs"),
       }),
     );
+    this.#told(node);
     this.#tellRegistry([conn!]);
     this.#tellDiscarded(node);
   }

@@ -18,8 +18,9 @@ export function reportOf(parts: {
   oldestSnapshot: Answer<"status">["oldestSnapshot"];
   waitingFor: string;
   backup: Answer<"status">["backup"];
+  pack: Answer<"status">["pack"];
 }): Answer<"status"> {
-  const { site, storages, name, admins, clients, oldestSnapshot, waitingFor, backup } = parts;
+  const { site, storages, name, admins, clients, oldestSnapshot, waitingFor, backup, pack } = parts;
   const { metadata, table } = site;
   const nodes = metadata.nodes.map((registered): NodeReport => {
     const { index, name: nodeName, role, address } = registered;
@@ -61,6 +62,7 @@ export function reportOf(parts: {
     waitingFor,
     nodes,
     backup,
+    pack,
   };
 }
 
@@ -108,6 +110,7 @@ export function reportWithoutPrimary(
     backup: metadata.upstream === ""
       ? null
       : { of: metadata.upstream, follower: "", newest: null, problem: "" },
+    pack: metadata.packBound === ZERO_TID ? null : { bound: metadata.packBound, packing: [] },
   };
 }
 

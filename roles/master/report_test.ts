@@ -37,6 +37,7 @@ test("reportOf() shows a cluster that runs: table, last tid, clients, and each n
     replicas: 1,
     origin: "",
     backup: null,
+    pack: null,
     oldestSnapshot: null,
     lastTid: 0n,
     clients: 1,

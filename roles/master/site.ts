@@ -46,6 +46,8 @@ export type MasterContext =
     }
     | { readonly of: "activity"; readonly round: number; readonly name: string }
     | { readonly of: "life" }
+    /** What this client has open, for a pack to the bound. */
+    | { readonly of: "floor"; readonly conn: Conn; readonly client: ClientSession; readonly bound: Tid }
   );
 
 /** Effects of a master. */

@@ -2,7 +2,8 @@
  * The storages as the primary sees them: connections, sessions, states. A storage is `unavailable`, `pending` while it is
  * connected and not yet serving, `running` when it serves (T29: only then clients hear of it).
  */
-import type { Conn, NodeIndex } from "../../core/ids.ts";
+import { ZERO_TID } from "../../core/ids.ts";
+import type { Conn, NodeIndex, Tid } from "../../core/ids.ts";
 import type { Answer, NodeInfo } from "../../core/messages.ts";
 import { moveNode } from "../../core/node_states.ts";
 import type { NodeState } from "../../core/node_states.ts";
@@ -31,6 +32,8 @@ export class StorageNode {
   problem: string | undefined;
   /** Broken data in its cells that can't be made anew now. */
   damage: string | undefined;
+  /** Up to where it has packed its readable cells, as it says. */
+  packedTo: Tid = ZERO_TID;
   /** It has refused us for a later epoch or table that it has seen: our metadata isn't the newest. */
   knowsBetter = false;
   #state: NodeState = "unavailable";

@@ -37,6 +37,8 @@ export class Truncation {
       ? `the cluster is ${phase}; wait until it runs`
       : this.#isImporting()
       ? "an import is under way; wait until it ends"
+      : tid < metadata.packBound
+      ? `history is packed up to ${hexOf(metadata.packBound)}, and what was before can't be had back`
       : tid >= lastTid
       ? `nothing is behind that: the last tid is ${hexOf(lastTid)}, of ${
         new Date(dateOfTid(lastTid)).toISOString()

@@ -26,6 +26,8 @@ interface Finding {
   readonly since: number;
   is: "waiting" | "equal" | "different" | "broken" | "outOfDate" | "unreachable";
   digest: string;
+  /** Up to where the storage counted rows as packed. */
+  bound: Tid;
   rows: number;
   bytes: number;
   broken: readonly RowName[];
@@ -106,8 +108,8 @@ export class Verify {
     if (!job || finding?.is !== "waiting") return;
     if (!found) finding.is = "unreachable";
     else {
-      const { rows, digest, bytes, broken } = found;
-      Object.assign(finding, { rows, bytes, broken, is: broken.length > 0 ? "broken" : "equal" });
+      const { packBound: bound, rows, digest, bytes, broken } = found;
+      Object.assign(finding, { bound, rows, bytes, broken, is: broken.length > 0 ? "broken" : "equal" });
       finding.digest = `${rows} ${digest.join(" ")}`;
     }
     this.#advance(context.job, job);
@@ -140,7 +142,7 @@ export class Verify {
       const serves = storage.state === "running" && storage.conn !== undefined;
       const is = !isReadable(cell) ? "outOfDate" : serves ? "waiting" : "unreachable";
       const { name } = storage;
-      const nothing = { digest: "", rows: 0, bytes: 0, broken: [], repaired: false };
+      const nothing = { digest: "", bound: ZERO_TID, rows: 0, bytes: 0, broken: [], repaired: false };
       return [{ partition, name, node, since, is, ...nothing }];
     });
   }
@@ -155,12 +157,26 @@ export class Verify {
 
   #advance(number: number, job: Job): void {
     if (job.findings.some(({ is }) => is === "waiting")) return;
+    if (this.#askAgain(number, job)) return;
     job.isJudged = true;
     for (const partition of new Set(job.findings.map((finding) => finding.partition))) {
       const bad = judge(job.findings.filter((finding) => finding.partition === partition), job.from);
       if (job.body.repair && bad.length > 0) this.#mend(job, partition, bad);
     }
     this.#finish(number, job);
+  }
+
+  /** Who didn't know of a pack yet that another one knew of looks again: now it does. */
+  #askAgain(number: number, job: Job): boolean {
+    const looked = job.findings.filter(({ is }) => is === "equal" || is === "broken");
+    const highest = looked.reduce((most, { bound }) => (bound > most ? bound : most), ZERO_TID);
+    const late = looked.filter(({ bound }) => bound < highest);
+    for (const finding of late) {
+      const storage = this.#storages.node(finding.node);
+      finding.is = storage?.conn === undefined ? "unreachable" : "waiting";
+      if (finding.is === "waiting") this.#inspect(number, job, finding);
+    }
+    return late.some(({ is }) => is === "waiting");
   }
 
   /** Has bad cells made anew, as long as a good copy of the partition stays. */

@@ -8,7 +8,8 @@
  * among n costs O(log n) of them.
  *
  * Rows are saved lazily; who believes that the range is complete saves that durably behind them. Data is checked against its
- * checksum before it is saved. With `settled` the source waits until nothing up to the range's end is locked there, and
+ * checksum before it is saved. Both sides show what is left behind a pack to `bound`, so that what was packed on one of them is
+ * neither missed nor brought back. With `settled` the source waits until nothing up to the range's end is locked there, and
  * rows that it hasn't are deleted here; without, rows are only added.
  */
 import { sameBytes } from "../../core/bytes.ts";
@@ -40,6 +41,8 @@ export interface CopyRange {
   readonly after: Tid;
   readonly upTo: Tid;
   readonly settled: boolean;
+  /** Both sides are compared as they are behind a pack to here. */
+  readonly bound: Tid;
 }
 
 /** How a copy reaches its source and its own database. */
@@ -47,6 +50,8 @@ export interface CopyPorts {
   readonly site: Site;
   ask<N extends AskName>(name: N, body: Body<N>): void;
   read(query: DatabaseQuery): void;
+  /** The source has packed further: what was compared counts for nothing. */
+  packedTo(bound: Tid): void;
   /** Everything is here. */
   done(): void;
   /** This source is of no use for it. */
@@ -113,13 +118,17 @@ export class Copy {
 
   /** The source has answered. */
   answered(message: AnswerMessage): void {
+    if (message.name === "slices" || message.name === "keys" || message.name === "rows") {
+      const { packBound } = message.body;
+      if (packBound > this.range.bound) return this.#ports.packedTo(packBound);
+    }
     switch (message.name) {
       case "slices":
         return this.#sliced(message.body.slices);
       case "keys":
         return this.#named(message.body);
       case "rows": {
-        const { next, ...page } = message.body;
+        const { next, packBound: _, ...page } = message.body;
         return this.#take(page, () => (next === null ? this.#next() : this.#askRows(next)));
       }
       case "pick": {
@@ -154,9 +163,10 @@ export class Copy {
   #measure(): void {
     const stretch = this.#todo.at(-1);
     if (!stretch) return this.#ports.done();
-    const { partition } = this.range;
+    const { partition, bound } = this.range;
     const { after, upTo } = stretch;
-    this.#ports.read({ read: "slices", partition, after, upTo, count: 1, rowsMax: COPY_LOOK_ROWS_MAX });
+    const looks = { count: 1, rowsMax: COPY_LOOK_ROWS_MAX, bound };
+    this.#ports.read({ read: "slices", partition, after, upTo, ...looks });
   }
 
   #measured(ours: { readonly upTo: Tid; readonly rows: number; readonly digest: Uint8Array }): void {
@@ -187,9 +197,9 @@ export class Copy {
     this.#ports.ask("rows", { ...this.#common, after, upTo: this.#todo.at(-1)!.upTo });
   }
 
-  get #common(): { partition: Partition; version: number; settled: boolean } {
-    const { partition, settled } = this.range;
-    return { partition, settled, version: this.#ports.site.table!.version };
+  get #common(): { partition: Partition; version: number; settled: boolean; packBound: Tid } {
+    const { partition, settled, bound: packBound } = this.range;
+    return { partition, settled, packBound, version: this.#ports.site.table!.version };
   }
 
   #sliced(
@@ -215,8 +225,9 @@ export class Copy {
     const { after, upTo } = this.#todo.at(-1)!;
     if (theirs.upTo > upTo || theirs.upTo <= after) return this.#fail("its rows are beyond the range");
     this.#theirKeys = theirs;
-    const { partition } = this.range;
-    this.#ports.read({ read: "keys", partition, after, upTo: theirs.upTo, rowsMax: COPY_KEYS_MAX });
+    const { partition, bound } = this.range;
+    const range = { partition, after, upTo: theirs.upTo } as const;
+    this.#ports.read({ read: "keys", ...range, rowsMax: COPY_KEYS_MAX, bound });
   }
 
   /** Both sides' rows of the stretch, or of its beginning, are known. */

@@ -82,6 +82,7 @@ class Pair {
       after: ZERO_TID,
       upTo: toTid(1_000_000n),
       settled: true,
+      bound: ZERO_TID,
       ...range,
     }, {
       site: this.site,
@@ -91,6 +92,7 @@ class Pair {
         const bounded = query.read === "slices" && rowsMax !== undefined ? { ...query, rowsMax } : query;
         this.site.emit({ do: "read", query: bounded, context: { for: "copy", job: 1 } });
       },
+      packedTo: (bound) => this.errors.push({ code: "denied", message: `packed to ${bound}` }),
       done: () => (isDone = true),
       failed: (error) => this.errors.push(error),
     });

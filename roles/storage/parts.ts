@@ -8,6 +8,7 @@ import { Copiers } from "./copiers.ts";
 import { Cuts } from "./cuts.ts";
 import { Eraser } from "./eraser.ts";
 import { Intake } from "./intake.ts";
+import { Packer } from "./packer.ts";
 import { Progress } from "./progress.ts";
 import { Reads } from "./reads.ts";
 import { Replicator } from "./replicator.ts";
@@ -53,6 +54,7 @@ export function partsOf(site: Site, start: StorageStart, { hello, tableTaken }: 
   const reads = new Reads(site, transactions);
   const clients = new Clients(site);
   const scrubber = new Scrubber({ site, pace });
+  const packer = new Packer({ site, state, dropped: (rows) => scrubber.dropped(rows) });
   return {
     progress,
     transactions,
@@ -60,11 +62,12 @@ export function partsOf(site: Site, start: StorageStart, { hello, tableTaken }: 
     clients,
     intake: new Intake({ site, clients, transactions, reads }),
     seeker: new Seeker(start.masters, hello),
-    replicator: new Replicator({ site, progress, hello, bytesPerS }),
+    replicator: new Replicator({ site, progress, hello, bytesPerS, packedTo: (bound) => packer.take(bound) }),
     eraser: new Eraser({ site, erased: (partition) => progress.erased(partition) }),
     use: new Use(site),
     space: new Space(site),
     scrubber,
+    packer,
     copiers: new Copiers(site),
     cuts: new Cuts(site, state.truncations, { transactions, progress, scrubber }),
     tables: new Tables({ site, progress, transactions, taken: tableTaken }),

@@ -3,9 +3,12 @@
  * one that meets a locked object waits for the unlock if the lock's tid is within its snapshot, and is else answered
  * now, with that tid as the end of what it gets. What the database answers counts only if each cell that was judged is still
  * readable, and the same: a cell that was outdated meanwhile may have dropped rows, one that was discarded all of them.
+ *
+ * What a pack may have taken is refused as `packed`, whether it is gone here yet or not, and never called absent (J2). What compares
+ * copies is answered as it is behind the higher bound of the two, and says which that was.
  */
 import { invariant } from "../../core/errors.ts";
-import { partitionOf } from "../../core/ids.ts";
+import { hexOf, partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { Conn, Oid, Partition, Tid } from "../../core/ids.ts";
 import {
   COPY_BYTES_MAX,
@@ -20,8 +23,14 @@ import {
 } from "../../core/limits.ts";
 import { answer } from "../../core/machine.ts";
 import type { Answer, AskMessage, CopiedRow, Revision, TransactionInfo } from "../../core/messages.ts";
-import type { CopiedRevision, DatabaseAnswer, DatabaseAnswers, StoredRevision } from "../../core/ports.ts";
-import type { AskedRead, Asker, JudgedCell, Site } from "./site.ts";
+import type {
+  CopiedRevision,
+  DatabaseAnswer,
+  DatabaseAnswers,
+  DatabaseQuery,
+  StoredRevision,
+} from "../../core/ports.ts";
+import type { AskedRead, Asker, JudgedCell, PackedMessage, Site } from "./site.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** Requests of storages that copy from us (`copy.ts`). */
@@ -34,6 +43,8 @@ export type ReadMessage =
     { name: "load" | "loadMany" | "loadExact" | "loadPart" | "transactions" | "digest" }
   >
   | CopyMessage;
+
+type Loaded = Pick<DatabaseAnswers["load"], "known" | "revision">;
 
 const NO_BYTES = new Uint8Array();
 const NO_ENDS: ReadonlyMap<Oid, Tid> = new Map();
@@ -90,11 +101,13 @@ export class Reads {
         return this.#loaded(asker, context, result);
       case "loadPart": {
         invariant(context.for === "loadPart", "an answer belongs to its read");
-        if (result.part === null) return this.#nothing(asker, context.oid, result.known);
+        if (result.part === null) return this.#nothing(asker, context, result.known);
         return this.#site.emit(answer(asker, "loadPart", result.part));
       }
       case "loadMany": {
         invariant(context.for === "loadMany", "an answer belongs to its read");
+        const gone = result.objects.find((one) => this.#isPacked(one, context.at));
+        if (gone) return this.#packed(asker, gone.oid);
         const objects = result.objects.map(({ oid, known, revision }) => ({
           oid,
           known,
@@ -106,20 +119,32 @@ export class Reads {
         invariant(context.for === "transactions", "an answer belongs to its read");
         return this.#site.emit(answer(asker, "transactions", pageOf(result.transactions, context)));
       }
-      case "digest":
-        return this.#site.emit(answer(asker, "digest", { count: result.count, digest: result.digest }));
       case "fate":
         return this.#site.emit(answer(asker, "fate", { tid: result.tid }));
+      default:
+        invariant("bound" in context, "an answer belongs to its read");
+        // the database may have answered behind rows that went under a higher bound
+        if (context.bound < this.#site.packBound) return this.take(asker, context.message);
+        return this.#compared(asker, context.bound, result);
+    }
+  }
+
+  #compared(asker: Asker, packBound: Tid, result: DatabaseAnswer): void {
+    switch (result.read) {
+      case "digest":
+        return this.#site.emit(
+          answer(asker, "digest", { packBound, count: result.count, digest: result.digest }),
+        );
       case "slices":
-        return this.#site.emit(answer(asker, "slices", { slices: result.slices }));
+        return this.#site.emit(answer(asker, "slices", { slices: result.slices, packBound }));
       case "keys": {
         const { transactions, revisions, upTo } = result;
-        return this.#site.emit(answer(asker, "keys", { transactions, revisions, upTo }));
+        return this.#site.emit(answer(asker, "keys", { transactions, revisions, upTo, packBound }));
       }
       case "rows": {
         const { transactions, next } = result;
         const revisions = result.revisions.map(copied);
-        return this.#site.emit(answer(asker, "rows", { transactions, revisions, next }));
+        return this.#site.emit(answer(asker, "rows", { transactions, revisions, next, packBound }));
       }
       case "pick": {
         const { transactions, seen } = result;
@@ -198,7 +223,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "load", oid, at },
-          context: { for: "load", asker, cells, oid, ends: this.#ends([oid]) },
+          context: { for: "load", asker, cells, oid, at, ends: this.#ends([oid]) },
         });
       }
       case "loadExact": {
@@ -206,7 +231,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "loadExact", oid, tid },
-          context: { for: "loadExact", asker, cells, oid, ends: this.#ends([oid]) },
+          context: { for: "loadExact", asker, cells, oid, at: tid, ends: this.#ends([oid]) },
         });
       }
       case "loadPart": {
@@ -214,7 +239,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query: { read: "loadPart", oid, tid, seq },
-          context: { for: "loadPart", asker, cells, oid },
+          context: { for: "loadPart", asker, cells, oid, at: tid },
         });
       }
       case "loadMany": {
@@ -224,7 +249,7 @@ export class Reads {
         return this.#site.emit({
           do: "read",
           query,
-          context: { for: "loadMany", asker, cells, ends: this.#ends(oids) },
+          context: { for: "loadMany", asker, cells, at, ends: this.#ends(oids) },
         });
       }
       case "transactions": {
@@ -234,68 +259,74 @@ export class Reads {
         const context = { for: "transactions", asker, cells, upTo, count } as const;
         return this.#site.emit({ do: "read", query, context });
       }
-      case "digest": {
-        const { partition, upTo } = message.body;
-        return this.#site.emit({
-          do: "read",
-          query: { read: "digest", partition, upTo },
-          context: { for: "digest", asker, cells },
-        });
-      }
       default:
-        return this.#askCopy(asker, message, cells);
+        return this.#compare(asker, message, cells);
     }
   }
 
-  #askCopy(asker: Asker, { name, body }: CopyMessage, cells: readonly JudgedCell[]): void {
-    const context = { for: name, asker, cells } as const;
+  #compare(asker: Asker, message: PackedMessage, cells: readonly JudgedCell[]): void {
+    const { name, body } = message;
+    const told = "packBound" in body ? body.packBound : ZERO_TID;
+    const bound = told > this.#site.packBound ? told : this.#site.packBound;
+    const context = { for: name, asker, cells, bound, message } as const;
+    const read = (query: DatabaseQuery): void => this.#site.emit({ do: "read", query, context });
     switch (name) {
+      case "digest":
+        return read({ read: name, partition: body.partition, upTo: body.upTo, bound });
       case "slices": {
         const { partition, after, upTo } = body;
-        const bounds = { count: Math.min(body.count, COPY_SLICES), rowsMax: COPY_LOOK_ROWS_MAX };
-        return this.#site.emit({
-          do: "read",
-          query: { read: name, partition, after, upTo, ...bounds },
-          context,
-        });
+        const bounds = { count: Math.min(body.count, COPY_SLICES), rowsMax: COPY_LOOK_ROWS_MAX, bound };
+        return read({ read: name, partition, after, upTo, ...bounds });
       }
       case "keys": {
         const { partition, after, upTo } = body;
-        const query = { read: name, partition, after, upTo, rowsMax: COPY_KEYS_MAX } as const;
-        return this.#site.emit({ do: "read", query, context });
+        return read({ read: name, partition, after, upTo, rowsMax: COPY_KEYS_MAX, bound });
       }
       case "rows": {
         const { partition, after, upTo } = body;
-        const bounds = { rowsMax: COPY_ROWS_MAX, bytesMax: COPY_BYTES_MAX };
-        return this.#site.emit({
-          do: "read",
-          query: { read: name, partition, after, upTo, ...bounds },
-          context,
-        });
+        const bounds = { rowsMax: COPY_ROWS_MAX, bytesMax: COPY_BYTES_MAX, bound };
+        return read({ read: name, partition, after, upTo, ...bounds });
       }
       case "pick": {
         const { partition, transactions, revisions } = body;
-        const query = { read: name, partition, transactions, revisions, bytesMax: COPY_BYTES_MAX } as const;
-        return this.#site.emit({ do: "read", query, context });
+        return read({ read: name, partition, transactions, revisions, bytesMax: COPY_BYTES_MAX });
       }
     }
   }
 
   #loaded(
     asker: Asker,
-    context: { for: "load" | "loadExact"; oid: Oid; ends: ReadonlyMap<Oid, Tid> },
+    context: { for: "load" | "loadExact"; oid: Oid; at: Tid; ends: ReadonlyMap<Oid, Tid> },
     result: DatabaseAnswers["load" | "loadExact"],
   ): void {
     const { oid } = context;
+    if (this.#isPacked(result, context.at)) return this.#packed(asker, oid);
     if (result.revision !== null) {
       return this.#site.emit(
         answer(asker, context.for, { revision: this.#wire(result.revision, oid, context.ends) }),
       );
     }
-    this.#nothing(asker, oid, result.known);
+    this.#nothing(asker, context, result.known);
   }
 
-  #nothing(asker: Asker, oid: Oid, known: boolean): void {
+  /**
+   * Whether a pack may take, or have taken, what is asked for. The newest revision of each object stays: one of which nothing is here
+   * never was.
+   */
+  #isPacked({ known, revision }: Loaded, at: Tid): boolean {
+    const { packBound } = this.#site;
+    if (at >= packBound || !known) return false;
+    return revision === null || (revision.next !== null && revision.next <= packBound);
+  }
+
+  #packed(asker: Asker, oid: Oid): void {
+    const { packBound: bound } = this.#site;
+    const message = `Cannot load object ${oid}: that part of the past was packed, up to ${hexOf(bound)}`;
+    this.#site.refuse(asker, { code: "packed", message, detail: { bound } });
+  }
+
+  #nothing(asker: Asker, { oid, at }: { readonly oid: Oid; readonly at: Tid }, known: boolean): void {
+    if (known && at < this.#site.packBound) return this.#packed(asker, oid);
     const why = known ? "it has no revision there" : "no object has this id";
     const code = known ? "noSuchRevision" : "oidUnknown";
     this.#site.refuse(asker, { code, message: `Cannot load object ${oid}: ${why}` });

@@ -56,6 +56,7 @@ export class Replicator {
   #progress: Progress;
   #hello: () => Hello;
   #bytesPerS: number;
+  #packedTo: (bound: Tid) => void;
   #mode: Mode = { is: "off" };
   #nodes = new Map<NodeIndex, NodeInfo>();
   #target: Tid | undefined;
@@ -73,11 +74,19 @@ export class Replicator {
   #held: { readonly untilMs: number; readonly send: () => void } | undefined; // a question that waits for the speed limit
   #now: Now = { monoMs: 0, wallMs: 0 };
 
-  constructor(parts: { site: Site; progress: Progress; hello: () => Hello; bytesPerS: number }) {
+  constructor(parts: {
+    site: Site;
+    progress: Progress;
+    hello: () => Hello;
+    bytesPerS: number;
+    /** A source has packed further than we know of. */
+    packedTo: (bound: Tid) => void;
+  }) {
     this.#site = parts.site;
     this.#progress = parts.progress;
     this.#hello = parts.hello;
     this.#bytesPerS = parts.bytesPerS;
+    this.#packedTo = parts.packedTo;
   }
 
   /** Whether a copy is under way. */
@@ -316,10 +325,14 @@ export class Replicator {
       this.#covered.set(partition, { since, tid: upTo });
       this.#progress.reached(partition, since, upTo);
     };
-    const run: Copy = new Copy({ partition, after, upTo, settled }, {
+    const run: Copy = new Copy({ partition, after, upTo, settled, bound: this.#site.packBound }, {
       site: this.#site,
       ask: (name, body) => this.#limited(sources.length, () => this.#askSource(job, conn, name, body)),
       read: (query) => this.#site.emit({ do: "read", query, context: { for: "copy", job } }),
+      packedTo: (bound) => {
+        this.#endCopy(); // it begins again, with this bound
+        this.#packedTo(bound);
+      },
       done,
       failed: (error) => this.#giveUp(error, this.#now),
     });

@@ -116,8 +116,17 @@ export class Scrubber {
 
   /** A truncation: broken rows behind this tid are gone. */
   truncate(upTo: Tid): void {
+    this.#keep(({ tid }) => tid <= upTo);
+  }
+
+  /** A pack has taken these: if they were broken, nobody misses them. */
+  dropped(gone: readonly RevisionKey[]): void {
+    if (this.#damage.size > 0) this.#keep((row) => !gone.some((one) => isSameRow(one, row)));
+  }
+
+  #keep(stays: (row: RevisionKey) => boolean): void {
     for (const [partition, { since, rows }] of this.#damage) {
-      const left = rows.filter(({ tid }) => tid <= upTo);
+      const left = rows.filter(stays);
       if (left.length > 0) this.#damage.set(partition, { since, rows: left });
       else this.#damage.delete(partition);
     }
@@ -184,11 +193,14 @@ export class Scrubber {
       this.#site.refuse(asker, { code: "notReadable", message });
       return this.#nextInspection();
     }
-    this.#look({ read: "digest", partition, upTo }, (result) => {
+    const { packBound } = this.#site;
+    this.#look({ read: "digest", partition, upTo, bound: packBound }, (result) => {
       if (result.read !== "digest") return;
+      // rows may have gone already under a bound that has risen since
+      if (packBound < this.#site.packBound) return this.#inspect();
       const { count: rows, digest } = result;
       this.#lookThrough(partition, BEGINNING, { bytes: 0, broken: [] }, ({ bytes, broken }) => {
-        this.#site.emit(answer(asker, "inspect", { rows, digest, bytes, broken }));
+        this.#site.emit(answer(asker, "inspect", { packBound, rows, digest, bytes, broken }));
         this.#nextInspection();
       });
     });

@@ -1,7 +1,9 @@
 /** What the parts of a storage share: who it is, what it knows of the cluster, and where its effects go. */
+import { ZERO_TID } from "../../core/ids.ts";
 import type { NodeIndex, Oid, Partition, Tid, Ttid } from "../../core/ids.ts";
 import { TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Effect } from "../../core/machine.ts";
+import type { AskMessage } from "../../core/messages.ts";
 import { isReadable, PartitionTable } from "../../core/partition_table.ts";
 import type { Cell } from "../../core/partition_table.ts";
 import type { DatabaseQuery, DatabaseWrite, Digest } from "../../core/ports.ts";
@@ -28,6 +30,9 @@ export interface JudgedCell {
   readonly since: number;
 }
 
+/** What is answered as it is behind a pack. */
+export type PackedMessage = Extract<AskMessage, { name: "digest" | "slices" | "keys" | "rows" | "pick" }>;
+
 /** Reads of which cells somebody wants to know. */
 interface Asked {
   readonly asker: Asker;
@@ -37,14 +42,20 @@ interface Asked {
 /** What a storage attaches to its reads. */
 export type StorageRead =
   | { readonly for: "lock"; readonly ttid: Ttid; readonly oid: Oid; readonly attempt: number }
-  | Asked & { readonly for: "load" | "loadExact"; readonly oid: Oid; readonly ends: Ends }
-  | Asked & { readonly for: "loadPart"; readonly oid: Oid }
-  | Asked & { readonly for: "loadMany"; readonly ends: Ends }
-  | Asked & { readonly for: "digest" | "slices" | "keys" | "rows" | "pick" }
+  | Asked & { readonly for: "load" | "loadExact"; readonly oid: Oid; readonly at: Tid; readonly ends: Ends }
+  | Asked & { readonly for: "loadPart"; readonly oid: Oid; readonly at: Tid }
+  | Asked & { readonly for: "loadMany"; readonly at: Tid; readonly ends: Ends }
+  | Asked & {
+    readonly for: "digest" | "slices" | "keys" | "rows" | "pick";
+    /** Under which bound it was asked, and what is asked again should that have risen. */
+    readonly bound: Tid;
+    readonly message: PackedMessage;
+  }
   | { readonly for: "fate"; readonly asker: Asker }
   | { readonly for: "copy"; readonly job: number }
   | { readonly for: "scrub"; readonly look: number }
   | { readonly for: "stocked" }
+  | { readonly for: "packable"; readonly look: number }
   | { readonly for: "size"; readonly asker: Asker }
   | Asked & { readonly for: "transactions"; readonly upTo: Tid; readonly count: number }
   | { readonly for: "locked"; readonly asker: Asker; readonly ttid: Ttid; readonly tid: Tid }
@@ -72,6 +83,8 @@ export class Site extends Outbox<StorageEffect> {
   get transactionTimeoutMs(): number {
     return Number(this.settings.set("storage.transactionTimeoutMs") ?? this.#transactionTimeoutMs);
   }
+  /** Up to here history may have gone: what is asked below isn't answered. It never falls (`packer.ts`). */
+  packBound: Tid = ZERO_TID;
   /** Little disk space is left: first stores are refused. */
   low = false;
   /** Bytes that the disk may still take, as far as is known. */

@@ -3,7 +3,7 @@
  * has seen (made durable before it answers), whose table isn't older than its own.
  *
  * Messages: from the primary `fence start lock unlock abort fate sessionOpened sessionEnded table tableChange
- * shutdown`; from clients `part store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
+ * packTo shutdown`; from clients `part store check vote relock abort load loadMany loadExact transactions digest`; to clients `deadlock` (relock this);
  * to the primary `settle` (what becomes of a transaction?), `space`, `askTable`, `catchUp`. Invariants: what is acknowledged is saved
  * before; a lock is released, and a table served, only after the save that ends or changes it; requests of a newer table wait.
  */
@@ -27,6 +27,7 @@ import { discardsOf } from "./eraser.ts";
 import type { Eraser } from "./eraser.ts";
 import type { Intake } from "./intake.ts";
 import { lockDeadline } from "./locks.ts";
+import type { Packer } from "./packer.ts";
 import { partsOf } from "./parts.ts";
 import type { StorageStart } from "./parts.ts";
 import { moveStorage } from "./phases.ts";
@@ -67,6 +68,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
   #space: Space;
   #cuts: Cuts;
   #eraser: Eraser;
+  #packer: Packer;
   #use: Use;
   #copiers: Copiers;
   #now: Now = { monoMs: 0, wallMs: 0 }; // of the step that runs
@@ -88,6 +90,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#seeker = parts.seeker;
     this.#replicator = parts.replicator;
     this.#eraser = parts.eraser;
+    this.#packer = parts.packer;
     this.#use = parts.use;
     this.#space = parts.space;
     this.#scrubber = parts.scrubber;
@@ -126,6 +129,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       this.#replicator.dueMs,
       this.#scrubber.dueMs,
       this.#eraser.dueMs,
+      this.#packer.dueMs,
       this.#use.dueMs,
     ].filter((at) => at !== undefined);
     return all.length === 0 ? undefined : Math.min(...all);
@@ -319,6 +323,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
         return this.#eraser.discarded(discardsOf(message.body.cells, this.#site.index));
       case "discarded":
         return this.#eraser.discarded(message.body.cells);
+      case "packTo":
+        return this.#packer.take(message.body.tid);
       case "leave":
         this.#site.log("storage", "warning", `Ending: ${message.body.reason}`);
         return this.#stop();
@@ -342,6 +348,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#eraser.taken();
     this.#replicator.tableChanged(this.#now);
     this.#scrubber.tableChanged();
+    this.#packer.tableChanged();
   }
 
   /** A transaction is given up, with all that waits for it here. */
@@ -384,6 +391,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#replicator.begin(asker.conn, this.#now);
     this.#scrubber.begin(asker.conn, this.#now);
     this.#eraser.begin();
+    this.#packer.begin(asker.conn);
   }
 
   /** Operation ends here: clients go, promises stay. */
@@ -392,6 +400,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#replicator.halt();
     this.#scrubber.halt();
     this.#eraser.halt();
+    this.#packer.halt();
     this.#transactions.drop(({ voted }) => !voted);
     this.#intake.clear();
     this.#copiers.end();
@@ -406,6 +415,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       this.#replicator.halt();
       this.#scrubber.halt();
       this.#eraser.halt();
+      this.#packer.halt();
       if (this.#phase === "serving") this.#phase = moveStorage(this.#phase, "orphaned");
       if (this.#phase === "fenced") this.#phase = moveStorage(this.#phase, "seeking");
       this.#primary = undefined;
@@ -429,6 +439,7 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     this.#replicator.due(now);
     this.#scrubber.due(now);
     this.#eraser.due(now);
+    this.#packer.due(now);
     this.#use.due(this.#phase === "serving" ? this.#primary : undefined, now.monoMs);
   }
 
@@ -466,6 +477,8 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
       if (result.read === "size") this.#space.answer(context.asker, result, this.#now);
     } else if (context.for === "stocked") {
       if (result.read === "stocked") this.#eraser.found(result.partitions, this.#now);
+    } else if (context.for === "packable") {
+      if (result.read === "packable") this.#packer.found(context.look, result, this.#now);
     } else {
       this.#use.read(context, result, this.#now.monoMs);
       this.#reads.answered(context, result);

@@ -107,7 +107,7 @@ test("D2: a storage that was outdated and hasn't heard of it is no source for ot
   assert.equal(stage.master.machine.view.table, "0: 2U 3O 4O");
   const copier = new Puppet(stage, "s9", stage.hello("storage", { name: "s9", diskId: "disk-s9" }), []);
   const { conn } = await copier.dial("s2:1", { epoch: 1 });
-  const range = { partition: 0 as Partition, upTo: tidAt(2 ** 62), settled: false };
+  const range = { partition: 0 as Partition, upTo: tidAt(2 ** 62), settled: false, packBound: ZERO_TID };
   const all = (version: number) => [
     copier.ask(conn, "rows", { ...range, after: { tid: ZERO_TID, oid: null }, version }),
     copier.ask(conn, "slices", { ...range, after: ZERO_TID, count: 8, version }),

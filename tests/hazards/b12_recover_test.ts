@@ -22,7 +22,7 @@ type Known = Awaited<ReturnType<Stage["connect"]>>;
 /** What a stopped storage knows. */
 function storageFinding(stage: Stage, name: string): Finding {
   const disk = stage.disk(name).open();
-  const { identity, epoch, image, registry, truncations } = disk.state;
+  const { identity, epoch, image, registry, truncations, packBound } = disk.state;
   const marks = disk.read({ read: "marks" }) as DatabaseAnswers["marks"];
   disk.close();
   return {
@@ -36,6 +36,7 @@ function storageFinding(stage: Stage, name: string): Finding {
     lastOid: marks.lastOid,
     lastTtid: marks.lastTtid,
     truncations,
+    packBound,
   };
 }
 
@@ -43,7 +44,7 @@ function storageFinding(stage: Stage, name: string): Finding {
 function masterFinding(image: Uint8Array): Finding {
   const metadata = Metadata.ofImage(image);
   const { epoch, table } = metadata;
-  const none = { newest: [], lastOid: null, lastTtid: null, truncations: 0 };
+  const none = { newest: [], lastOid: null, lastTtid: null, truncations: 0, packBound: metadata.packBound };
   return { name: "m2", role: "master", diskId: "disk-m2", epoch, table, metadata, ...none };
 }
 

@@ -1,0 +1,65 @@
+/** What transactions made, where history may have been packed. */
+import { DatabaseError, PackedError } from "../../core/errors.ts";
+import { hexOf } from "../../core/ids.ts";
+import type { Oid, Tid } from "../../core/ids.ts";
+import { LOAD_MANY_MAX } from "../../core/limits.ts";
+import type { TransactionInfo } from "../../core/messages.ts";
+import type { Calling, CallOptions } from "./caller.ts";
+import type { LoadedRevision } from "./calls.ts";
+
+/** A revision of a transaction. */
+export type Made = LoadedRevision & { readonly oid: Oid };
+
+/**
+ * The revisions of a transaction in the order of its objects, without those that a pack took.
+ *
+ * @throws DatabaseError `noSuchRevision` when one isn't there and no pack tells why
+ */
+export async function revisionsMade(
+  client: Calling,
+  { tid, oids }: Pick<TransactionInfo, "tid" | "oids">,
+  options: CallOptions,
+): Promise<Made[]> {
+  const made: Made[] = [];
+  for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
+    const some = oids.slice(done, done + LOAD_MANY_MAX);
+    const found = await allOf(client, some, tid, options) ?? await oneByOne(client, some, tid, options);
+    for (const [at, oid] of some.entries()) {
+      const revision = found[at];
+      if (revision === null) continue;
+      if (revision?.tid !== tid) {
+        const text = `Cannot read transaction ${hexOf(tid)}: its revision of object ${hexOf(oid)} is missing`;
+        throw new DatabaseError("noSuchRevision", text);
+      }
+      made.push({ ...revision, oid });
+    }
+  }
+  return made;
+}
+
+/** Undefined: some of them were packed. */
+async function allOf(client: Calling, oids: readonly Oid[], tid: Tid, options: CallOptions) {
+  try {
+    return await client.call("loadMany", { oids, at: tid }, options);
+  } catch (error) {
+    if (error instanceof PackedError) return undefined;
+    throw error;
+  }
+}
+
+/** Null for each that was packed. */
+async function oneByOne(
+  client: Calling,
+  oids: readonly Oid[],
+  tid: Tid,
+  options: CallOptions,
+): Promise<(LoadedRevision | undefined | null)[]> {
+  return await Promise.all(oids.map(async (oid) => {
+    try {
+      return await client.call("loadExact", { oid, tid }, options);
+    } catch (error) {
+      if (error instanceof PackedError) return null;
+      throw error;
+    }
+  }));
+}

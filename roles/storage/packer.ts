@@ -1,0 +1,152 @@
+/**
+ * Takes history away (T13). Of each object's revisions up to the bound of a pack only the newest stays, a deletion as well as a
+ * value; transactions stay. So whoever reads at the bound or above sees what there was before.
+ *
+ * The bound comes from a primary (`fence`, `packTo`) or from a copy that has it (`replicator.ts`), after the masters held it, and
+ * is saved before it is used. From then on this storage answers as if all were packed, wherever the pack itself is: reads below it
+ * are refused (`reads.ts`), and copies are compared as they are behind it (J2). It never falls.
+ *
+ * States: `halted`; `idle`; `looking` (the database is asked what can go next); `resting` until the next slice. It goes through all
+ * objects in the order of their ids, a slice at a time, while a primary lets us serve, and takes only rows of readable cells: what
+ * another cell holds is its copying's business. If it passed over some, it begins again once the table is another. How far it has
+ * come is saved with what it deletes; a crash costs at most what it looked at since.
+ */
+import { hexOf, partitionOf, ZERO_TID } from "../../core/ids.ts";
+import type { Conn, Oid, Tid } from "../../core/ids.ts";
+import { PACK_PAUSE_MS, PACK_ROWS } from "../../core/limits.ts";
+import { tell } from "../../core/machine.ts";
+import type { Now } from "../../core/machine.ts";
+import type { DatabaseAnswers, DatabaseState, PackPlace, RevisionKey } from "../../core/ports.ts";
+import type { Site } from "./site.ts";
+
+/** In front of all revisions. */
+const BEGINNING: RevisionKey = { oid: 0n as Oid, tid: ZERO_TID };
+
+/** Makes room where history was. */
+export class Packer {
+  #site: Site;
+  #dropped: (rows: readonly RevisionKey[]) => void;
+  #place: PackPlace;
+  #looks = 0;
+  #passedOver = false;
+  #isOtherTable = false; // since the pass began
+  #rows = 0; // taken since it began
+  #primary: Conn | undefined;
+  #step:
+    | { readonly is: "halted" | "idle" | "looking" }
+    | { readonly is: "resting"; readonly untilMs: number } = { is: "halted" };
+
+  constructor(parts: {
+    site: Site;
+    state: Pick<DatabaseState, "packBound" | "packed">;
+    /** These are gone. */
+    dropped: (rows: readonly RevisionKey[]) => void;
+  }) {
+    this.#site = parts.site;
+    this.#dropped = parts.dropped;
+    this.#site.packBound = parts.state.packBound;
+    this.#place = parts.state.packed;
+  }
+
+  /** When the next slice is due. */
+  get dueMs(): number | undefined {
+    return this.#step.is === "resting" ? this.#step.untilMs : undefined;
+  }
+
+  /** History up to here may go. */
+  take(bound: Tid): void {
+    if (bound <= this.#site.packBound) return;
+    this.#site.packBound = bound;
+    this.#site.save({ op: "packBound", tid: bound }, { durable: true });
+    if (this.#step.is === "idle" || this.#step.is === "resting") this.#look();
+  }
+
+  /** A primary lets us serve. */
+  begin(primary: Conn): void {
+    this.#primary = primary;
+    this.#step = { is: "idle" };
+    if (!this.#isDone) this.#look();
+    else this.#tell();
+  }
+
+  /** No primary, or the end. */
+  halt(): void {
+    this.#step = { is: "halted" };
+    this.#primary = undefined;
+  }
+
+  /** The table is another: cells that weren't readable may be. */
+  tableChanged(): void {
+    this.#isOtherTable = true;
+    if (this.#step.is === "idle" && this.#passedOver) this.#look();
+  }
+
+  /** The database says what can go of the slice. */
+  found(look: number, { revisions, next }: DatabaseAnswers["packable"], now: Now): void {
+    if (this.#step.is !== "looking" || look !== this.#looks) return;
+    const { bound } = this.#place;
+    const gone = revisions.filter((row) => this.#takes(row));
+    this.#rows += gone.length;
+    this.#place = { bound, after: next ?? (this.#passedOver ? BEGINNING : null) };
+    if (gone.length > 0 || next === null) {
+      const after = this.#passedOver ? BEGINNING : next;
+      this.#site.save({ op: "pack", revisions: gone, bound, after }, { durable: false });
+      this.#dropped(gone);
+    }
+    const isOver = next === null && bound === this.#site.packBound;
+    if (isOver && !(this.#passedOver && this.#isOtherTable)) return this.#ended();
+    const perS = this.#site.settings.number("storage.packRowsPerS");
+    const pauseMs = perS === 0 ? PACK_PAUSE_MS : (PACK_ROWS * 1_000) / perS;
+    this.#step = { is: "resting", untilMs: now.monoMs + pauseMs };
+  }
+
+  /** Time has passed. */
+  due({ monoMs }: Now): void {
+    if (this.#step.is !== "resting" || monoMs < this.#step.untilMs) return;
+    if (this.#site.settings.number("storage.packRowsPerS") > 0) this.#look();
+    else this.#step = { is: "resting", untilMs: monoMs + PACK_PAUSE_MS };
+  }
+
+  get #isDone(): boolean {
+    return this.#place.bound === this.#site.packBound && this.#place.after === null;
+  }
+
+  #ended(): void {
+    this.#step = { is: "idle" };
+    if (this.#passedOver) return;
+    const { bound } = this.#place;
+    this.#site.log("storage", "info", "Packed", { upTo: hexOf(bound), revisions: this.#rows });
+    this.#rows = 0;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { epoch, packBound } = this.#site;
+    if (this.#primary === undefined || packBound === ZERO_TID) return;
+    this.#site.emit(tell(this.#primary, "packedTo", { epoch, tid: packBound }));
+  }
+
+  /** Whether a row goes; where our cell isn't readable it is passed over. */
+  #takes({ oid }: RevisionKey): boolean {
+    const partition = partitionOf(oid, this.#site.table!.partitions);
+    if (this.#site.reads(partition)) return true;
+    if (this.#site.cell(partition) !== undefined) this.#passedOver = true;
+    return false;
+  }
+
+  #look(): void {
+    if (this.#place.after === null || this.#place.after.tid === ZERO_TID) {
+      this.#place = { bound: this.#site.packBound, after: BEGINNING };
+      this.#passedOver = false;
+      this.#isOtherTable = false;
+    }
+    const { bound, after } = this.#place;
+    this.#step = { is: "looking" };
+    this.#looks += 1;
+    this.#site.emit({
+      do: "read",
+      query: { read: "packable", bound, after: after!, rowsMax: PACK_ROWS },
+      context: { for: "packable", look: this.#looks },
+    });
+  }
+}
