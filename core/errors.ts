@@ -204,11 +204,11 @@ export class LockTimeoutError extends DatabaseError {
 
 /**
  * A transaction can't be undone. `changed`: an object was changed by another one since, and no resolver took the change out
- * (`changedBy` is that one); `gone`: a revision of it isn't there any more; `unknown`: there is none with this tid in the snapshot.
+ * (`changedBy` is that one); `gone`: a revision of it isn't there any more; `packed`: what was before it isn't kept; `unknown`: there is none with this tid in the snapshot.
  */
 export class UndoError extends DatabaseError {
   override name = "UndoError";
-  readonly reason: "changed" | "gone" | "unknown";
+  readonly reason: "changed" | "gone" | "packed" | "unknown";
   readonly tid: Tid;
   readonly oid: Oid | undefined;
   readonly changedBy: Tid | undefined;
@@ -222,10 +222,12 @@ export class UndoError extends DatabaseError {
       changed: `object ${oid} was changed by ${
         hexOf(changedBy ?? tid)
       } since; undo that first, or give a resolver`,
+      packed: "what was before it isn't kept any more: history is packed beyond it",
       gone: `its revision of object ${oid} isn't there any more`,
       unknown: "the snapshot has no such transaction; `client.transactions()` lists them",
     }[reason];
-    super(reason === "changed" ? "denied" : "noSuchRevision", `Cannot undo ${hexOf(tid)}: ${why}`, options);
+    const code = reason === "changed" ? "denied" : reason === "packed" ? "packed" : "noSuchRevision";
+    super(code, `Cannot undo ${hexOf(tid)}: ${why}`, options);
     this.reason = reason;
     this.tid = tid;
     this.oid = oid;

@@ -215,7 +215,7 @@ export class Client {
   /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
   async *records(range: TidRange = {}): AsyncGenerator<TransactionRecord> {
     const upTo = range.upTo ?? await this.sync(range);
-    yield* recordsBetween(this, { ...range, after: range.after ?? ZERO_TID, upTo });
+    yield* recordsBetween(this.#caller, { ...range, after: range.after ?? ZERO_TID, upTo });
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Looking back: the newest transactions first, and the revisions of one object. */
+import { PackedError } from "../../core/errors.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { BACKWARDS_TRANSACTIONS_MAX } from "../../core/limits.ts";
@@ -55,14 +56,17 @@ export async function* transactionsBackwards(
   }
 }
 
-/** Revisions of an object with tid <= upTo, the newest first; each costs a load. */
+/** Revisions of an object with tid <= upTo, the newest first, as far as history isn't packed; each costs a load. */
 export async function* revisionsOf(
   client: Calling,
   oid: Oid,
   { upTo, ...options }: { readonly upTo: Tid } & CallOptions,
 ): AsyncGenerator<PastRevision> {
   for (let at = upTo; at > ZERO_TID;) {
-    const found = await client.call("load", { oid, at }, options);
+    const found = await client.call("load", { oid, at }, options).catch((error: unknown) => {
+      if (error instanceof PackedError) return undefined;
+      throw error;
+    });
     if (found === undefined) return;
     const { tid, data, parts, link } = found;
     const isDeletion = data === null && parts === undefined;

@@ -7,7 +7,7 @@
  * for the resolver to take the change out, as of two writes of one base: base `undone`, saved `current`, mine `former`.
  * The bytes go with the link: a copy that lacks the linked revision, or has packed it, is none the worse.
  */
-import { UndoError } from "../../core/errors.ts";
+import { PackedError, UndoError } from "../../core/errors.ts";
 import { ZERO_TID } from "../../core/ids.ts";
 import type { Oid, Tid } from "../../core/ids.ts";
 import { LOAD_MANY_MAX } from "../../core/limits.ts";
@@ -63,7 +63,8 @@ export async function undone(calling: Calling, undoing: Undoing, options: CallOp
   const kept: { readonly oid: Oid; readonly base: Tid }[] = [];
   for (let done = 0; done < info.oids.length; done += LOAD_MANY_MAX) {
     const oids = info.oids.slice(done, done + LOAD_MANY_MAX);
-    const valuesAt = async (moment: Tid): Promise<Value[]> => await loaded(calling, oids, moment, options);
+    const valuesAt = async (moment: Tid): Promise<Value[]> =>
+      await loaded(calling, oids, moment, { undoing: tid, ...options });
     const [undone, former, current] = [
       await valuesAt(tid),
       await valuesAt((tid - 1n) as Tid),
@@ -84,10 +85,12 @@ async function loaded(
   calling: Calling,
   oids: readonly Oid[],
   at: Tid,
-  options: CallOptions,
+  { undoing, ...options }: CallOptions & { readonly undoing: Tid },
 ): Promise<Value[]> {
   if (at === ZERO_TID) return oids.map(() => ({ tid: ZERO_TID, data: null }));
-  const found = await calling.call("loadMany", { oids, at }, options);
+  const found = await calling.call("loadMany", { oids, at }, options).catch((error: unknown) => {
+    throw error instanceof PackedError ? new UndoError("packed", { tid: undoing }, { cause: error }) : error;
+  });
   const fill = async (oid: Oid, revision: LoadedRevision | undefined): Promise<Value> => {
     const filled = await filledOf(calling, oid, revision, options);
     return { tid: filled?.tid ?? ZERO_TID, data: filled?.data ?? null };

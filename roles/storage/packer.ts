@@ -58,15 +58,15 @@ export class Packer {
     if (bound <= this.#site.packBound) return;
     this.#site.packBound = bound;
     this.#site.save({ op: "packBound", tid: bound }, { durable: true });
-    if (this.#step.is === "idle" || this.#step.is === "resting") this.#look();
+    if (this.#step.is === "idle") this.#rest(0);
   }
 
   /** A primary lets us serve. */
   begin(primary: Conn): void {
     this.#primary = primary;
     this.#step = { is: "idle" };
-    if (!this.#isDone) this.#look();
-    else this.#tell();
+    if (this.#isDone) this.#tell();
+    else this.#rest(0);
   }
 
   /** No primary, or the end. */
@@ -78,7 +78,7 @@ export class Packer {
   /** The table is another: cells that weren't readable may be. */
   tableChanged(): void {
     this.#isOtherTable = true;
-    if (this.#step.is === "idle" && this.#passedOver) this.#look();
+    if (this.#step.is === "idle" && this.#passedOver) this.#rest(0);
   }
 
   /** The database says what can go of the slice. */
@@ -95,16 +95,18 @@ export class Packer {
     }
     const isOver = next === null && bound === this.#site.packBound;
     if (isOver && !(this.#passedOver && this.#isOtherTable)) return this.#ended();
-    const perS = this.#site.settings.number("storage.packRowsPerS");
-    const pauseMs = perS === 0 ? PACK_PAUSE_MS : (PACK_ROWS * 1_000) / perS;
-    this.#step = { is: "resting", untilMs: now.monoMs + pauseMs };
+    this.#rest(now.monoMs + (PACK_ROWS * 1_000) / this.#perS);
   }
 
   /** Time has passed. */
   due({ monoMs }: Now): void {
     if (this.#step.is !== "resting" || monoMs < this.#step.untilMs) return;
-    if (this.#site.settings.number("storage.packRowsPerS") > 0) this.#look();
-    else this.#step = { is: "resting", untilMs: monoMs + PACK_PAUSE_MS };
+    if (this.#perS > 0) this.#look();
+    else this.#rest(monoMs + PACK_PAUSE_MS);
+  }
+
+  get #perS(): number {
+    return this.#site.settings.number("storage.packRowsPerS");
   }
 
   get #isDone(): boolean {
@@ -124,6 +126,11 @@ export class Packer {
     const { epoch, packBound } = this.#site;
     if (this.#primary === undefined || packBound === ZERO_TID) return;
     this.#site.emit(tell(this.#primary, "packedTo", { epoch, tid: packBound }));
+  }
+
+  /** A speed of 0 is looked at again then. */
+  #rest(untilMs: number): void {
+    this.#step = { is: "resting", untilMs: Number.isFinite(untilMs) ? untilMs : 0 };
   }
 
   /** Whether a row goes; where our cell isn't readable it is passed over. */

@@ -170,7 +170,7 @@ export class Stage {
   ): { client: Client; actor: Actor<ClientMachine>; connected: Promise<unknown> } {
     const ports = { digest: sha256, compression: zlibCompression, random: seededRandom(1) };
     const machine = new ClientMachine({ cluster: "test", masters: ["m1:1"], name, ports, cacheBytes });
-    const caller: Caller = new Caller((call) => actor.post(call));
+    const caller: Caller = new Caller((call) => actor.post(call), machine);
     const output = (output: never): void => caller.take(output);
     const actor = this.play(name, machine, { hello: machine.hello(), serves: [], output });
     const end = (): Promise<void> => {

@@ -51,7 +51,7 @@ export class Pair {
   }
 
   /** Any order to the backup. */
-  async order<N extends "setBackup" | "truncate" | "status">(
+  async order<N extends "setBackup" | "truncate" | "status" | "pack">(
     name: N,
     body: Body<N>,
     stage: Stage = this.backup,

@@ -77,6 +77,7 @@ type OperatorsName =
   | "status"
   | "verifyTable"
   | "truncate"
+  | "pack"
   | "setBackup"
   | "addNode"
   | "setReplicas"
