@@ -28,6 +28,7 @@ import {
   OBJECT_BYTES_MAX,
   OID_BATCH,
   OUTCOME_WAIT_MS,
+  PACK_QUIET_MS,
   PACK_ROWS_PER_S,
   POSTGRES_READERS,
   POSTGRES_RECONNECT_MS,
@@ -181,6 +182,10 @@ export const configKeys: readonly ConfigKey[] = [
   integer("master.nodeExpiryMs", NODE_EXPIRY_MS, { unit: "ms", least: 1_000, most: 10 * YEAR_MS }, {
     roles: masters,
     description: "A storage without cells that isn't there is forgotten after this time",
+  }),
+  integer("master.packQuietMs", PACK_QUIET_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
+    roles: masters,
+    description: "How long no pack is begun after a recovery: clients may come back with what they have open",
   }),
   integer("master.startupGraceMs", STARTUP_GRACE_MS, { unit: "ms", least: 0, most: CALL_TIMEOUT_MS_MAX }, {
     roles: masters,

@@ -57,7 +57,11 @@ export class Damage {
 
   /** A storage has found broken rows. */
   told(node: StorageNode, { epoch, partition, since, rows }: Body<"damaged">): void {
-    if (epoch !== this.#site.epoch || this.#site.phase !== "running" || rows.length === 0) return;
+    if (epoch !== this.#site.epoch || this.#site.phase !== "running") return;
+    if (rows.length === 0) {
+      this.#cells.delete(keyOf(partition, node.index)); // what was broken there was packed
+      return this.#describe(node);
+    }
     const damaged = { node, session: node.session, partition, since, rows, asked: "" };
     if (!this.#isStill(damaged)) return;
     const cell: Damaged = { ...damaged, waiting: new Set(), whole: [] };

@@ -5,7 +5,7 @@
  * its snapshots is the oldest, and opens none below the bound from then on (`askFloor`); one that is let in meanwhile is asked
  * as well, and one that goes takes its snapshots along. If all are at the bound or above, the bound is proposed, and told when it is
  * held: to storages, which may delete from then on, and to clients. Clients of an earlier epoch may come back with what they
- * have open: for `PACK_QUIET_MS` after a recovery there is no pack, unless no client was ever let in before.
+ * have open: for `master.packQuietMs` after a recovery there is no pack, unless no client was ever let in before.
  *
  * A backup takes the bound of its source, whatever is open here: what isn't there can't be copied.
  *
@@ -14,7 +14,7 @@
  */
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, NodeIndex, Tid } from "../../core/ids.ts";
-import { PACK_ASK_MS, PACK_QUIET_MS } from "../../core/limits.ts";
+import { PACK_ASK_MS } from "../../core/limits.ts";
 import { answer, ask, tell } from "../../core/machine.ts";
 import type { Answer, AnswerMessage, AskMessage, WireError } from "../../core/messages.ts";
 import { dateOfTid } from "../../core/tid.ts";
@@ -86,8 +86,7 @@ export class Packing {
 
   /** A client is let in: it hears of the bound, and is asked if a pack is being decided. */
   cameIn(client: ClientPeer): void {
-    const bound = this.#round === undefined ? this.#bound : this.#round.bound;
-    if (bound > ZERO_TID) this.#tellClients([client.conn], bound);
+    if (this.#bound > ZERO_TID) this.#tellClients([client.conn], this.#bound);
     if (this.#round) this.#askFloor(this.#round, client);
   }
 
@@ -137,7 +136,9 @@ export class Packing {
   /** The cluster runs. */
   running(): void {
     // the first session of all times is number 1
-    this.#quietMs = this.#site.metadata.sessionMark === 0 ? undefined : this.#site.now.monoMs + PACK_QUIET_MS;
+    this.#quietMs = this.#site.metadata.sessionMark === 0
+      ? undefined
+      : this.#site.now.monoMs + this.#site.setting("master.packQuietMs");
   }
 
   /** A source has packed up to here: `then` when this cluster has that bound. */

@@ -59,7 +59,6 @@ export function partsOf(
   { name, grace = {} }: MasterStart,
   calls: MasterCalls,
 ) {
-  const { outdate, lost } = calls;
   const configuration = new Configuration(site);
   const clients: Clients = new Clients(site, storages, configuration, (client) => packing.cameIn(client));
   const packing = new Packing({ site, storages, clients });
@@ -81,12 +80,12 @@ export function partsOf(
     storages,
     clients: () => clients.live,
     catchUp,
-    outdate: (nodes, cells) => outdate(nodes, cells, () => {}),
+    outdate: (nodes, cells) => calls.outdate(nodes, cells, () => {}),
   });
   const admission = new Admission({
     site,
     storages,
-    lost,
+    lost: (node, why) => calls.lost(node, why),
     admitted: (node) => {
       catchUp.admitted(node.index);
       configuration.came(node.conn!, { name: node.name, role: "storage" });

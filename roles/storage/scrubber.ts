@@ -121,7 +121,11 @@ export class Scrubber {
 
   /** A pack has taken these: if they were broken, nobody misses them. */
   dropped(gone: readonly RevisionKey[]): void {
-    if (this.#damage.size > 0) this.#keep((row) => !gone.some((one) => isSameRow(one, row)));
+    const before = new Map([...this.#damage].map(([partition, { rows }]) => [partition, rows.length]));
+    if (before.size > 0) this.#keep((row) => !gone.some((one) => isSameRow(one, row)));
+    for (const [partition, count] of before) {
+      if ((this.#damage.get(partition)?.rows.length ?? 0) < count) this.#tell(partition);
+    }
   }
 
   #keep(stays: (row: RevisionKey) => boolean): void {
@@ -259,7 +263,8 @@ export class Scrubber {
   }
 
   #tell(partition: Partition): void {
-    const { since, rows } = this.#damage.get(partition)!;
+    const since = this.#site.cell(partition)?.since ?? 0;
+    const rows = this.#damage.get(partition)?.rows ?? [];
     if (this.#primary === undefined) return;
     this.#site.emit(tell(this.#primary, "damaged", { epoch: this.#site.epoch, partition, since, rows }));
   }

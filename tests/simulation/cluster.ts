@@ -168,6 +168,9 @@ export class Cluster {
   }
 }
 
+/** Recoveries come often here: a pack waits for that long, and finds clients back or away. */
+const QUIET_MS = 1_500;
+
 /** A client's node, and the session of the process that runs on it. */
 export class SimClient {
   readonly name: string;
@@ -185,14 +188,18 @@ export class SimClient {
     this.node = makeClient(around, name, masters, {
       output: (output) => this.#session?.take(output),
       begun: () => {
+        const machine = this.node.machine as ClientMachine;
         const ports = {
           client: name,
           world,
           random,
           history,
+          packBound: () => machine.packBound,
           call: (event: ClientCall | ClientWord) => this.node.call(event),
         };
-        this.#session = new Session(ports);
+        const session = new Session(ports);
+        machine.openSnapshots.add(() => session.floor);
+        this.#session = session;
         this.begin(this.#session, this);
       },
       over: () => {
@@ -288,6 +295,7 @@ function makeMaster(around: Surroundings, image: Uint8Array | null, name: string
         digest: simDigest,
         random,
         between,
+        overrides: { "master.packQuietMs": String(QUIET_MS) },
       });
       return { machine, peers: { hello: machine.hello(), serves: ["master", "storage", "client", "admin"] } };
     },

@@ -59,6 +59,8 @@ export interface RunOptions {
   readonly isFlapping?: boolean;
   /** What is behind some tid is deleted in the end. */
   readonly isTruncated?: boolean;
+  /** Whether history is packed. */
+  readonly isPacked?: boolean;
   /** People change the configuration. */
   readonly isConfigured?: boolean;
   /** Bits turn on disks. */

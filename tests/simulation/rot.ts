@@ -28,10 +28,12 @@ interface Rotten {
 export class Rot {
   readonly #cluster: Cluster;
   readonly #random: SimRandom;
+  readonly #wasPacked: (oid: Oid, tid: Tid) => boolean;
   #rows: readonly Rotten[] = [];
   #isOn = false;
 
-  constructor(cluster: Cluster, random: SimRandom) {
+  constructor(cluster: Cluster, random: SimRandom, wasPacked: (oid: Oid, tid: Tid) => boolean) {
+    this.#wasPacked = wasPacked;
     this.#cluster = cluster;
     this.#random = random;
   }
@@ -58,7 +60,7 @@ export class Rot {
   /** Rows that are still broken, or gone. */
   remains(): string[] {
     return this.#rows
-      .filter(({ storage, oid, tid }) => !isWhole(rowOf(storage, oid, tid)))
+      .filter(({ storage, oid, tid }) => !this.#wasPacked(oid, tid) && !isWhole(rowOf(storage, oid, tid)))
       .map(({ storage, oid, tid }) => `${storage.name}: revision ${tid} of object ${oid} isn't whole`);
   }
 

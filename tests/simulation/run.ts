@@ -3,16 +3,15 @@ import { ZERO_TID } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../../core/limits.ts";
 import { breachesOf } from "./checkers.ts";
 import { Cluster, drawShape } from "./cluster.ts";
-import type { Shape, SimClient } from "./cluster.ts";
+import type { SimClient } from "./cluster.ts";
 import { Configured } from "./configured.ts";
-import { Configurers } from "./configurers.ts";
 import { Faults } from "./faults.ts";
 import { FeedReader } from "./feeds.ts";
 import { History } from "./history.ts";
 import { drawImport, importAll } from "./imports.ts";
 import type { Job, Objects } from "./jobs.ts";
 import type { AnyNode, Ending } from "./node_plan.ts";
-import { Operations } from "./operations.ts";
+import { isOperated, People } from "./people.ts";
 import { compareCopies, copiesOf, readAll, writeAll, writeOne } from "./probes.ts";
 import { SimRandom } from "./random.ts";
 import type { RunOptions, SeedReport, SeedRun } from "./report.ts";
@@ -41,8 +40,6 @@ const LINES_DEFAULT = 300;
 /** How many seeds follow the change feed, and how many import before all else. */
 const FEED_SHARE = 0.3;
 const IMPORT_SHARE = 0.15;
-/** How many have an operator who does more than to stop the cluster, even without storages to add. */
-const OPERATED_SHARE = 0.2;
 /** Seeds in which bits turn on disks: nobody has copies deleted there. */
 const ROT_SHARE = 0.4;
 /** Seeds in which notices to many go by multicast. */
@@ -51,8 +48,6 @@ const MULTICAST_SHARE = 0.2;
 const MORE_COMMITS = 5;
 /** Seeds that end with a truncation. */
 const TRUNCATED_SHARE = 0.15;
-/** Seeds in which people change the configuration, at once. */
-const CONFIGURED_SHARE = 0.2;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
 /** What a master says that was removed: it doesn't come again. */
@@ -79,7 +74,7 @@ class Run {
   readonly #points = new Points();
   readonly #hasFeeds: boolean;
   readonly #rot: Rot | undefined;
-  readonly #configurers: Configurers | undefined;
+  readonly #people: People;
   readonly #configured: Configured;
   #isEnding = false;
   #disturbedMs = 0;
@@ -101,24 +96,29 @@ class Run {
       : {};
     const bare = { ...drawn, ...copies, masters, clients };
     const isDrawn = !options.mutant && this.#random.fork("rot").chance(ROT_SHARE);
-    const rots = (options.isRotting || isDrawn) && !this.#isOperated(bare);
-    const spareMasters = masters > 1 && this.#isOperated(bare) ? 1 : 0;
+    const rots = (options.isRotting || isDrawn) && !isOperated(this.#random, bare);
+    const spareMasters = masters > 1 && isOperated(this.#random, bare) ? 1 : 0;
     const multicasts = !options.mutant && this.#random.fork("multicast").chance(MULTICAST_SHARE);
     const shape = { ...bare, rots, spareMasters, multicasts };
     const linesMax = options.linesMax ?? LINES_DEFAULT;
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
-    this.cluster.operations = this.#operations();
-    this.#rot = rots ? new Rot(this.cluster, this.#random.fork("turns")) : undefined;
-    this.#configurers = this.#configuring();
+    this.#people = new People(this.cluster, this.#random, options);
+    this.#rot = rots
+      ? new Rot(
+        this.cluster,
+        this.#random.fork("turns"),
+        (oid, tid) => this.#people.packs?.took(oid, tid) ?? false,
+      )
+      : undefined;
     this.#configured = new Configured(this.cluster);
     this.#work = options.work ?? drawWork(this.#random.fork("work"));
     this.#objects = drawObjects(this.#random.fork("objects"), this.#work);
     const { world, network, trace, nodes, history, operator } = this.cluster;
-    const random = this.#random.fork("faults");
+    const faults = this.#random.fork("faults");
     const inFlight = (client?: string) => history.inFlight(client);
     const stopAll = () => operator.call({ type: "command", id: 0, message: { name: "stop", body: {} } });
-    const ports = { world, network, random, trace, nodes, stopAll, inFlight };
+    const ports = { world, network, random: faults, trace, nodes, stopAll, inFlight };
     this.#faults = new Faults(ports, options.without, isFlapping);
     const watch = watchPublication(history, (name) => nodes.find((node) => node.name === name)?.starts ?? 0);
     const members = watchMembers(this.cluster.indexes);
@@ -128,6 +128,7 @@ class Run {
       watch(step);
       members(step);
       this.#configured.see(step);
+      this.#people.packs?.see(step);
       this.#points.see(step);
     };
   }
@@ -173,10 +174,7 @@ class Run {
       changes: history.changes.reduce((sum, { entries }) => sum + entries.length, 0),
       imported: this.#imported,
       rotten: this.#rot?.count ?? 0,
-      operations: {
-        ...Object.fromEntries(this.cluster.operations?.done ?? []),
-        ...this.#configurers?.done,
-      },
+      operations: this.#people.done,
       points: this.#points.reached,
     };
   }
@@ -259,8 +257,7 @@ class Run {
     }
     if (!this.#faults.isOn) this.#faults.begin();
     this.cluster.isDisturbed = true;
-    this.cluster.operations?.begin();
-    this.#configurers?.begin();
+    this.#people.begin();
     this.#rot?.begin();
     const more = this.#options.mutant ? 0 : MORE_COMMITS;
     const [leastMs, enough] = [
@@ -279,43 +276,6 @@ class Run {
       () => `faults of only ${this.#faults.kinds} kinds hit work in flight`,
     );
     this.#disturbedMs = world.nowMs;
-  }
-
-  #isOperated({ spares }: Pick<Shape, "spares">): boolean {
-    return spares > 0 || this.#random.fork("operations").chance(OPERATED_SHARE);
-  }
-
-  #operations(): Operations | undefined {
-    const { world, masters, storages, shape, operator } = this.cluster;
-    if (!this.#isOperated(shape)) return undefined;
-    const random = this.#random.fork("operations");
-    if (shape.spares === 0) random.chance(OPERATED_SHARE); // that was drawn
-    return new Operations({
-      world,
-      random,
-      storages: storages.map(({ name }) => name),
-      masters: shape.masters > 1 ? masters.map(({ name }) => name) : [],
-      partitions: shape.partitions,
-      call: (command) => operator.call(command),
-    });
-  }
-
-  #configuring(): Configurers | undefined {
-    const { world, operator, storages, masters, heard } = this.cluster;
-    const random = this.#random.fork("configuration");
-    const isDrawn = !this.#options.mutant && random.chance(CONFIGURED_SHARE);
-    if (!(this.#options.isConfigured ?? isDrawn)) return undefined;
-    const names = ["eva", "adam", "noah"].slice(0, random.int(2, 3));
-    const nodes = [...storages, ...masters].map(({ name }) => name);
-    const configurers = new Configurers({
-      world,
-      random,
-      names,
-      nodes,
-      call: (command) => operator.call(command),
-    });
-    heard.add((end) => configurers.ended(end));
-    return configurers;
   }
 
   #reader(client: SimClient): FeedReader {
@@ -338,8 +298,7 @@ class Run {
     const { clients, network, nodes, world } = this.cluster;
     this.#faults.end();
     this.cluster.isDisturbed = false;
-    this.cluster.operations?.end();
-    this.#configurers?.end();
+    this.#people.end();
     this.#rot?.end();
     network.heal();
     this.#isEnding = true;
@@ -355,8 +314,12 @@ class Run {
     const isIdle = () =>
       nodes.every((node) => !node.isPaused) && clients.every(({ session }) => session?.running === 0);
     await this.#until(isIdle, pausedMs + WORKERS_MS_MAX, () => `workers wait for ever; ${this.#state()}`);
-    const isConfigured = () => this.#configurers?.isIdle ?? true;
-    await this.#until(isConfigured, HEALTHY_MS_MAX, () => "a change of the configuration doesn't end");
+    const isConfigured = () => this.#people.isIdle;
+    await this.#until(
+      isConfigured,
+      HEALTHY_MS_MAX,
+      () => "a change of the configuration, or a pack, doesn't end",
+    );
     const { operations } = this.cluster;
     if (operations === undefined || this.#isBroken) return;
     let isSpread = false;
@@ -409,9 +372,16 @@ class Run {
     this.#stored = stored;
     const work = workBreaches(history, this.#objects, stored);
     this.#writeSkews = work.writeSkews;
-    const { attempts = [], reads = [] } = this.#configurers ?? {};
+    const { attempts = [], reads = [] } = this.#people.configurers ?? {};
     const configured = this.#configured.verdict(attempts, reads);
-    for (const breach of [...breachesOf(history, stored), ...work.breaches, ...configured]) {
+    for (
+      const breach of [
+        ...breachesOf(history, stored),
+        ...work.breaches,
+        ...configured,
+        ...this.#people.packs?.breaches(stored) ?? [],
+      ]
+    ) {
       history.breach(breach);
     }
   }
@@ -422,7 +392,13 @@ class Run {
     const { accounts, lists, counters, guards, bulk } = this.#objects;
     const written = history.transactions.flatMap(({ writes }) => writes.map(({ oid }) => oid));
     const oids = new Set([...written, ...accounts, ...lists, ...counters, ...guards.flat(), ...bulk]);
-    return storedIn(copiesOf(this.cluster), oids, shape.partitions);
+    const bound = this.#people.packs?.bound ?? ZERO_TID;
+    const stored = storedIn(copiesOf(this.cluster), oids, { partitions: shape.partitions, bound });
+    if (this.#people.packs === undefined) return stored;
+    const revisions = [...stored.revisions].map(([oid, left]) =>
+      [oid, this.#people.packs!.withGone(oid, left, stored)] as const
+    );
+    return { ...stored, revisions: new Map(revisions) };
   }
 
   /** In some seeds the last transactions are deleted; what was before stays, and clients go on from there. */
@@ -430,7 +406,7 @@ class Run {
     const random = this.#random.fork("truncation");
     const isDrawn = this.#options.isTruncated ?? (!this.#options.mutant && random.chance(TRUNCATED_SHARE));
     const before = this.#stored!;
-    const cut = isDrawn ? drawCut(random, before) : undefined;
+    const cut = isDrawn ? drawCut(random, before, this.#people.packs?.bound ?? ZERO_TID) : undefined;
     if (cut === undefined) return;
     const { cluster } = this;
     this.#rot?.truncated(cut);

@@ -3,6 +3,7 @@
  * out. No promises: a worker goes on when the world says so.
  */
 import { DatabaseError } from "../../core/errors.ts";
+import type { Tid } from "../../core/ids.ts";
 import type { Listening } from "../../roles/client/caller.ts";
 import type {
   CallName,
@@ -12,6 +13,7 @@ import type {
   ClientWord,
   Resolution,
 } from "../../roles/client/calls.ts";
+import { lowestOf } from "../../roles/client/floors.ts";
 import type { FeedRecord, History } from "./history.ts";
 import type { SimRandom } from "./random.ts";
 import type { World } from "./world.ts";
@@ -25,6 +27,8 @@ export type Outcome<N extends CallName> =
 const CANCELLED: readonly CallName[] = ["sync", "load", "loadMany", "commit"];
 const CANCEL_SHARE = 0.01;
 const CANCEL_MS_MAX = 60;
+/** What the library says of a snapshot below the bound of a pack. */
+const PACKED = new DatabaseError("packed", "Cannot show that: history is packed beyond it");
 
 /** What a worker yields: a call, or a pause. */
 export type Wish =
@@ -66,12 +70,16 @@ export interface SessionPorts {
   readonly world: World;
   readonly random: SimRandom;
   readonly history: History;
+  /** Below it nothing may be opened. */
+  packBound(): Tid;
   call(event: ClientCall | ClientWord): void;
 }
 
 /** A call that is under way. */
 interface Waiting {
   readonly ended: (outcome: Outcome<CallName>) => void;
+  /** The worker that asks where it is: what it is told it has open from that moment on. */
+  readonly opens: Worker | undefined;
   readonly resolver: Resolver | undefined;
 }
 
@@ -86,6 +94,7 @@ export class Session {
   #nextCall = 1;
   #isOver = false;
   #running = 0;
+  readonly #floors = new Map<Worker, Tid>(); // what workers have open
   readonly #feed: FeedRecord;
 
   constructor(ports: SessionPorts) {
@@ -109,6 +118,11 @@ export class Session {
     return this.#calls.size;
   }
 
+  /** The oldest snapshot that a worker has open. */
+  get floor(): Tid | null {
+    return lowestOf([...this.#floors.values()].map((at) => () => at));
+  }
+
   /** Begins a worker. */
   run(worker: Worker): void {
     this.#running += 1;
@@ -119,6 +133,7 @@ export class Session {
   end(): void {
     this.#isOver = true;
     this.#running = 0;
+    this.#floors.clear();
     this.#calls.clear();
     for (const { ended } of this.listeners) ended?.(new DatabaseError("lost", "the process is gone"));
     this.listeners.clear();
@@ -131,7 +146,11 @@ export class Session {
     withinMs: number,
     ended: (outcome: Outcome<N>) => void,
   ): void {
-    this.#begin({ name, request, withinMs }, { ended: ended as Waiting["ended"], resolver: undefined });
+    this.#begin({ name, request, withinMs }, {
+      ended: ended as Waiting["ended"],
+      opens: undefined,
+      resolver: undefined,
+    });
   }
 
   /** What the machine puts out. */
@@ -151,11 +170,31 @@ export class Session {
     if (output.type === "conflict") return this.run(this.#resolve(waiting.resolver, output));
     this.#calls.delete(output.call);
     const outcome = output.type === "settled"
-      ? { ok: true, result: output.result }
+      ? this.#opened(waiting.opens, output.result)
       : { ok: false, error: output.error };
     // Promises resolve after the round, and a program may be slow to look.
     const delayMs = this.#ports.random.chance(0.7) ? 0 : this.#ports.random.between(0, 20);
     this.#ports.world.after(delayMs, () => waiting.ended(outcome as Outcome<CallName>));
+  }
+
+  /** A worker that hears where it is has that open, unless it was packed meanwhile: then it asks again. */
+  #opened(worker: Worker | undefined, result: unknown): { readonly ok: boolean } {
+    if (worker === undefined) return { ok: true, result } as Outcome<CallName>;
+    const { lastTid } = result as Calls["sync"]["result"];
+    if (lastTid < this.#ports.packBound()) return { ok: false, error: PACKED } as Outcome<CallName>;
+    this.#floors.set(worker, lastTid);
+    return { ok: true, result } as Outcome<CallName>;
+  }
+
+  /** A worker looks at a snapshot; false: that would be below the bound of a pack. */
+  #looks(worker: Worker, { name, request }: { readonly name: CallName; readonly request: unknown }): boolean {
+    if (name !== "load" && name !== "loadMany") return true;
+    const { at } = request as Calls["load"]["request"];
+    const floor = this.#floors.get(worker);
+    if (floor !== undefined && at >= floor) return true;
+    if (at < this.#ports.packBound()) return false;
+    this.#floors.set(worker, at);
+    return true;
   }
 
   *#resolve(resolver: Resolver | undefined, conflicts: Conflicts): Worker {
@@ -178,14 +217,19 @@ export class Session {
     const { done, value: wish } = worker.next(value);
     if (done) {
       this.#running -= 1;
+      this.#floors.delete(worker);
       return;
     }
     if (wish.wish === "wait") {
       this.#ports.world.after(wish.ms, () => this.#resume(worker, undefined));
       return;
     }
+    if (!this.#looks(worker, wish)) {
+      return this.#ports.world.after(0, () => this.#resume(worker, { ok: false, error: PACKED }));
+    }
     const number = this.#begin(wish, {
       ended: (outcome) => this.#resume(worker, outcome),
+      opens: wish.name === "sync" ? worker : undefined,
       resolver: wish.resolver,
     });
     this.#cancelSome(number, wish.name);

@@ -37,14 +37,21 @@ export interface Stored {
 const decoder = new TextDecoder();
 const PAGE = 10_000;
 
-/** Reads what is stored: all transactions, and the revisions of these objects. `partitions`: of the cluster. */
-export function storedIn(copies: readonly Copy[], oids: ReadonlySet<Oid>, partitions: number): Stored {
+/**
+ * Reads what is stored: all transactions, and the revisions of these objects. `partitions`: of the cluster; `bound`: up to where history
+ * is packed, on some copies already and on others not.
+ */
+export function storedIn(
+  copies: readonly Copy[],
+  oids: ReadonlySet<Oid>,
+  { partitions, bound }: { readonly partitions: number; readonly bound: Tid },
+): Stored {
   const breaches: string[] = [];
   const transactions = new Map<Tid, StoredTransaction>();
   for (let p = 0; p < partitions; p++) {
     const holders = copies.filter(({ readable }) => readable.includes(p as Partition));
     if (holders.length === 0) breaches.push(`partition ${p} has no readable copy`);
-    compare(holders, p as Partition, breaches);
+    compare(holders, { partition: p as Partition, bound }, breaches);
     for (const holder of holders) {
       for (const one of transactionsOf(holder, p as Partition)) transactions.set(one.tid, one);
     }
@@ -59,9 +66,13 @@ export function storedIn(copies: readonly Copy[], oids: ReadonlySet<Oid>, partit
 }
 
 /** The copies of a partition have the same rows. */
-function compare(holders: readonly Copy[], partition: Partition, all: string[]): void {
+function compare(
+  holders: readonly Copy[],
+  { partition, bound }: { readonly partition: Partition; readonly bound: Tid },
+  all: string[],
+): void {
   const digests = holders.map((holder) => {
-    const answer = holder.read({ read: "digest", partition, upTo: MAX_TID });
+    const answer = holder.read({ read: "digest", partition, upTo: MAX_TID, bound });
     return answer.read === "digest" ? `${answer.count} rows ${answer.digest.subarray(0, 8)}` : "";
   });
   if (new Set(digests).size <= 1) return;

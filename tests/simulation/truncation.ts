@@ -24,9 +24,10 @@ export interface TruncationPorts {
   restart(node: AnyNode): void;
 }
 
-/** A tid to truncate to, which has something behind it; undefined: nothing has. */
-export function drawCut(random: SimRandom, { transactions }: Stored): Tid | undefined {
-  const tids = [...transactions.keys()].sort((a, b) => (a < b ? -1 : 1)).slice(0, -1);
+/** A tid to truncate to, at the bound of packs or above, which has something behind it; undefined: nothing has. */
+export function drawCut(random: SimRandom, { transactions }: Stored, bound: Tid): Tid | undefined {
+  const all = [...transactions.keys()].sort((a, b) => (a < b ? -1 : 1)).slice(0, -1);
+  const tids = all.filter((tid) => tid >= bound);
   return tids.length === 0 ? undefined : random.pick(tids);
 }
 

@@ -5,6 +5,7 @@ import { durabilityMutants } from "./durability.ts";
 import { foreignMutants } from "./foreign.ts";
 import type { MutantCase } from "./kit.ts";
 import { orderMutants } from "./order.ts";
+import { packingMutants } from "./packing.ts";
 import { readingMutants } from "./reading.ts";
 
 /** All of them. */
@@ -14,5 +15,6 @@ export const mutants: readonly MutantCase[] = [
   ...readingMutants,
   ...foreignMutants,
   ...configurationMutants,
+  ...packingMutants,
   ...agreementMutants,
 ];

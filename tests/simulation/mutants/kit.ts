@@ -29,6 +29,8 @@ export interface MutantCase {
   readonly isTruncated?: boolean;
   /** Seen only where people change the configuration. */
   readonly isConfigured?: boolean;
+  /** Seen only where history is packed. */
+  readonly isPacked?: boolean;
   /** Seen only where bits turn on disks. */
   readonly isRotting?: boolean;
   /** Seen only where there are so many masters; else there is one. */

@@ -4,6 +4,7 @@ import { agreementPoints } from "./agreement.ts";
 import { commitPoints } from "./commit.ts";
 import { configurationPoints } from "./configuration.ts";
 import { contentionPoints } from "./contention.ts";
+import { packingPoints } from "./packing.ts";
 import { effectKey, eventKey } from "./point.ts";
 import type { Point, Seen } from "./point.ts";
 import { readingPoints } from "./reading.ts";
@@ -18,6 +19,7 @@ export const allPoints: readonly Point[] = [
   ...commitPoints,
   ...configurationPoints,
   ...contentionPoints,
+  ...packingPoints,
   ...readingPoints,
   ...recoveryPoints,
   ...replicationPoints,

@@ -1,0 +1,143 @@
+/**
+ * Packs (T13): an operator lets history go while everything else happens. What goes is written down, so that the checkers still know
+ * all that there was; and each revision that goes must have a newer one of its object up to the bound (J2). Whoever hears that a
+ * bound is decided reads nothing below it (J1).
+ */
+import type { Oid, Tid } from "../../core/ids.ts";
+import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
+import type { DatabaseWrite } from "../../core/ports.ts";
+import type { Cluster } from "./cluster.ts";
+import type { CommandEnd } from "./operator.ts";
+import type { SimRandom } from "./random.ts";
+import type { Stored, StoredText } from "./stored.ts";
+import type { Step } from "./trace.ts";
+
+/** Ids of its commands: others count from elsewhere. */
+const FIRST_ID = 2_000_000;
+/** Pauses between two packs. */
+const PAUSE_MS_MIN = 300;
+const PAUSE_MS_MAX = 4_000;
+
+/** Packs until told to stop. */
+export class Packs {
+  /** Packs that were decided. */
+  done = 0;
+  /** The highest bound that a storage has. */
+  bound: Tid = ZERO_TID;
+  readonly #cluster: Cluster;
+  readonly #random: SimRandom;
+  readonly #gone = new Map<Oid, Map<Tid, Tid>>(); // of each revision that went, under which bound
+  readonly #fresh = new Set<string>(); // clients that were let in, and may have been away when a pack was decided
+  #id = FIRST_ID;
+  #isOn = false;
+  #isOpen = false;
+
+  constructor(cluster: Cluster, random: SimRandom) {
+    this.#cluster = cluster;
+    this.#random = random;
+    cluster.heard.add((end) => this.#ended(end));
+  }
+
+  /** Whether no command is under way. */
+  get isIdle(): boolean {
+    return !this.#isOpen;
+  }
+
+  begin(): void {
+    this.#isOn = true;
+    this.#next();
+  }
+
+  end(): void {
+    this.#isOn = false;
+  }
+
+  /** Whether a revision went. */
+  took(oid: Oid, tid: Tid): boolean {
+    return this.#gone.get(oid)?.has(tid) ?? false;
+  }
+
+  /** Sees what a machine does. */
+  see({ node, event, effects }: Step): void {
+    for (const effect of effects) {
+      if (effect.do !== "save" || !node.startsWith("s")) continue;
+      const write = effect.write as DatabaseWrite;
+      if (write.op === "packBound" && write.tid > this.bound) this.bound = write.tid;
+      if (write.op === "pack") {
+        for (const row of write.revisions) this.#went(row.oid, row.tid, write.bound);
+      }
+    }
+    if (!node.startsWith("c")) return;
+    const { type, message } = event as { type: string; message?: { name: string; body: { tid: Tid } } };
+    if (type === "told" && message?.name === "welcome") this.#fresh.add(node);
+    else if (type === "told" && message?.name === "packTo") this.#heard(node, message.body.tid);
+    else if (type === "answered" && message?.name === "sync") this.#fresh.delete(node);
+  }
+
+  /** What is wrong with what went: everything that was there is `stored`, or went rightly. */
+  breaches({ revisions, transactions }: Stored): string[] {
+    const all: string[] = [];
+    for (const [oid, tids] of this.#gone) {
+      for (const [tid, bound] of tids) {
+        const what = `revision ${tid} of object ${oid} was packed, to ${bound}`;
+        if (!transactions.has(tid)) all.push(`${what}: no transaction has that tid`);
+        const next = (revisions.get(oid) ?? []).find((other) => other.tid > tid);
+        if (next === undefined || next.tid > bound) all.push(`${what}: the next one is ${next?.tid}`);
+      }
+    }
+    return all;
+  }
+
+  /** All revisions of an object, with those that went; their texts are what their transactions wrote. */
+  withGone(
+    oid: Oid,
+    left: readonly StoredText[],
+    { transactions }: Pick<Stored, "transactions">,
+  ): StoredText[] {
+    const known = new Set(left.map(({ tid }) => tid));
+    const gone = [...this.#gone.get(oid)?.keys() ?? []].filter((tid) => !known.has(tid)).map((tid) => {
+      const number = transactions.get(tid)?.number;
+      const writes = number === undefined ? [] : this.#cluster.history.transactions[number]?.writes ?? [];
+      return { tid, text: writes.find((write) => write.oid === oid)?.text ?? null };
+    });
+    return [...left, ...gone].sort((a, b) => (a.tid < b.tid ? -1 : 1));
+  }
+
+  #went(oid: Oid, tid: Tid, bound: Tid): void {
+    const tids = this.#gone.get(oid) ?? new Map<Tid, Tid>();
+    this.#gone.set(oid, tids);
+    // under which bound it went first counts most: another copy may do it under a later one
+    if ((tids.get(tid) ?? MAX_TID) > bound) tids.set(tid, bound);
+  }
+
+  /** A client hears of a bound that is decided. */
+  #heard(node: string, bound: Tid): void {
+    const { history, clients } = this.#cluster;
+    const client = clients.find(({ name }) => name === node);
+    if (this.#fresh.has(node) || client === undefined) return;
+    const floor = client.session?.floor ?? null;
+    if (floor === null || floor >= bound) return;
+    history.breach(`${node} reads at ${floor}, and history is packed up to ${bound}`);
+  }
+
+  #next(): void {
+    this.#cluster.world.after(this.#random.between(PAUSE_MS_MIN, PAUSE_MS_MAX), () => {
+      if (!this.#isOn) return;
+      const { history, operator } = this.#cluster;
+      const random = this.#random;
+      const tids = history.acknowledged.map(({ tid }) => tid!).sort((a, b) => (a < b ? -1 : 1));
+      if (tids.length === 0) return this.#next();
+      const tid = random.chance(0.3) ? tids.at(-random.int(1, Math.min(3, tids.length)))! : random.pick(tids);
+      const body = { tid, dryRun: random.chance(0.1) };
+      this.#isOpen = true;
+      operator.call({ type: "command", id: ++this.#id, message: { name: "pack", body } });
+    });
+  }
+
+  #ended(end: CommandEnd): void {
+    if (end.id !== this.#id || !this.#isOpen) return;
+    this.#isOpen = false;
+    if ("answer" in end) this.done += 1;
+    this.#next();
+  }
+}
