@@ -5,7 +5,7 @@ import { PARTITIONS_DEFAULT, PARTITIONS_MAX } from "../core/limits.ts";
 import { check } from "./app_check.ts";
 import { clientCommands } from "./app_clients.ts";
 import { configCommands } from "./app_config.ts";
-import { exportFile, importFile, objCommands, txCommands } from "./app_data.ts";
+import { exportFile, importFile, objCommands, pack, txCommands } from "./app_data.ts";
 import { doctor } from "./app_doctor.ts";
 import { logs } from "./app_logs.ts";
 import { masterCommands } from "./app_masters.ts";
@@ -298,6 +298,7 @@ export const root: RouteMap<Cli> = buildRouteMap({
     run: runNode,
     import: importFile,
     export: exportFile,
+    pack,
     obj: objCommands,
     master: masterCommands,
     node: nodeCommands,

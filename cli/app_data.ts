@@ -1,8 +1,10 @@
 /** Commands about what a cluster holds. */
 import { buildRouteMap } from "@stricli/core";
-import { aliases, command, common, ends, one } from "./command_spec.ts";
+import { aliases, command, common, ends, one, optionalNumber, wait } from "./command_spec.ts";
 import { oid, tidOrDate, whole } from "./parsers.ts";
 
+/** A century. */
+const DAYS_MAX = 36_500;
 const OBJECT = one("OID", oid, "Decimal, 0x... or 16 hexadecimal digits");
 const TRANSACTION = one("TID", tidOrDate, "16 hexadecimal digits");
 const limit = {
@@ -66,6 +68,41 @@ export const exportFile = command({
       ["neo export - --format zodbdump | less", "as text, on stdout"],
     ],
     exits: [...ends.remote, "notRunning", "interrupted"],
+  },
+});
+
+/** `neo pack` */
+export const pack = command({
+  load: () => import("./commands/pack.ts"),
+  parameters: {
+    flags: {
+      ...common,
+      wait: { ...wait, brief: "How long to wait for the cluster" },
+      before: {
+        kind: "parsed",
+        parse: tidOrDate,
+        optional: true,
+        placeholder: "TID|DATE",
+        brief: "History up to here goes, such as before 2026-11-22T10:00Z",
+      },
+      days: optionalNumber("History that is older than so many days goes", 0, DAYS_MAX),
+      dryRun: { kind: "boolean", brief: "Only say whether it could", default: false, withNegated: false },
+      yes: { kind: "boolean", brief: "Do it without asking", default: false, withNegated: false },
+    },
+    aliases: { ...aliases, n: "dryRun" },
+  },
+  docs: {
+    brief: "Let old history go",
+    fullDescription:
+      "Of each object the newest revision up to that moment stays, and all later ones, so that whoever reads "
+      + "that moment or a later one sees what there was before. Refused while a client reads an older one. Storages delete by "
+      + "and by, at the speed of storage.packRowsPerS; see `neo status`.",
+    examples: [
+      ["neo pack --days 90 --dry-run", "whether it could, and how large all history is"],
+      ["neo pack --days 90 --yes", "keeps the history of three months"],
+      ["neo pack --before 2026-11-22T10:00Z --yes", "up to a moment"],
+    ],
+    exits: [...ends.remote, "notRunning"],
   },
 });
 

@@ -6,6 +6,8 @@ import { backupInWords, backupOf } from "./backup_view.ts";
 import type { BackupView } from "./backup_view.ts";
 import type { NodeConfig } from "./config.ts";
 import { exitCodes } from "./exit.ts";
+import { packOf } from "./pack_view.ts";
+import type { PackView } from "./pack_view.ts";
 import type { ProcessState } from "./pid_file.ts";
 import { oldestOf } from "./snapshot_view.ts";
 import type { OldestSnapshot } from "./snapshot_view.ts";
@@ -68,6 +70,8 @@ export interface StatusView {
   readonly oldestSnapshot: OldestSnapshot | null;
   /** Null: it is no backup of another cluster. */
   readonly backup: BackupView | null;
+  /** Null: all history is kept. */
+  readonly pack: PackView | null;
   readonly problems: readonly string[];
   readonly nodes: readonly NodeView[];
 }
@@ -114,6 +118,7 @@ export function viewOf(found: Findings): StatusView {
     waitingFor: status?.waitingFor ?? "",
     oldestSnapshot: (status && oldestOf(status)) ?? null,
     backup: (status && backupOf(status)) ?? null,
+    pack: (status && packOf(status)) ?? null,
     problems,
     nodes,
   };

@@ -28,6 +28,7 @@ export type OperatorQuestion =
   | "stepDown"
   | "verifyTable"
   | "truncate"
+  | "pack"
   | "setBackup"
   | "copyCells"
   | "getConfig"

@@ -182,3 +182,13 @@ export function table(
     }).join("  ").trimEnd()
   );
 }
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
+/** Bytes as `1.5 MiB`; `-` for what isn't known. */
+export function inUnits(bytes: number | null): string {
+  if (bytes === null) return "-";
+  let [value, unit] = [bytes, 0];
+  for (; value >= 1_024 && unit < UNITS.length - 1; unit++) value /= 1_024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}

@@ -7,6 +7,7 @@ import { askStatus } from "../ask.ts";
 import { backupAnswer, backupInWords, backupOf } from "../backup_view.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { inLine } from "../output.ts";
+import { packAnswer, packInWords, packOf } from "../pack_view.ts";
 import { oldestAnswer, oldestOf } from "../snapshot_view.ts";
 import { resolveTarget } from "../target.ts";
 
@@ -29,6 +30,7 @@ export const answer = is.object({
   waitingFor: is.text,
   oldestSnapshot: oldestAnswer,
   backup: backupAnswer,
+  pack: packAnswer,
   uri: is.text,
 });
 
@@ -41,6 +43,7 @@ export default async function clusterShow(
   const status = await askStatus(target, { withinMs: flags.wait });
   const { nodes, lastTid, generation, version, ...rest } = status;
   const backup = backupOf(status) ?? null;
+  const pack = packOf(status) ?? null;
   const oldest = oldestOf(status) ?? null;
   const storages = nodes.filter(({ role, index }) => role === "storage" && index > 0).length;
   const lastTime = lastTid === 0n ? null : new Date(dateOfTid(lastTid)).toISOString();
@@ -52,6 +55,7 @@ export default async function clusterShow(
     lastTid: hexOf(lastTid),
     lastTime,
     backup,
+    pack,
     oldestSnapshot: oldest,
     uri: target.uri,
   };
@@ -72,6 +76,7 @@ export default async function clusterShow(
           `${backupInWords(backup).slice("backup ".length)}${backup.problem && `; ${backup.problem}`}`,
         ] as const,
       ]),
+    ...(pack === null ? [] : [["History", packInWords(pack).slice("history is ".length)] as const]),
     ...(oldest === null
       ? []
       : [

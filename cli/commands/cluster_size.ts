@@ -4,7 +4,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
 import type { Cli, CommonFlags } from "../context.ts";
-import { table } from "../output.ts";
+import { inUnits, table } from "../output.ts";
 import type { Style } from "../output.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 
@@ -96,14 +96,4 @@ function totalOf(rows: readonly Row[]): Row {
     freeBytes: null,
     growthPerDay: sum("growthPerDay"),
   };
-}
-
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-
-/** `1.5 MiB`; `-` for what isn't known. */
-function inUnits(bytes: number | null): string {
-  if (bytes === null) return "-";
-  let [value, unit] = [bytes, 0];
-  for (; value >= 1_024 && unit < UNITS.length - 1; unit++) value /= 1_024;
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }

@@ -17,6 +17,7 @@ import { lastLines, logFileOf } from "../log_tail.ts";
 import { nextCommand } from "../next.ts";
 import { inLine, table } from "../output.ts";
 import type { Output, Style } from "../output.ts";
+import { packAnswer, packInWords } from "../pack_view.ts";
 import { processStateOf } from "../pid_file.ts";
 import { oldestAnswer } from "../snapshot_view.ts";
 import { resolveTarget } from "../target.ts";
@@ -44,6 +45,7 @@ export const answer = is.object({
   waitingFor: is.text,
   oldestSnapshot: oldestAnswer,
   backup: backupAnswer,
+  pack: packAnswer,
   problems: is.list(is.text),
   nodes: is.list(is.object({
     name: is.text,
@@ -169,8 +171,13 @@ function show(output: Output, view: StatusView, next: string): void {
     showNodes(output, view);
   }
   if (view.lastTime !== null) output.print(`Last transaction ${view.lastTid} at ${view.lastTime}`);
+  if (view.pack !== null) output.print(sentence(packInWords(view.pack)));
   output.print(`URI: ${view.uri}`);
   output.print(`Next: ${next}`);
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 const STYLES: { readonly [state: string]: Style } = { running: "green", stopped: "dim", crashed: "red" };

@@ -4,6 +4,7 @@ import type { Oid, Tid } from "../../core/ids.ts";
 import { LOAD_MANY_MAX } from "../../core/limits.ts";
 import { dateOfTid } from "../../core/tid.ts";
 import type { LoadedRevision } from "../../roles/client/calls.ts";
+import { loadedAt } from "../../roles/client/made.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { withClient } from "../client.ts";
@@ -28,6 +29,7 @@ export const answer = is.object({
     oid: is.id,
     bytes: is.count,
     deletion: is.flag,
+    packed: is.said("It isn't kept any more", is.flag),
     link: is.said("The revision that it repeats: it was made by an undo", is.nullable(is.id)),
     before: is.said("The revision that it replaced", is.nullable(is.id)),
     next: is.said("The revision that replaced it", is.nullable(is.id)),
@@ -36,8 +38,11 @@ export const answer = is.object({
 
 interface Changed {
   readonly oid: Oid;
-  readonly revision: LoadedRevision | undefined;
+  /** Null: it was packed. */
+  readonly revision: LoadedRevision | undefined | null;
   readonly before: Tid | null;
+  /** What was before isn't kept. */
+  readonly isFirstKept: boolean;
 }
 
 /** Prints what a transaction did. */
@@ -56,11 +61,16 @@ export default async function txShow({ output, world }: Cli, flags: CommonFlags,
     for (let done = 0; done < info.oids.length; done += LOAD_MANY_MAX) {
       const oids = info.oids.slice(done, done + LOAD_MANY_MAX);
       const [now, before] = [
-        await client.call("loadMany", { oids, at: tid }),
-        tid > 1n ? await client.call("loadMany", { oids, at: (tid - 1n) as Tid }) : [],
+        await loadedAt(client, oids, tid),
+        tid > 1n ? await loadedAt(client, oids, (tid - 1n) as Tid) : [],
       ];
       for (const [at, oid] of oids.entries()) {
-        changed.push({ oid, revision: now[at], before: before[at]?.tid ?? null });
+        changed.push({
+          oid,
+          revision: now[at],
+          before: before[at]?.tid ?? null,
+          isFirstKept: before[at] === null,
+        });
       }
     }
     return { info, changed };
@@ -85,11 +95,12 @@ export default async function txShow({ output, world }: Cli, flags: CommonFlags,
     if (value.length > 0) output.print(`${name}: ${printable(value)}`);
   }
   const head = ["OBJECT", "BYTES", "BEFORE", ""].map((text) => ({ text, style: "dim" as Style }));
-  const rows = objects.map(({ oid, bytes, before, deletion, link, next }) => [
+  const rows = objects.map(({ oid, bytes, before, deletion, packed, link, next }, at) => [
     oid,
-    String(bytes),
-    before ?? "new",
+    packed ? "-" : String(bytes),
+    changed[at]!.isFirstKept ? "-" : before ?? "new",
     [
+      packed ? "packed" : "",
       deletion ? "deleted" : "",
       link === null ? "" : `as in ${link}`,
       next === null ? "" : `changed since by ${next}`,
@@ -106,6 +117,7 @@ function viewOf({ oid, revision, before }: Changed): Of<typeof answer>["objects"
   return {
     oid: hexOf(oid),
     bytes,
+    packed: revision === null,
     deletion: revision?.data === null && revision.parts === undefined,
     link: hex(revision?.link),
     before: hex(before),

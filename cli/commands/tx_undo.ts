@@ -92,7 +92,7 @@ function inWords(writes: readonly Restored[]): string {
 /** What stands in the way, with what to do about it. */
 function refused(error: UndoError, flags: CommonFlags): CliError {
   const { reason, changedBy } = error;
-  if (reason === "gone") return new CliError("refused", error.message);
+  if (reason === "gone" || reason === "packed") return new CliError("refused", error.message);
   if (reason !== "changed" || changedBy === undefined) {
     const hint = `the newest ones: ${nextCommand("tx list", flags)}`;
     return new CliError("notFound", `Cannot undo ${hexOf(error.tid)}: there is no such transaction`, {

@@ -23,7 +23,7 @@ export async function revisionsMade(
   const made: Made[] = [];
   for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
     const some = oids.slice(done, done + LOAD_MANY_MAX);
-    const found = await allOf(client, some, tid, options) ?? await oneByOne(client, some, tid, options);
+    const found = await loadedAt(client, some, tid, options);
     for (const [at, oid] of some.entries()) {
       const revision = found[at];
       if (revision === null) continue;
@@ -37,29 +37,24 @@ export async function revisionsMade(
   return made;
 }
 
-/** Undefined: some of them were packed. */
-async function allOf(client: Calling, oids: readonly Oid[], tid: Tid, options: CallOptions) {
-  try {
-    return await client.call("loadMany", { oids, at: tid }, options);
-  } catch (error) {
-    if (error instanceof PackedError) return undefined;
-    throw error;
-  }
-}
-
-/** Null for each that was packed. */
-async function oneByOne(
+/** Objects of a moment; undefined for one that didn't exist, null for one whose past was packed. */
+export async function loadedAt(
   client: Calling,
   oids: readonly Oid[],
-  tid: Tid,
-  options: CallOptions,
-): Promise<(LoadedRevision | undefined | null)[]> {
-  return await Promise.all(oids.map(async (oid) => {
-    try {
-      return await client.call("loadExact", { oid, tid }, options);
-    } catch (error) {
-      if (error instanceof PackedError) return null;
-      throw error;
-    }
-  }));
+  at: Tid,
+  options: CallOptions = {},
+): Promise<readonly (LoadedRevision | undefined | null)[]> {
+  try {
+    return await client.call("loadMany", { oids, at }, options);
+  } catch (error) {
+    if (!(error instanceof PackedError)) throw error;
+  }
+  return await Promise.all(
+    oids.map((oid) =>
+      client.call("load", { oid, at }, options).catch((error: unknown) => {
+        if (error instanceof PackedError) return null;
+        throw error;
+      })
+    ),
+  );
 }

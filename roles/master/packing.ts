@@ -37,7 +37,7 @@ export class Packing {
   #clients: Pick<Clients, "live" | "importer">;
   #round: Round | undefined;
   #proposed: Tid = ZERO_TID;
-  #quietMs: number | undefined; // until then there is no pack
+  #sinceMs: number | undefined; // when it began to run, if clients were there before
 
   constructor(parts: {
     site: Site;
@@ -61,9 +61,10 @@ export class Packing {
     if (message.name !== "pack") return false;
     const { tid, dryRun } = message.body;
     const { packBound } = this.#site.metadata;
-    const why = this.#objection(tid);
+    const isDone = this.#site.phase === "running" && tid <= packBound;
+    const why = isDone ? undefined : this.#objection(tid);
     if (why !== undefined) this.#refuse(asker, tid, why);
-    else if (tid <= packBound) this.#site.emit(answer(asker, "pack", { tid: packBound, before: packBound }));
+    else if (isDone) this.#site.emit(answer(asker, "pack", { tid: packBound, before: packBound }));
     else {
       this.#round = { asker, bound: tid, dryRun, waiting: new Map() };
       for (const client of this.#clients.live) this.#askFloor(this.#round, client);
@@ -74,7 +75,8 @@ export class Packing {
 
   #objection(tid: Tid): string | undefined {
     const { phase, lastTid, now } = this.#site;
-    const waitMs = (this.#quietMs ?? 0) - now.monoMs;
+    const quietMs = this.#site.setting("master.packQuietMs");
+    const waitMs = this.#sinceMs === undefined ? 0 : this.#sinceMs + quietMs - now.monoMs;
     if (phase !== "running") return `the cluster is ${phase}; wait until it runs`;
     if (this.#clients.importer !== undefined) return "an import is under way; wait until it ends";
     if (tid > lastTid) return `the last tid is ${hexOf(lastTid)}, of ${timeOf(lastTid)}`;
@@ -136,9 +138,7 @@ export class Packing {
   /** The cluster runs. */
   running(): void {
     // the first session of all times is number 1
-    this.#quietMs = this.#site.metadata.sessionMark === 0
-      ? undefined
-      : this.#site.now.monoMs + this.#site.setting("master.packQuietMs");
+    this.#sinceMs = this.#site.metadata.sessionMark === 0 ? undefined : this.#site.now.monoMs;
   }
 
   /** A source has packed up to here: `then` when this cluster has that bound. */

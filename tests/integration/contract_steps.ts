@@ -154,6 +154,15 @@ export const STEPS: readonly Step[] = [
   { line: "tx undo 5", exit: 7, golden: false },
   { line: "tx undo {newest} --yes --json" },
 
+  { line: "config set master.packQuietMs=0 --json" },
+  { line: "pack --before {first}", exit: 2, golden: false },
+  { line: "pack", exit: 2 },
+  { line: "pack --before {first} --dry-run", golden: false },
+  { line: "pack --before {first} --yes --json" },
+  { line: "pack --before {first} --yes" },
+  { line: "status --json" },
+  { line: "obj get 0 --at 2001-01-01T00:00Z", exit: 7, golden: false },
+
   { line: "restart s1" },
   { line: "restart --at-once --json" },
   { line: "cluster truncate --to {middle} --yes" },
