@@ -24,6 +24,7 @@ export {
   type ErrorCode,
   LockTimeoutError,
   OutcomePendingError,
+  PackedError,
   RefusedError,
   UndoError,
   UnreachableError,

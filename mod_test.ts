@@ -288,6 +288,7 @@ test("mod.ts exports the library and nothing of its inside", () => {
     "DatabaseError",
     "LockTimeoutError",
     "OutcomePendingError",
+    "PackedError",
     "RefusedError",
     "Snapshot",
     "Transaction",

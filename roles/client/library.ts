@@ -215,7 +215,7 @@ export class Client {
   /** The same with every record: data, undo links, deletions, in the order in which they were stored. */
   async *records(range: TidRange = {}): AsyncGenerator<TransactionRecord> {
     const upTo = range.upTo ?? await this.sync(range);
-    yield* recordsBetween(this.#caller, { ...range, after: range.after ?? ZERO_TID, upTo });
+    yield* recordsBetween(this, { ...range, after: range.after ?? ZERO_TID, upTo });
   }
 
   /**
@@ -277,6 +277,16 @@ export class Client {
     options: CallOptions = {},
   ): Promise<Calls[N]["result"]> {
     return this.#caller.call(name, request, options);
+  }
+
+  /** What is open, each as its oldest snapshot: for tools that read history, which mustn't be packed meanwhile. */
+  get openSnapshots(): Set<() => Tid | null> {
+    return this.#caller.openSnapshots;
+  }
+
+  /** Up to where history is packed, or may be in a moment; 0: all is kept. */
+  get packBound(): Tid {
+    return this.#caller.packBound;
   }
 
   /** A number under which `part` takes values that a commit names: for tools. */
