@@ -58,3 +58,14 @@ test("DigestCalls gives a comparison up when its time is over", () => {
   assert.equal(hand.ends.get(call), "timedOut");
   assert.equal(hand.bench.machine.due(), undefined);
 });
+
+test("DigestCalls asks all again when one of them knew of a pack that another didn't know of yet (J2)", () => {
+  const hand = new Hand();
+  const call = hand.call("digests", request);
+  const [one, other] = [hand.next(), hand.next()];
+  hand.answers(one.ask, { ...found, packBound: asTid(9) });
+  hand.answers(other.ask, { count: 4, digest: new Uint8Array(32), packBound: asTid(0) });
+  assert.ok(!hand.ends.has(call), "they say different things");
+  for (const { ask } of [hand.next(), hand.next()]) hand.answers(ask, { ...found, packBound: asTid(9) });
+  assert.deepEqual(hand.ends.get(call), ["s1", "s2"].map((node) => ({ node, ...found })));
+});

@@ -130,3 +130,16 @@ test("I1 rebuild: what is configured stays, under a revision that no operator ha
   assert.deepEqual(settings.settings, [{ scope: "cluster", key: "k", value: "v" }]);
   assert.equal(settings.revision, 7 + RECOVER_REVISIONS);
 });
+
+test("T13 rebuild: history counts as packed up to where any storage has it, or any metadata", () => {
+  const boundOf = (...bounds: readonly bigint[]): Tid => {
+    const known = metadata();
+    known.apply({ type: "packed", tid: 20n as Tid });
+    const [one, two] = bounds.map((packBound) => ({ packBound: packBound as Tid, metadata: known }));
+    const situation = situationOf([finding("s1", one), finding("s2", two)], sha256);
+    const masters = [{ name: "m1", address: "a:1", diskId: "new" }];
+    const chosen = { ...situation, metadata: situation.metadata! };
+    return Metadata.ofImage(rebuild(chosen, situation.candidates[0]!, masters).image).packBound;
+  };
+  assert.deepEqual([boundOf(0n, 0n), boundOf(30n, 25n)], [20n, 30n]);
+});
