@@ -13,6 +13,8 @@ export interface World {
   readonly self: readonly string[];
   /** Hears of SIGINT and SIGTERM; gives a function that ends it. Without a listener both end the process. */
   onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /** Asks whoever sits at the terminal for a line; undefined: there is none any more. Not there without a terminal. */
+  ask?(question: string): Promise<string | undefined>;
   /** Hears of SIGHUP (logs were moved away) and SIGUSR2 (say how you are), as long as the process lives. */
   onRequest?(listener: (signal: "SIGHUP" | "SIGUSR2") => void): void;
 }

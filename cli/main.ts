@@ -41,6 +41,22 @@ function stay(): void {
   clock.wakeAt(Number.MAX_SAFE_INTEGER, () => {});
 }
 
+/** A line that is typed; the terminal's own editing is good enough for it, and Ctrl-C ends the process as always. */
+function ask(question: string): Promise<string | undefined> {
+  process.stderr.write(question);
+  return new Promise((resolve) => {
+    const { stdin } = process;
+    const done = (line: string | undefined): void => {
+      stdin.off("data", typed).off("end", ended);
+      stdin.pause();
+      resolve(line);
+    };
+    const typed = (bytes: Uint8Array): void => done(new TextDecoder().decode(bytes));
+    const ended = (): void => done(undefined);
+    stdin.on("data", typed).on("end", ended).resume();
+  });
+}
+
 async function main(): Promise<void> {
   endOnBrokenPipe();
   stay();
@@ -51,6 +67,7 @@ async function main(): Promise<void> {
     cwd: process.cwd(),
     self: selfCommand(),
     onSignal,
+    ...(process.stdin.isTTY && process.stderr.isTTY ? { ask } : {}),
     onRequest: (listener) => {
       for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, listener);
     },

@@ -6,6 +6,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary, askStatus } from "../ask.ts";
 import { backupOf } from "../backup_view.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError, exitCodes } from "../exit.ts";
 import { nextCommand } from "../next.ts";
@@ -37,9 +38,9 @@ export default async function clusterFollow(cli: Cli, flags: Flags, given: strin
   const status = await askStatus(target, { withinMs: leftMs() });
   if (status.backup === null && status.lastTid > 0n && !flags.yes) {
     const hint = `it must have begun as a copy of ${of}, or be empty. Repeat with --yes`;
-    throw new CliError("usage", `Cannot make ${cluster} a backup without --yes: it takes no writes then`, {
-      hint,
-    });
+    const text = `Cannot make ${cluster} a backup without --yes: it takes no writes then`;
+    const what = `${cluster} takes no writes then, and must have begun as a copy of ${of}`;
+    await confirm(cli, { cluster, what, refusal: new CliError("usage", text, { hint }) });
   }
   const { lastTid } = await askPrimary("setBackup", { of }, target, { withinMs: leftMs(), once: true });
   const changed = admin.upstream === uri ? config : withUpstream(config, admin, uri);

@@ -4,6 +4,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary, askStatus } from "../ask.ts";
 import { backupInWords, backupOf } from "../backup_view.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError, exitCodes } from "../exit.ts";
 import { changeNode } from "../new_storage.ts";
@@ -37,9 +38,11 @@ export default async function clusterPromote(cli: Cli, flags: Flags): Promise<nu
   const { of, newest } = status.backup;
   if (!flags.yes) {
     const hint = `what ${of} takes from here on doesn't come any more. Repeat with --yes`;
-    throw new CliError("usage", `Cannot promote ${cluster} without --yes: it is a ${backupInWords(backup)}`, {
-      hint,
-    });
+    const text = `Cannot promote ${cluster} without --yes: it is a ${backupInWords(backup)}`;
+    const what = `${cluster} is a ${
+      backupInWords(backup)
+    }; it takes writes then, and what ${of} takes from here on doesn't come any more`;
+    await confirm(cli, { cluster, what, refusal: new CliError("usage", text, { hint }) });
   }
   await askPrimary("setBackup", { of: "" }, target, { withinMs: leftMs(), once: true });
   const now = await askStatus(target, {

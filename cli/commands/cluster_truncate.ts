@@ -8,6 +8,7 @@ import * as is from "../answers.ts";
 import { askPrimary, askStatus } from "../ask.ts";
 import { withClient } from "../client.ts";
 import type { CallClient } from "../client.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError, exitCodes } from "../exit.ts";
 import { nextCommand } from "../next.ts";
@@ -39,8 +40,10 @@ export const answer = is.object({
 });
 
 /** Deletes everything behind a tid, once it is clear what that is; then waits until the cluster runs again. */
-export default async function clusterTruncate({ output, world }: Cli, flags: Flags): Promise<number> {
+export default async function clusterTruncate(cli: Cli, flags: Flags): Promise<number> {
+  const { output, world } = cli;
   const target = resolveTarget(flags.cluster, world);
+  const cluster = clusterNameOf(target);
   const { to, yes } = flags;
   const endMs = monoMs() + flags.wait;
   const leftMs = () => Math.max(1, endMs - monoMs());
@@ -49,9 +52,9 @@ export default async function clusterTruncate({ output, world }: Cli, flags: Fla
   const words = inWords(loss);
   if (!yes) {
     const hint = "export or back up first if unsure; then repeat with --yes. It can't be undone";
-    throw new CliError("usage", `Cannot truncate without --yes: ${words} would be deleted everywhere`, {
-      hint,
-    });
+    const what = `${words} would be deleted everywhere`;
+    const refusal = new CliError("usage", `Cannot truncate without --yes: ${what}`, { hint });
+    await confirm(cli, { cluster, what: `${what}; it can't be undone`, refusal });
   }
   const { number, lastTid } = await askPrimary("truncate", { tid: to }, target, {
     withinMs: leftMs(),
@@ -61,7 +64,6 @@ export default async function clusterTruncate({ output, world }: Cli, flags: Fla
     withinMs: leftMs(),
     isWanted: (status) => status.state === "running" && status.lastTid <= to,
   });
-  const cluster = clusterNameOf(target);
   const done = status.state === "running";
   const { transactions, objects } = loss;
   if (output.json) {

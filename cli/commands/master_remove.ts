@@ -2,6 +2,7 @@
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { forgetNode } from "../membership.ts";
@@ -20,10 +21,11 @@ export const answer = is.object({
 
 /** Removes a master from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
 export default async function masterRemove(
-  { output, world }: Cli,
+  cli: Cli,
   flags: Flags,
   name: string,
 ): Promise<void> {
+  const { output, world } = cli;
   const target = resolveTarget(flags.cluster, world);
   const { masters } = await askPrimary("listMasters", {}, target, { withinMs: flags.wait });
   const config = target.kind === "folder" ? target.config : undefined;
@@ -38,7 +40,9 @@ export default async function masterRemove(
     const hint = `repeat with --yes; ${left} masters vote then, and ${
       Math.ceil(left / 2) - 1
     } of them may fail`;
-    throw new CliError("usage", `Cannot remove ${name} without --yes`, { hint });
+    const refusal = new CliError("usage", `Cannot remove ${name} without --yes`, { hint });
+    const what = `master ${name} would be removed, and ${left} vote then`;
+    await confirm(cli, { cluster: clusterNameOf(target), what, refusal });
   }
   if (member) await askPrimary("removeMaster", { name }, target, { withinMs: flags.wait, once: true });
   if (config && local) await forgetNode(config, name, true);

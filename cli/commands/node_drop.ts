@@ -2,6 +2,7 @@
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary } from "../ask.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { forgetNode } from "../membership.ts";
@@ -19,7 +20,8 @@ export const answer = is.object({
 });
 
 /** Removes a storage from the cluster, and from the neo.toml of this machine. Its data stay where they are. */
-export default async function nodeDrop({ output, world }: Cli, flags: Flags, name: string): Promise<void> {
+export default async function nodeDrop(cli: Cli, flags: Flags, name: string): Promise<void> {
+  const { output, world } = cli;
   const target = resolveTarget(flags.cluster, world);
   const config = target.kind === "folder" ? target.config : undefined;
   const { nodes } = await askPrimary("listNodes", {}, target, { withinMs: flags.wait });
@@ -31,7 +33,11 @@ export default async function nodeDrop({ output, world }: Cli, flags: Flags, nam
       hint: `storages: ${names}`,
     });
   }
-  if (!flags.yes) throw unsure(name, member?.cells ?? 0, flags);
+  if (!flags.yes) {
+    const cells = member?.cells ?? 0;
+    const what = `storage ${name} would be a member no more, and its ${cells} cells given up`;
+    await confirm(cli, { cluster: clusterNameOf(target), what, refusal: unsure(name, cells, flags) });
+  }
   if (member) await askPrimary("dropNode", { name }, target, { withinMs: flags.wait, once: true });
   if (config && local) await forgetNode(config, name, member !== undefined);
   const cluster = clusterNameOf(target);

@@ -5,6 +5,7 @@ import { dateOfTid, tidOfDate } from "../../core/tid.ts";
 import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { askPrimary, askStatus } from "../ask.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";
@@ -33,7 +34,8 @@ export const answer = is.object({
 });
 
 /** Lets history up to a moment go. Storages delete it by and by. */
-export default async function pack({ output, world }: Cli, flags: Flags): Promise<void> {
+export default async function pack(cli: Cli, flags: Flags): Promise<void> {
+  const { output, world } = cli;
   const target = resolveTarget(flags.cluster, world);
   const cluster = clusterNameOf(target);
   const wanted = boundOf(flags);
@@ -52,7 +54,10 @@ export default async function pack({ output, world }: Cli, flags: Flags): Promis
   if (!flags.yes && !flags.dryRun) {
     const hint =
       "what was before can't be read or undone any more, and there is no way back. Repeat with --yes";
-    throw new CliError("usage", `Cannot pack without --yes: ${what} of ${cluster} would go`, { hint });
+    const refusal = new CliError("usage", `Cannot pack without --yes: ${what} of ${cluster} would go`, {
+      hint,
+    });
+    await confirm(cli, { cluster, what: `${what} would go; what was before can't be had back`, refusal });
   }
   const { dryRun } = flags;
   const { tid: upTo, before } = await askPrimary("pack", { tid, dryRun }, target, {

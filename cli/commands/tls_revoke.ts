@@ -5,6 +5,7 @@ import * as is from "../answers.ts";
 import { authorOf } from "../author.ts";
 import { uriOf } from "../config.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";
@@ -27,7 +28,8 @@ export const answer = is.object({
 });
 
 /** Makes the whole cluster distrust certificates, at once: whoever is connected by one of them is turned away. */
-export default async function tlsRevoke({ output, world }: Cli, flags: Flags, name: string): Promise<void> {
+export default async function tlsRevoke(cli: Cli, flags: Flags, name: string): Promise<void> {
+  const { output, world } = cli;
   const { config, cluster, tls, nodes } = clusterWithTls(flags, world);
   const target = { kind: "folder", config, uri: uriOf(config) } as const;
   const known = list(tls);
@@ -51,11 +53,9 @@ export default async function tlsRevoke({ output, world }: Cli, flags: Flags, na
   );
   if (cut !== undefined && !flags.yes) {
     const hint = "repeat with --yes; or renew it first, and revoke the old one with --old";
-    throw new CliError(
-      "usage",
-      `Cannot revoke what ${cut.name} shows without --yes: the node is cut off at once`,
-      { hint },
-    );
+    const text = `Cannot revoke what ${cut.name} shows without --yes: the node is cut off at once`;
+    const what = `node ${cut.name} is cut off at once`;
+    await confirm(cli, { cluster, what, refusal: new CliError("usage", text, { hint }) });
   }
   const { revision, settings } = await currentConfig(target, flags.wait);
   const before = revokedOf(settings);

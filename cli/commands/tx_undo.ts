@@ -8,6 +8,7 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { authorOf } from "../author.ts";
 import { withClient } from "../client.ts";
+import { confirm } from "../confirm.ts";
 import type { Cli, CommonFlags } from "../context.ts";
 import { CliError } from "../exit.ts";
 import { nextCommand } from "../next.ts";
@@ -24,10 +25,11 @@ export const answer = is.object({
 
 /** Takes a transaction back, by another one; what was changed since isn't overwritten. */
 export default async function txUndo(
-  { output, world }: Cli,
+  cli: Cli,
   flags: CommonFlags & { readonly yes: boolean },
   undoneTid: Tid,
 ): Promise<void> {
+  const { output, world } = cli;
   const target = resolveTarget(flags.cluster, world);
   const { tid, writes } = await withClient(target, world, async (client) => {
     const { lastTid: at } = await client.call("sync", {});
@@ -43,9 +45,9 @@ export default async function txUndo(
     }
     if (!flags.yes) {
       const hint = "it can be undone in turn. Repeat with --yes";
-      throw new CliError("usage", `Cannot undo ${hexOf(undoneTid)} without --yes: ${inWords(writes)}`, {
-        hint,
-      });
+      const text = `Cannot undo ${hexOf(undoneTid)} without --yes: ${inWords(writes)}`;
+      const refusal = new CliError("usage", text, { hint });
+      await confirm(cli, { cluster: clusterNameOf(target), what: inWords(writes), refusal });
     }
     const encoder = new TextEncoder();
     const note = {

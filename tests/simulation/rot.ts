@@ -80,7 +80,10 @@ export class Rot {
     const { tid, writes } = random.pick(history.acknowledged);
     const [write] = writes.length === 0 ? [] : [random.pick(writes)];
     if (write === undefined || this.#rows.some(({ oid }) => oid === write.oid)) return;
-    const whole = storages.filter((one) => one.isUp && isWhole(rowOf(one, write.oid, tid!)));
+    // a transaction that isn't final yet may share the data of what it undoes, and be on one copy only
+    const whole = storages.filter((one) =>
+      one.isUp && one.plan.disk?.temporary === 0 && isWhole(rowOf(one, write.oid, tid!))
+    );
     if (whole.length < 2) return;
     const storage = random.pick(whole);
     // what undoes a change has the data of another revision: that one turns as well
