@@ -40,6 +40,7 @@ function show(report: SoakReport, minutes: number): void {
     `\n${shape.masters} masters, ${shape.storages} storages, ${shape.replicas} replicas, ${minutes} minutes`,
   );
   console.log(`commits       ${report.commits}, of which ${report.merged} conflicts were merged`);
+  console.log(`packs         ${report.packs}`);
   console.log(`tried again   ${counts(errors)}`);
   console.log(`faults        ${counts(faults)} (${(100 * report.chance).toFixed(0)} % each second)`);
   console.log(`longest pause ${(report.pauseMsMax / 1_000).toFixed(1)} s without a commit`);

@@ -5,7 +5,7 @@
 import { Deadlines } from "../../core/deadlines.ts";
 import { AbortedError, UnreachableError } from "../../core/errors.ts";
 import type { NodeIndex, Partition, Tid } from "../../core/ids.ts";
-import { RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { AnswerMessage, WireError } from "../../core/messages.ts";
 import type { Links } from "./links.ts";
 import type { ClientContext, Site } from "./site.ts";
@@ -81,6 +81,13 @@ export class DigestCalls {
     }
   }
 
+  /** Copies have heard of a pack at different times: in a moment all have. */
+  #askLater(call: number, comparison: Comparison): void {
+    comparison.problem = "some copies haven't heard of a pack yet";
+    const { monoMs } = this.#site.now;
+    this.#deadlines.set(call, Math.min(comparison.untilMs, monoMs + RETRY_DELAY_MS_MIN));
+  }
+
   /** Nobody waits for a comparison any more; false: it is none of these. */
   cancel(call: number): boolean {
     if (!this.#forget(call)) return false;
@@ -101,8 +108,8 @@ export class DigestCalls {
       packBound,
     });
     if (comparison.waiting.size > 0) return;
-    // they have heard of a pack at different times: now all have
-    if (comparison.found.some((one) => one.packBound !== packBound)) return this.#askAll(call, comparison);
+    const isMixed = comparison.found.some((one) => one.packBound !== packBound);
+    if (isMixed) return this.#askLater(call, comparison);
     this.#forget(call);
     const found = comparison.found.map(({ packBound: _, ...one }) => one);
     this.#site.settle(call, found.sort((a, b) => (a.node < b.node ? -1 : 1)));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sha256 } from "../../adapters/system.ts";
-import { RETRY_DELAY_MS_MAX } from "../../core/limits.ts";
+import { RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN } from "../../core/limits.ts";
 import type { WireError } from "../../core/messages.ts";
 import { asNode, asPartition, asTid, tableOf } from "../../tests/machines.ts";
 import { Hand } from "../../tests/reading_hand.ts";
@@ -65,7 +65,8 @@ test("DigestCalls asks all again when one of them knew of a pack that another di
   const [one, other] = [hand.next(), hand.next()];
   hand.answers(one.ask, { ...found, packBound: asTid(9) });
   hand.answers(other.ask, { count: 4, digest: new Uint8Array(32), packBound: asTid(0) });
-  assert.ok(!hand.ends.has(call), "they say different things");
+  assert.deepEqual([hand.ends.has(call), hand.asks], [false, []], "they say different things");
+  hand.passes(RETRY_DELAY_MS_MIN);
   for (const { ask } of [hand.next(), hand.next()]) hand.answers(ask, { ...found, packBound: asTid(9) });
   assert.deepEqual(hand.ends.get(call), ["s1", "s2"].map((node) => ({ node, ...found })));
 });

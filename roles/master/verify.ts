@@ -44,6 +44,8 @@ interface Job {
   /** Cells that are made anew. */
   readonly mending: Finding[];
   isJudged: boolean;
+  /** Whether those that didn't know of a pack were asked again: once is enough, they have been told before. */
+  isAskedAgain: boolean;
 }
 
 /** Comparisons that are under way. */
@@ -88,6 +90,7 @@ export class Verify {
       findings: partitions.flatMap((partition) => this.#cellsOf(partition)),
       mending: [],
       isJudged: false,
+      isAskedAgain: false,
     };
     const number = ++this.#mark;
     this.#jobs.set(number, job);
@@ -170,7 +173,8 @@ export class Verify {
   #askAgain(number: number, job: Job): boolean {
     const looked = job.findings.filter(({ is }) => is === "equal" || is === "broken");
     const highest = looked.reduce((most, { bound }) => (bound > most ? bound : most), ZERO_TID);
-    const late = looked.filter(({ bound }) => bound < highest);
+    const late = job.isAskedAgain ? [] : looked.filter(({ bound }) => bound < highest);
+    job.isAskedAgain = true;
     for (const finding of late) {
       const storage = this.#storages.node(finding.node);
       finding.is = storage?.conn === undefined ? "unreachable" : "waiting";

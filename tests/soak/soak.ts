@@ -49,6 +49,8 @@ export interface SoakReport {
   readonly commits: number;
   /** Conflicts of which the programs made one write. */
   readonly merged: number;
+  /** How often history was packed, up to what was newest some seconds before. */
+  readonly packs: number;
   /** What commits failed with before they were tried again. */
   readonly errors: { readonly [code: string]: number };
   /** The chance of a fault, each second. */
@@ -67,6 +69,10 @@ const READY_MS_MAX = 180_000;
 /** A run of rounds takes less than this, or something is wrong. */
 const ROUNDS_MS_MAX = 600_000;
 const SAMPLE_MS = 2_000;
+/** How often history is packed. */
+const PACK_MS = 10_000;
+/** A pack waits no longer than this behind a recovery: clients are back by then, or hear that what they read is gone. */
+const QUIET_MS = 2_000;
 
 /** Runs one. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
@@ -134,7 +140,7 @@ class Run {
     );
     for (const end of ends) end.catch(() => this.end());
     const beganMs = monoMs();
-    const sampling = this.#sample(beganMs);
+    const [sampling, packing] = [this.#sample(beganMs), this.#pack(client)];
     if ("ms" in faults) await nemesis.run(faults.ms);
     else await nemesis.runEach(faults.rounds);
     await nemesis.heal();
@@ -142,6 +148,7 @@ class Run {
     const ranMs = monoMs() - beganMs;
     this.#ended = true;
     await sampling;
+    const packs = await packing;
     this.#options.signal?.throwIfAborted();
 
     for (const program of programs) program.tell("stop");
@@ -158,6 +165,7 @@ class Run {
       skipped: nemesis.skipped,
       breaches: [...this.#breaches, ...nemesis.breaches, ...this.#growth(ranMs)],
       ...sumOf(results),
+      packs,
       chance: nemesis.chance,
       faults: Object.fromEntries(nemesis.counts),
       pauseMsMax,
@@ -230,6 +238,22 @@ class Run {
       }
       await pause(SAMPLE_MS);
     }
+  }
+
+  /** Lets history go, again and again, whatever else happens; gives how often it went. */
+  async #pack(client: Client): Promise<number> {
+    let [packs, dueMs] = [0, monoMs()];
+    const isSet = await this.#cluster.config(`master.packQuietMs=${QUIET_MS}`);
+    if (!isSet) this.#breaches.push("the configuration can't be changed");
+    let bound: Tid | undefined; // nearly all that was open then has ended
+    while (!this.#ended) {
+      await pause(SAMPLE_MS / 4);
+      if (monoMs() < dueMs) continue;
+      dueMs = monoMs() + PACK_MS;
+      if (bound !== undefined && await this.#cluster.pack(bound)) packs += 1;
+      bound = await client.lastTid().catch(() => undefined);
+    }
+    return packs;
   }
 
   #courses(what: "memory" | "files", ranMs: number): { readonly [node: string]: Course } {

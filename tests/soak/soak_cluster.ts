@@ -12,6 +12,8 @@ import { processStateOf } from "../../cli/pid_file.ts";
 import type { ProcessState } from "../../cli/pid_file.ts";
 import { planCluster } from "../../cli/plan.ts";
 import { findPorts } from "../../cli/ports.ts";
+import { hexOf } from "../../core/ids.ts";
+import type { Tid } from "../../core/ids.ts";
 import { neo } from "../cli_world.ts";
 import type { CommandResult } from "../cli_world.ts";
 import { CliCluster } from "../integration/kit.ts";
@@ -187,6 +189,16 @@ export class SoakCluster implements AsyncDisposable {
   async verify(): Promise<string | undefined> {
     const result = await neo(["table", "verify"], this.#cli.around);
     return result.exitCode === 0 ? undefined : `${result.stdout}${result.stderr}`.trim();
+  }
+
+  /** `neo config set`; false: it didn't come about. */
+  async config(...values: readonly string[]): Promise<boolean> {
+    return (await neo(["config", "set", ...values], this.#cli.around)).exitCode === 0;
+  }
+
+  /** `neo pack` up to a tid; false: it was refused, or nobody was there. */
+  async pack(tid: Tid): Promise<boolean> {
+    return (await neo(["pack", "--before", hexOf(tid), "--yes"], this.#cli.around)).exitCode === 0;
   }
 
   /** Takes a node out of `neo.toml`, which commands may have changed meanwhile. */
