@@ -130,6 +130,14 @@ export interface Machine<E, F> {
   step(event: E, now: Now): F[];
   /** The earliest `monoMs` at which the machine wants a `due` event. */
   due(): number | undefined;
+  /** Where it stands: what each of its log lines says besides its own facts. */
+  readonly standing?: Standing | undefined;
+}
+
+/** The epoch that a node knows of, and its phase in it. */
+export interface Standing {
+  readonly epoch: number;
+  readonly phase: string;
 }
 
 /** A question to a peer. */

@@ -310,8 +310,14 @@ export class Host<C, W, Q, R, A, E, O> {
   }
 
   #perform(effect: Effect<C, W, Q, R, O>, now: Now): readonly PeerEvent<C>[] {
-    if (effect.do === "log") this.#ports.log(effect.level, effect.text, effect.facts, effect.module);
-    else if (effect.do !== "output") return this.#peers.perform(effect as PeerEffect<C>, now.monoMs);
+    if (effect.do === "log") {
+      this.#ports.log(
+        effect.level,
+        effect.text,
+        { ...this.#machine.standing, ...effect.facts },
+        effect.module,
+      );
+    } else if (effect.do !== "output") return this.#peers.perform(effect as PeerEffect<C>, now.monoMs);
     return [];
   }
 

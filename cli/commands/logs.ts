@@ -113,7 +113,7 @@ async function* only(
 
 /** For people: nothing in a log can move their cursor. */
 function lineOf(output: Output, { time, level, node, text, fields }: LogEntry): string {
-  const shown = ["time", "level", "node", "role", "text", "message"];
+  const shown = ["time", "level", "node", "role", "text", "message", "epoch", "phase"];
   const facts = Object.entries(fields).filter(([name]) => !shown.includes(name))
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   const when = time.replace("T", " ").replace("Z", "");

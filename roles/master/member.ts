@@ -13,7 +13,7 @@ import { unreachable } from "../../core/errors.ts";
 import type { Conn } from "../../core/ids.ts";
 import { GUEST_MS } from "../../core/limits.ts";
 import { answer, refuse, tell } from "../../core/machine.ts";
-import type { Effect, HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
+import type { Effect, HostEvent, Machine, Now, PeerEvent, Standing } from "../../core/machine.ts";
 import type { Answer, AskMessage, Hello, TellMessage, WireError } from "../../core/messages.ts";
 import type { Digest, MetadataState, MetadataWrite, Random } from "../../core/ports.ts";
 import { helloOf } from "../hello.ts";
@@ -126,6 +126,12 @@ export class MemberMachine implements Machine<MemberEvent, MemberEffect> {
   /** For tests and checkers: the primary's view of its cluster, undefined while this isn't the primary. */
   get view(): MasterMachine["view"] | undefined {
     return this.#reign?.primary.view;
+  }
+
+  /** A master that isn't the primary has its part in the agreement for a phase. */
+  get standing(): Standing | undefined {
+    const epoch = this.view?.epoch ?? this.#metadata?.epoch;
+    return epoch === undefined ? undefined : { epoch, phase: this.view?.phase ?? this.#raft.role };
   }
 
   /** For checkers: up to where the log is held here, and what that has made. */

@@ -335,6 +335,7 @@ export class Recovery {
     for (const { ttid, holders } of this.#inDoubt()) {
       const tid = tids.get(ttid);
       if (tid === undefined) continue;
+      this.#site.log("recovery", "info", "Completing a transaction that was in doubt", { ttid, tid });
       for (const node of holders) {
         waiting.add(`${ttid}@${node.index}`);
         const context = { of: "verify", ttid, node: node.index, session: node.session } as const;
@@ -345,9 +346,6 @@ export class Recovery {
           }),
         );
       }
-    }
-    if (tids.size > 0) {
-      this.#site.log("recovery", "info", "Completing transactions that were in doubt", { count: tids.size });
     }
   }
 

@@ -220,6 +220,9 @@ export class Transactions {
     const parked = this.#parked.find(({ body }) => body.ttid === ttid);
     if (parked) return true; // it is judged as soon as its rows are settled; the storage asks again
     if (this.#clients().some(({ session }) => session === sessionOf(ttid))) this.#refused.add(ttid);
+    if (!asks) {
+      this.#site.log("cluster", "info", "Giving up a transaction that is open for too long", { ttid });
+    }
     return false;
   }
 

@@ -12,7 +12,7 @@ import { hexOf } from "../../core/ids.ts";
 import type { Conn, Tid, Ttid } from "../../core/ids.ts";
 import { REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { answer, ask } from "../../core/machine.ts";
-import type { HostEvent, Machine, Now, PeerEvent } from "../../core/machine.ts";
+import type { HostEvent, Machine, Now, PeerEvent, Standing } from "../../core/machine.ts";
 import type { AnswerMessage, AskMessage, Body, Hello, TellMessage } from "../../core/messages.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import type { DatabaseAnswer, DatabaseIdentity } from "../../core/ports.ts";
@@ -119,6 +119,10 @@ export class StorageMachine implements Machine<StorageEvent, StorageEffect> {
     const { size: transactions } = this.#transactions;
     const [parked, reads] = [this.#intake.waiting, this.#reads.waiting];
     return { transactions, parked, reads, phase: this.#phase, copies: this.#replicator.isBusy };
+  }
+
+  get standing(): Standing {
+    return { epoch: this.#site.epoch, phase: this.#phase };
   }
 
   due(): number | undefined {

@@ -89,8 +89,15 @@ test("neo start, status, stop: one process a node, each told apart, each in its 
     assert.equal(stopped.stderr.includes("Warning"), false, stopped.stderr);
     assert.match((await shop.ok("stop")).stdout, /nothing ran/);
     assert.equal((await shop.neo("status")).exitCode, 3);
-    const log = readFileSync(join(shop.cwd, "log", "m1.log"), "utf8").trim().split("\n");
-    assert.ok(log.every((line) => JSON.parse(line).node === "m1"));
+    const lines = (name: string): Record<string, unknown>[] =>
+      readFileSync(join(shop.cwd, "log", `${name}.log`), "utf8").trim().split("\n").map((line) =>
+        JSON.parse(line)
+      );
+    assert.ok(lines("m1").every(({ node }) => node === "m1"));
+    for (const [name, phase] of [["m1", "running"], ["s1", "serving"]] as const) {
+      const standing = lines(name).filter((line) => line["phase"] === phase).map((line) => line["epoch"]);
+      assert.deepEqual([...new Set(standing)], [1], `${name} says where it stands (N12)`);
+    }
   }));
 
 test("neo status shows a crashed node with the end of its log, and start brings it back (T24)", () =>
