@@ -12,13 +12,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
-import { countTests, type TestCounts } from "./test_counts.ts";
+import { countTests, failuresIn, type TestCounts } from "./test_counts.ts";
 
 interface Result {
   readonly task: string;
   readonly counts: TestCounts;
   /** For the overview: `ok`, `FAILED` or the counts. */
   readonly summary: string;
+  /** Titles of tests that failed. */
+  readonly failures: readonly string[];
 }
 
 /** Counts what a task did: one that fails without naming a failed test is a failure itself. */
@@ -27,7 +29,8 @@ export function resultOf(task: string, output: string, exitCode: number | null):
   const { passed, failed, skipped } = counted ?? { passed: 0, failed: 0, skipped: 0 };
   const counts = { passed, failed: exitCode === 0 ? failed : Math.max(failed, 1), skipped };
   const numbers = `${passed} passed, ${counts.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
-  return { task, counts, summary: counted ? numbers : exitCode === 0 ? "ok" : "FAILED" };
+  const summary = counted ? numbers : exitCode === 0 ? "ok" : "FAILED";
+  return { task, counts, summary, failures: exitCode === 0 ? [] : failuresIn(output) };
 }
 
 /** Shows what the task prints as it comes, and keeps it to be counted. */
@@ -54,6 +57,9 @@ async function main(tasks: readonly string[]): Promise<void> {
 
   console.log("\n== Overview");
   for (const { task, summary } of results) console.log(`${task.padEnd(12)}${summary}`);
+  for (const { task, failures } of results) {
+    for (const title of failures) console.log(`${task} failed: ${title}`);
+  }
   if (sum("skipped") > 0) console.log(`${sum("skipped")} skipped, for the reasons printed above`);
   console.log(`\n${sum("passed")} passed, ${sum("failed")} failed`);
   if (sum("failed") > 0) process.exitCode = 1;

@@ -51,3 +51,22 @@ export function countTests(output: string): TestCounts | undefined {
   }
   return summaries > 0 ? counts : undefined;
 }
+
+const DENO_FAILED = /^(.+) \.\.\. FAILED(?: \([^)]*\))?$/;
+const NODE_FAILED = /^✖ (.+?)(?: \([\d.]+ms\))?$/;
+
+/**
+ * The titles of the tests that failed, each once: a log that is cut off in the middle still has them at its end.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const output = "./a_test.ts => adds ... FAILED (3ms)\\n✖ subtracts (0.5ms)";
+ * assert.deepEqual(failuresIn(output), ["./a_test.ts => adds", "subtracts"]);
+ * ```
+ */
+export function failuresIn(output: string): string[] {
+  const lines = output.replaceAll(ESCAPES, "").split(/\r?\n/);
+  const titles = lines.flatMap((line) => (DENO_FAILED.exec(line) ?? NODE_FAILED.exec(line))?.[1] ?? []);
+  return [...new Set(titles)].filter((title) => title !== "failing tests:");
+}

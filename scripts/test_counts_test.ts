@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countTests } from "./test_counts.ts";
+import { countTests, failuresIn } from "./test_counts.ts";
 
 const cases = [
   { output: "ok | 3 passed | 0 failed (8ms)", expected: [3, 0, 0] },
@@ -28,4 +28,18 @@ for (const { output, expected } of cases) {
 
 test("countTests() knows nothing about output without a summary", () => {
   assert.equal(countTests("error: Type checking failed.\nlook | 3 passed | 0 failed"), undefined);
+});
+
+test("failuresIn() names tests that failed in Deno and in Node, each once", () => {
+  const output = [
+    "./a_test.ts => adds ... ok (1ms)",
+    "./a_test.ts => says x ... FAILED (2ms)",
+    "b says y ... \u001b[31mFAILED\u001b[0m (2ms)",
+    "✔ fine (1.2ms)",
+    "✖ not so fine (1.25ms)",
+    "✖ failing tests:",
+    "✖ not so fine (1.25ms)",
+    "FAILED | 1 passed | 2 failed (3ms)",
+  ].join("\n");
+  assert.deepEqual(failuresIn(output), ["./a_test.ts => says x", "b says y", "not so fine"]);
 });
