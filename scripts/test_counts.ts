@@ -61,7 +61,7 @@ const NODE_FAILED = /^✖ (.+?)(?: \([\d.]+ms\))?$/;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const output = "./a_test.ts => adds ... FAILED (3ms)\\n✖ subtracts (0.5ms)";
+ * const output = "./a_test.ts => adds ... FAILED (3ms)\n✖ subtracts (0.5ms)";
  * assert.deepEqual(failuresIn(output), ["./a_test.ts => adds", "subtracts"]);
  * ```
  */
