@@ -1,5 +1,5 @@
 /** How the configuration service is shown, and what a person may write of it. */
-import { parse, stringify } from "smol-toml";
+import { stringify } from "smol-toml";
 import { asKept, configKeys, revokedIn, settingProblem, TLS_REVOKED } from "../core/config_keys.ts";
 import type { Setting } from "../core/config_keys.ts";
 import type { Answer } from "../core/messages.ts";
@@ -54,12 +54,16 @@ export function assignmentOf(text: string, scope: string): ValueChange & { reado
   if (at < 1) throw new CliError("usage", `Cannot set ${JSON.stringify(text)}: expected KEY=VALUE`);
   const key = text.slice(0, at);
   const setting = { scope, key, value: asKept(key, text.slice(at + 1)) };
-  check(setting);
+  checkSetting(setting);
   return setting;
 }
 
-/** @throws CliError (`usage`) naming key, rule and value */
-function check(setting: Setting): void {
+/**
+ * Checks a setting before anybody is asked.
+ *
+ * @throws CliError (`usage`) naming key, rule and value
+ */
+export function checkSetting(setting: Setting): void {
   const problem = settingProblem(setting);
   if (problem === undefined) return;
   const near = configKeys.map(({ key }) => key).filter((key) => key.includes(setting.key.split(".").at(-1)!));
@@ -67,47 +71,6 @@ function check(setting: Setting): void {
     ? near.length > 0 ? `did you mean ${near.join(", ")}?` : "all keys: neo config list"
     : "";
   throw new CliError("usage", `Cannot set ${problem}`, { hint });
-}
-
-/** What a file of settings says, as `export` writes it: by scope, then by key. */
-export function settingsOfToml(text: string, file: string): Setting[] {
-  let tables: Record<string, unknown>;
-  try {
-    tables = parse(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
-    throw new CliError("usage", `Cannot read ${file}: ${why}`, { cause: error });
-  }
-  return settingsIn(tables, file);
-}
-
-/**
- * What tables of settings say: `cluster`, `role.NAME`, `node.NAME`.
- *
- * @throws CliError (`usage`) naming key, rule and value
- */
-export function settingsIn(tables: Record<string, unknown>, file: string): Setting[] {
-  const settings: Setting[] = [];
-  const add = (scope: string, table: unknown): void => {
-    if (typeof table !== "object" || table === null || Array.isArray(table)) {
-      throw new CliError("usage", `Cannot read ${file}: ${scope}: expected a table of keys`);
-    }
-    for (const [key, value] of Object.entries(table)) {
-      const setting = { scope, key, value: String(value) };
-      check(setting);
-      settings.push(setting);
-    }
-  };
-  for (const [name, table] of Object.entries(tables)) {
-    if (name === "cluster") add("cluster", table);
-    else if (name === "role" || name === "node") {
-      for (const [of, keys] of Object.entries(table as Record<string, unknown>)) add(`${name}:${of}`, keys);
-    } else {throw new CliError(
-        "usage",
-        `Cannot read ${file}: unknown table [${name}]; known are cluster, role, node`,
-      );}
-  }
-  return settings;
 }
 
 /** Settings as `apply` reads them. */

@@ -29,6 +29,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   postgres: ["adapters"],
   "reflect-metadata": ["cli"],
   "smol-toml": ["adapters", "cli"],
+  zod: ["cli"],
 };
 
 /** Which paths each folder may import: core knows nothing, roles decide, adapters do, objects model. */

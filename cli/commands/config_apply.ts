@@ -5,9 +5,10 @@ import type { Of } from "../answers.ts";
 import * as is from "../answers.ts";
 import { authorOf } from "../author.ts";
 import { changeConfig, currentConfig } from "../config_questions.ts";
-import { changeLine, changesTo, settingsOfToml, shownChange, stillRevoking } from "../config_view.ts";
+import { changeLine, changesTo, shownChange, stillRevoking } from "../config_view.ts";
 import type { Cli } from "../context.ts";
 import { CliError } from "../exit.ts";
+import { settingsOfToml } from "../settings_file.ts";
 import { clusterNameOf, resolveTarget } from "../target.ts";
 import type { ChangeFlags } from "./config_set.ts";
 
