@@ -53,11 +53,17 @@ function testOn(server: PostgresServer): void {
     await whole(cluster, 12);
     await load.rest();
     await load.check(await cluster.connect());
+    await cluster.ok("pack", "--days", "0", "--yes");
+    for (let packing = ["s1"]; packing.length > 0;) {
+      packing = ((await cluster.ok("status", "--json")).json.pack as { packing: string[] }).packing;
+    }
     const verified = await cluster.ok("table", "verify", "--json");
     assert.ok(
       verified.json.cells.every(({ state }: { state: string }) => state === "equal"),
       verified.stdout,
     );
+    const { total } = (await cluster.ok("cluster", "size", "--json")).json;
+    assert.equal(total.history, 0, "history is packed on both (T13)");
     await cluster.stop();
     await dropSchemas(server);
   });

@@ -311,6 +311,10 @@ test("J2 whether a copy is packed already or not, below the bound it says packed
     stage.startStorage(dead);
     await stage.pass(PACKED_MS);
   }
+  const changes = [{ scope: "node:s2", key: "storage.packRowsPerS", value: "1000" }];
+  await operator.ask("changeConfig", { author: "", reason: "", base: null, changes });
+  await stage.pass(PACKED_MS);
+  assert.deepEqual(revisionsOn(stage, "s2", tids), LEFT, "it packs by itself, at once (T51)");
 });
 
 test("J2 copies that have packed differently far are compared, and copied, as they are behind the bound", async () => {

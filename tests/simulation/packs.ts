@@ -27,7 +27,8 @@ export class Packs {
   readonly #cluster: Cluster;
   readonly #random: SimRandom;
   readonly #gone = new Map<Oid, Map<Tid, Tid>>(); // of each revision that went, under which bound
-  readonly #fresh = new Set<string>(); // clients that were let in, and may have been away when a pack was decided
+  readonly #told = new Map<string, Tid>(); // what clients have heard of
+  readonly #fresh = new Set<string>(); // those that were let in, and may have been away when a pack was decided
   #id = FIRST_ID;
   #isOn = false;
   #isOpen = false;
@@ -114,7 +115,9 @@ export class Packs {
   #heard(node: string, bound: Tid): void {
     const { history, clients } = this.#cluster;
     const client = clients.find(({ name }) => name === node);
-    if (this.#fresh.has(node) || client === undefined) return;
+    const isNews = bound > (this.#told.get(node) ?? ZERO_TID);
+    this.#told.set(node, bound);
+    if (this.#fresh.has(node) || !isNews || client === undefined) return;
     const floor = client.session?.floor ?? null;
     if (floor === null || floor >= bound) return;
     history.breach(`${node} reads at ${floor}, and history is packed up to ${bound}`);
