@@ -78,7 +78,7 @@ test("settingsJsonSchema() has each key with its bounds, default and description
   assert.deepEqual(Object.keys(properties.cluster.properties), configKeys.map(({ key }) => key));
   const { description, ...rest } = properties.cluster.properties["storage.packRowsPerS"]!;
   assert.deepEqual(rest, { type: "integer", minimum: 0, maximum: 1_000_000, default: 5_000 });
-  assert.match(String(description), /while it packs/);
+  assert.match(String(description), /deletes while it packs/);
   assert.ok("client.oidBatch" in properties.role.properties["client"]!.properties);
   assert.ok(!("client.oidBatch" in properties.role.properties["storage"]!.properties));
 });

@@ -243,7 +243,7 @@ export const configKeys: readonly ConfigKey[] = [
   }),
   integer("storage.packRowsPerS", PACK_ROWS_PER_S, { unit: "", least: 0, most: 1_000_000 }, {
     roles: storages,
-    description: "How many revisions a second it looks at while it packs; 0: packs wait",
+    description: "How many revisions a second it deletes while it packs; 0: packs wait",
   }),
   integer("storage.postgresReaders", POSTGRES_READERS, { unit: "", least: 1, most: 64 }, {
     roles: storages,

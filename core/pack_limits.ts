@@ -1,9 +1,11 @@
 /** How history goes: limits of packs. */
 
 /** Revisions that a storage looks at for a pack at once, between two commits. */
-export const PACK_ROWS = 250;
-/** Revisions a second that it looks at, unless `storage.packRowsPerS` says otherwise. */
+export const PACK_ROWS = 500;
+/** Revisions a second that it deletes, unless `storage.packRowsPerS` says otherwise. */
 export const PACK_ROWS_PER_S = 5_000;
+/** So many that stay count as one that is deleted. */
+export const PACK_LOOKS_PER_ROW = 20;
 /** When a pack that is stopped, or keeps up no more, looks again, in ms. */
 export const PACK_PAUSE_MS = 1_000;
 /** How long no pack is begun after a recovery, in ms: clients of before may come back with what they have open. */

@@ -13,7 +13,7 @@
  */
 import { hexOf, partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
-import { PACK_PAUSE_MS, PACK_ROWS } from "../../core/limits.ts";
+import { PACK_LOOKS_PER_ROW, PACK_PAUSE_MS, PACK_ROWS } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
 import type { DatabaseAnswers, DatabaseState, PackPlace, RevisionKey } from "../../core/ports.ts";
@@ -95,7 +95,8 @@ export class Packer {
     }
     const isOver = next === null && bound === this.#site.packBound;
     if (isOver && !(this.#passedOver && this.#isOtherTable)) return this.#ended();
-    this.#rest(now.monoMs + (PACK_ROWS * 1_000) / this.#perS);
+    const work = gone.length + (PACK_ROWS - gone.length) / PACK_LOOKS_PER_ROW;
+    this.#rest(now.monoMs + (work * 1_000) / this.#perS);
   }
 
   /** Time has passed. */

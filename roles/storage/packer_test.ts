@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { sha256 } from "../../adapters/system.ts";
 import type { Conn, NodeIndex, Oid, Partition, Tid } from "../../core/ids.ts";
 import { toTid, ZERO_TID } from "../../core/ids.ts";
-import { PACK_PAUSE_MS, PACK_ROWS, PACK_ROWS_PER_S } from "../../core/limits.ts";
+import { PACK_LOOKS_PER_ROW, PACK_PAUSE_MS, PACK_ROWS, PACK_ROWS_PER_S } from "../../core/limits.ts";
 import { PartitionTable } from "../../core/partition_table.ts";
 import type { DatabaseState, RevisionKey } from "../../core/ports.ts";
 import { Settings } from "../settings.ts";
@@ -17,7 +17,11 @@ const at = (monoMs: number) => ({ monoMs, wallMs: 0 });
 const key = (oid: number, tid: number): RevisionKey => ({ oid: BigInt(oid) as Oid, tid: toTid(tid) });
 const BEGINNING = key(0, 0);
 const PRIMARY = 7 as Conn;
-const PAUSE_MS = (PACK_ROWS * 1_000) / PACK_ROWS_PER_S;
+/** Behind a slice of which so many rows go. */
+const pauseOf = (gone: number): number =>
+  (1_000 * (gone + (PACK_ROWS - gone) / PACK_LOOKS_PER_ROW)) / PACK_ROWS_PER_S;
+/** More than that. */
+const PAUSE_MS = pauseOf(2);
 
 /** Storage 2 of a cluster of two, with a cell of each of two partitions. */
 class Stage {
@@ -92,7 +96,7 @@ test("Packer saves a bound before all else, takes slice after slice as fast as i
   assert.deepEqual(stage.done(), ["bound 9"]);
   const first = stage.look(1_000, [key(0, 1)], key(5, 3));
   assert.deepEqual(first, ["look to 9 behind 0@0", "take 0@1 to 5@3"]);
-  assert.equal(stage.packer.dueMs, 1_000 + PAUSE_MS);
+  assert.equal(stage.packer.dueMs, 1_000 + pauseOf(1));
   assert.deepEqual(stage.look(1_000 + PAUSE_MS, [], key(7, 3)), ["look to 9 behind 5@3"], "nothing to save");
   const last = stage.look(1_000 + 2 * PAUSE_MS, [key(8, 2)], null);
   assert.deepEqual(last, ["look to 9 behind 7@3", "take 8@2 to the end", "done 9"]);
@@ -164,7 +168,7 @@ test("Packer rests while its speed is 0, and an answer from before it was halted
   halted.packer.found(1, { read: "packable", revisions: [key(0, 1)], next: null }, at(0));
   assert.deepEqual(halted.done(), []);
   halted.packer.found(2, { read: "packable", revisions: [], next: BEGINNING }, at(0));
-  assert.equal(halted.packer.dueMs, PAUSE_MS);
+  assert.equal(halted.packer.dueMs, pauseOf(0));
 });
 
 /** Storage 2, whose database answers when the test does. */
