@@ -1,7 +1,7 @@
 /** The promises of a storage's database: what is written to it, what it is asked, what it finds when it opens. */
 import type { Oid, Partition, Tid, Ttid } from "./ids.ts";
 import type { Note, TransactionInfo } from "./messages.ts";
-import type { Store } from "./ports.ts";
+import type { Store } from "./store.ts";
 
 /** Data of an object, or a part of it, as it travels and is kept. */
 export interface StoredData {
