@@ -1,5 +1,5 @@
 /** A whole transaction as one function: begun, run, committed, and run again when others were faster. */
-import { ConflictError, DatabaseError, UnreachableError } from "../../core/errors.ts";
+import { ConflictError, DatabaseError, PackedError, UnreachableError } from "../../core/errors.ts";
 import type { Tid } from "../../core/ids.ts";
 import { TRANSACT_ATTEMPTS_MAX, TRANSACT_TURN_MS } from "../../core/limits.ts";
 import { mustBeFunction, wrongSignal } from "./caller.ts";
@@ -79,7 +79,10 @@ export async function transact<T>(
         // written without having been loaded: what is in the way was there when it began, and will be
         const isBlind = error instanceof ConflictError && error.conflicts.some(({ saved }) => saved <= tx.at);
         const isOver = attempts >= most || isBlind;
-        if (isOver || !(error instanceof DatabaseError) || !AGAIN.includes(error.code)) throw error;
+        // this client was away while history was packed: a fresh snapshot shows all
+        const isOld = error instanceof PackedError && error.bound > tx.at;
+        const isAgain = error instanceof DatabaseError && (isOld || AGAIN.includes(error.code));
+        if (isOver || !isAgain) throw error;
         last = error;
       } finally {
         tx.abort(); // what it hasn't committed

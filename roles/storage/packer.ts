@@ -96,7 +96,7 @@ export class Packer {
     const isOver = next === null && bound === this.#site.packBound;
     if (isOver && !(this.#passedOver && this.#isOtherTable)) return this.#ended();
     const work = gone.length + (PACK_ROWS - gone.length) / PACK_LOOKS_PER_ROW;
-    this.#rest(now.monoMs + (work * 1_000) / this.#perS);
+    this.#rest(now.monoMs + Math.ceil((work * 1_000) / this.#perS));
   }
 
   /** Time has passed. */

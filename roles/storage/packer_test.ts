@@ -19,7 +19,7 @@ const BEGINNING = key(0, 0);
 const PRIMARY = 7 as Conn;
 /** Behind a slice of which so many rows go. */
 const pauseOf = (gone: number): number =>
-  (1_000 * (gone + (PACK_ROWS - gone) / PACK_LOOKS_PER_ROW)) / PACK_ROWS_PER_S;
+  Math.ceil((1_000 * (gone + (PACK_ROWS - gone) / PACK_LOOKS_PER_ROW)) / PACK_ROWS_PER_S);
 /** More than that. */
 const PAUSE_MS = pauseOf(2);
 

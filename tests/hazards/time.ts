@@ -17,7 +17,7 @@ export class HandTime {
   /** The clock of one more process. */
   clock(): Clock {
     const clock: Clock = {
-      now: () => ({ monoMs: this.nowMs, wallMs: this.wallMs }),
+      now: () => ({ monoMs: this.nowMs, wallMs: Math.floor(this.wallMs) }),
       soon: (task) => this.soon(task),
       wakeAt: (atMs, wake) => {
         if (atMs === undefined) this.#wakes.delete(clock);

@@ -246,6 +246,32 @@ test("J1 for a while after a recovery there is no pack: who was there before may
   await operator.ask("pack", order);
 });
 
+test("J1 a transaction of a client that was away while history was packed runs again, on a snapshot that shows all", async () => {
+  const { stage, scene, operator, tids } = await history();
+  const away = await connectCaching(stage, "c2", 0);
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const seen: (string | undefined)[] = [];
+  const done = away.client.transact(async (tx) => {
+    if (seen.length === 0) await gate;
+    seen.push(undefined);
+    seen[seen.length - 1] = textOf((await tx.load(Y))?.data);
+    tx.store(oidAt(9), bytesOf("done"));
+  });
+  await stage.run();
+  const later = await commitTexts(stage, scene, [[Y, "y6"]]);
+  stage.wires.bar("c2", "m1");
+  stage.wires.cut("c2", "m1");
+  await stage.run();
+  await operator.ask("pack", { tid: later, dryRun: false });
+  stage.wires.unbar("c2", "m1");
+  await stage.pass(5 * PACKED_MS); // it is back
+  open();
+  await stage.pass(PACKED_MS);
+  assert.equal((await stage.finish(done)).attempts, 2);
+  assert.deepEqual(seen, [undefined, "y6"]);
+  assert.equal(tids.length, 5);
+});
+
 test("J1 a recovery ends what is being decided, and a pack that is held goes on behind it", async () => {
   const { stage, scene, operator, tids } = await history();
   stage.wires.hold("m1", "s2");
