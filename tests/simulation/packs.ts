@@ -13,7 +13,7 @@ import type { Stored, StoredText } from "./stored.ts";
 import type { Step } from "./trace.ts";
 
 /** Ids of its commands: others count from elsewhere. */
-const FIRST_ID = 2_000_000;
+const FIRST_ID = 3_000_000;
 /** Pauses between two packs. */
 const PAUSE_MS_MIN = 300;
 const PAUSE_MS_MAX = 4_000;
