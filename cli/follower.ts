@@ -2,11 +2,13 @@
 import { later } from "../adapters/system.ts";
 import { DatabaseError } from "../core/errors.ts";
 import { hexOf } from "../core/ids.ts";
+import type { Tid } from "../core/ids.ts";
 import { CALL_TIMEOUT_MS_MAX, FOLLOW_AGAIN_MS, FOLLOW_SOURCE_MS } from "../core/limits.ts";
 import { parseUri } from "../core/uri.ts";
 import { connect } from "../mod.ts";
 import type { CallOptions, PublishListener } from "../roles/client/caller.ts";
 import type { CallName, Calls } from "../roles/client/calls.ts";
+import { lowestOf } from "../roles/client/floors.ts";
 import { follow } from "../roles/client/following.ts";
 import type { FollowProgress, Source } from "../roles/client/following.ts";
 import type { Client } from "../roles/client/library.ts";
@@ -58,6 +60,7 @@ class LateSource implements Source, AsyncDisposable {
   readonly #uri: string;
   readonly #name: string;
   readonly #signal: AbortSignal;
+  readonly openSnapshots: Set<() => Tid | null> = new Set();
   readonly #listeners = new Set<PublishListener>();
   #opening: Promise<Client> | undefined;
 
@@ -95,6 +98,7 @@ class LateSource implements Source, AsyncDisposable {
     try {
       const options = { withinMs: FOLLOW_SOURCE_MS, signal: this.#signal, name: this.#name };
       const client = await connect(this.#uri, options);
+      client.openSnapshots.add(() => lowestOf(this.openSnapshots));
       client.onPublish((tid, oids) => this.#listeners.forEach((listener) => listener(tid, oids)));
       return client;
     } catch (error) {

@@ -483,6 +483,8 @@ export const REVOKED_COUNT_MAX = 256;
 export const FOLLOW_AGAIN_MS = 5_000;
 /** How long it waits for a word of its source. */
 export const FOLLOW_SOURCE_MS = 10_000;
+/** A follower that isn't let copy keeps what it would copy from being packed in the source for this long. */
+export const FOLLOW_HOLDS_MS = 60_000;
 /** Transactions that it reads while it commits others. */
 export const FOLLOW_TRANSACTIONS_AHEAD = 16;
 /** Transactions that it commits at once. */

@@ -7,7 +7,8 @@
  * else: the next one begins with what the backup has. Invariants: the backup holds a prefix of the source's history,
  * for each page begins with the backup's last transaction, which must still be there: a source that was truncated, or another
  * one, doesn't have it, as tids are never given twice; and a page counts only if no truncation came while it was read. What is still
- * to be copied isn't packed in the source while this runs; what was before it ran counts as packed in the backup from then on.
+ * to be copied isn't packed in the source while this copies, and for a while when it isn't let; what is packed there all the same,
+ * before it ran or while its source didn't hear it, counts as packed in the backup before what is left of it is committed.
  */
 import { DatabaseError } from "../../core/errors.ts";
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
@@ -15,6 +16,7 @@ import type { Oid, Tid } from "../../core/ids.ts";
 import {
   FOLLOW_AGAIN_MS,
   FOLLOW_COMMITS_MAX,
+  FOLLOW_HOLDS_MS,
   FOLLOW_OBJECTS_MAX,
   FOLLOW_SOURCE_MS,
   FOLLOW_TRANSACTIONS_AHEAD,
@@ -46,8 +48,10 @@ export interface FollowOptions {
   readonly onProgress?: (progress: FollowProgress) => void;
 }
 
-/** A client of the source, which tells when something is published. */
-export type Source = Calling & { onPublish(listener: PublishListener): () => void };
+/** A client of the source, which tells when something is published, and the source what mustn't be packed there. */
+export type Source = Calling & Required<Pick<Calling, "openSnapshots">> & {
+  onPublish(listener: PublishListener): () => void;
+};
 
 /** A client of the backup. */
 export type Own = Calling & Pick<Caller, "draft" | "discard">;
@@ -73,6 +77,7 @@ class Follower {
   #source: Source;
   #options: FollowOptions;
   #last = ZERO_TID;
+  #holds = false; // whether what isn't copied yet mustn't be packed in the source
   #packed = ZERO_TID; // up to here the backup counts its source as packed
   #newest: Tid | null = null;
   #problem = "";
@@ -90,8 +95,8 @@ class Follower {
       if (tid > this.#heard) this.#heard = tid;
       this.#wake();
     });
-    const floor = (): Tid => this.#last; // what isn't copied yet mustn't be packed there
-    this.#source.openSnapshots?.add(floor);
+    const floor = (): Tid | null => this.#holds ? this.#last : null;
+    this.#source.openSnapshots.add(floor);
     try {
       for (;;) {
         this.#problem = await this.#tried();
@@ -100,7 +105,7 @@ class Follower {
       }
     } finally {
       unlisten();
-      this.#source.openSnapshots?.delete(floor);
+      this.#source.openSnapshots.delete(floor);
     }
   }
 
@@ -120,6 +125,7 @@ class Follower {
     const { signal } = this.#options;
     const { lastTid, of } = await this.#admitted();
     this.#last = lastTid;
+    this.#holds = true;
     if (of !== this.#options.of) {
       const text =
         `Cannot follow ${this.#options.of}: this cluster is a backup of ${of}; set the right upstream`;
@@ -149,13 +155,15 @@ class Follower {
     }
   }
 
-  /** Waits until this client may copy. */
+  /** Waits until this client may copy. If that takes long another one does, or nobody can: packs don't wait for it any more. */
   async #admitted(): Promise<Calls["follow"]["result"]> {
     for (;;) {
       try {
-        return await this.#own.call("follow", {}, { signal: this.#options.signal });
+        const options = { signal: this.#options.signal, withinMs: FOLLOW_HOLDS_MS };
+        return await this.#own.call("follow", {}, options);
       } catch (error) {
         if (!(error instanceof DatabaseError) || error.code !== "timedOut") throw error;
+        this.#holds = false;
       }
     }
   }
@@ -172,10 +180,7 @@ class Follower {
     const infos = [...page.transactions];
     if (last !== ZERO_TID && infos.shift()?.tid !== last) return await this.#forked();
     const { packBound } = now;
-    if (packBound > last && packBound > this.#packed) {
-      await this.#own.call("followPack", { tid: packBound }, { signal });
-      this.#packed = packBound;
-    }
+    if (packBound > last) await this.#followPack(packBound);
     await this.#commitAll(this.#read(infos));
     this.#last = page.upTo;
   }
@@ -241,7 +246,19 @@ class Follower {
 
   /** What was packed in the source isn't missed: the backup counts it as packed as well. */
   async #revisionsOf(info: TransactionInfo): Promise<Copied> {
-    return { info, revisions: await revisionsMade(this.#source, info, { signal: this.#options.signal }) };
+    let bound = ZERO_TID;
+    const onPacked = (one: Tid): void => {
+      if (one > bound) bound = one;
+    };
+    const revisions = await revisionsMade(this.#source, info, { signal: this.#options.signal, onPacked });
+    await this.#followPack(bound);
+    return { info, revisions };
+  }
+
+  async #followPack(tid: Tid): Promise<void> {
+    if (tid <= this.#packed) return;
+    await this.#own.call("followPack", { tid }, { signal: this.#options.signal });
+    if (tid > this.#packed) this.#packed = tid;
   }
 
   /** Brings the parts of a transaction's large values; gives the number under which its commit finds them. */

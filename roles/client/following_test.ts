@@ -48,7 +48,7 @@ async function followed(
     view: () => viewOf("here", ZERO_TID, 0),
     ...own,
   });
-  const there: Source = { ...answering(source), onPublish: () => () => undefined };
+  const there: Source = { ...answering(source), onPublish: () => () => undefined, openSnapshots: new Set() };
   const onProgress = (progress: FollowProgress): void => {
     told.push(progress);
     if (enough(progress)) end.abort(new Error("enough"));
@@ -129,7 +129,7 @@ test("a follower ends when one of its clients is closed, and when it fails by it
         throw error;
       },
     });
-    const source: Source = { ...answering({}), onPublish: () => () => undefined };
+    const source: Source = { ...answering({}), onPublish: () => () => undefined, openSnapshots: new Set() };
     await assert.rejects(follow(own, source, { of: "shop", signal: new AbortController().signal }), message);
   }
 });

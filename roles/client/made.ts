@@ -10,6 +10,12 @@ import type { LoadedRevision } from "./calls.ts";
 /** A revision of a transaction. */
 export type Made = LoadedRevision & { readonly oid: Oid };
 
+/** How to read what may have been packed. */
+export interface MadeOptions extends CallOptions {
+  /** Hears the bound of a pack that took something. */
+  readonly onPacked?: (bound: Tid) => void;
+}
+
 /**
  * The revisions of a transaction in the order of its objects, without those that a pack took.
  *
@@ -18,7 +24,7 @@ export type Made = LoadedRevision & { readonly oid: Oid };
 export async function revisionsMade(
   client: Calling,
   { tid, oids }: Pick<TransactionInfo, "tid" | "oids">,
-  options: CallOptions,
+  options: MadeOptions,
 ): Promise<Made[]> {
   const made: Made[] = [];
   for (let done = 0; done < oids.length; done += LOAD_MANY_MAX) {
@@ -42,7 +48,7 @@ export async function loadedAt(
   client: Calling,
   oids: readonly Oid[],
   at: Tid,
-  options: CallOptions = {},
+  { onPacked, ...options }: MadeOptions = {},
 ): Promise<readonly (LoadedRevision | undefined | null)[]> {
   try {
     return await client.call("loadMany", { oids, at }, options);
@@ -52,8 +58,9 @@ export async function loadedAt(
   return await Promise.all(
     oids.map((oid) =>
       client.call("load", { oid, at }, options).catch((error: unknown) => {
-        if (error instanceof PackedError) return null;
-        throw error;
+        if (!(error instanceof PackedError)) throw error;
+        onPacked?.(error.bound);
+        return null;
       })
     ),
   );

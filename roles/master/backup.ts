@@ -14,6 +14,7 @@ import { hexOf } from "../../core/ids.ts";
 import type { Conn, Tid } from "../../core/ids.ts";
 import { answer } from "../../core/machine.ts";
 import type { Answer, AskMessage, Body } from "../../core/messages.ts";
+import type { Packing } from "./packing.ts";
 import type { Asker, ClientPeer, Site } from "./site.ts";
 
 /** A client that copies, and what it said last. */
@@ -31,7 +32,7 @@ export class Backup {
   #giveUp: (conn: Conn) => void;
   #recover: () => void;
   #follower: Follower | undefined;
-  #raise: (packBound: Tid, then: () => void) => void;
+  #packing: Pick<Packing, "bound" | "raise">;
   #waiting: { readonly asker: Asker; readonly name: string }[] = [];
 
   constructor(parts: {
@@ -41,8 +42,7 @@ export class Backup {
     pending: () => number;
     /** What waits behind a transaction that this client didn't bring doesn't come. */
     giveUp: (conn: Conn) => void;
-    /** The source has packed up to here. */
-    raise: (packBound: Tid, then: () => void) => void;
+    packing: Pick<Packing, "bound" | "raise">;
     /** Operation ends, and a recovery begins. */
     recover: () => void;
   }) {
@@ -50,7 +50,7 @@ export class Backup {
     this.#isImporting = parts.isImporting;
     this.#pending = parts.pending;
     this.#giveUp = parts.giveUp;
-    this.#raise = parts.raise;
+    this.#packing = parts.packing;
     this.#recover = parts.recover;
   }
 
@@ -72,6 +72,7 @@ export class Backup {
     if (message.name !== "setBackup") return false;
     const { of } = message.body;
     const { phase, lastTid, metadata } = this.#site;
+    const { bound: packBound } = this.#packing;
     const done = (): void => this.#site.emit(answer(asker, "setBackup", { lastTid }));
     const why = phase !== "running"
       ? `the cluster is ${phase}; wait until it runs`
@@ -79,8 +80,8 @@ export class Backup {
       ? "an import is under way; wait until it ends"
       : of !== "" && metadata.upstream !== "" && of !== metadata.upstream
       ? `it is a backup of ${metadata.upstream}; end that first with \`neo cluster promote\``
-      : of === "" && lastTid < metadata.packBound
-      ? `its source was packed up to ${hexOf(metadata.packBound)}, and it has come to ${
+      : of === "" && lastTid < packBound
+      ? `its source was packed up to ${hexOf(packBound)}, and it has come to ${
         hexOf(lastTid)
       } only: it isn't whole yet`
       : undefined;
@@ -131,7 +132,7 @@ export class Backup {
   /** What the follower hasn't copied yet was packed in its source. */
   followPack(asker: Asker, { tid }: Body<"followPack">): void {
     if (this.isFollower(asker.conn)) {
-      return this.#raise(tid, () => this.#site.emit(answer(asker, "followPack", {})));
+      return this.#packing.raise(tid, () => this.#site.emit(answer(asker, "followPack", {})));
     }
     const message = `Cannot pack up to ${hexOf(tid)}: another client follows, or none`;
     this.#site.refuse(asker, { code: "denied", message });

@@ -7,10 +7,13 @@
  * held: to storages, which may delete from then on, and to clients. Clients of an earlier epoch may come back with what they
  * have open: for `master.packQuietMs` after a recovery there is no pack, unless no client was ever let in before.
  *
+ * From its proposal on a bound counts, held or not, whoever asks: an entry that is proposed behind it may be held with it.
+ *
  * A backup takes the bound of its source, whatever is open here: what isn't there can't be copied.
  *
  * Messages: `pack` from operators, `askFloor packTo` to clients, `packTo` to storages, `packedTo` from them. Invariants: the bound
- * never falls; unless it is a source's it is at most the last tid; no truncation goes below it.
+ * never falls; unless it is a source's it is at most the last tid; no truncation goes below it; one is decided at a time, so that what
+ * clients hear of the first isn't less than what they have agreed to for the second.
  */
 import { hexOf, ZERO_TID } from "../../core/ids.ts";
 import type { ClientSession, Conn, NodeIndex, Tid } from "../../core/ids.ts";
@@ -49,6 +52,12 @@ export class Packing {
     this.#clients = parts.clients;
   }
 
+  /** Up to where history is packed, or may be in a moment: what is proposed and not held yet counts. */
+  get bound(): Tid {
+    const { packBound } = this.#site.metadata;
+    return this.#proposed > packBound ? this.#proposed : packBound;
+  }
+
   /** What operators see of it; null: all history is kept. */
   get report(): Answer<"status">["pack"] {
     const { packBound: bound } = this.#site.metadata;
@@ -74,13 +83,13 @@ export class Packing {
   }
 
   #objection(tid: Tid): string | undefined {
-    const { phase, lastTid, now } = this.#site;
+    const { phase, lastTid, now, metadata } = this.#site;
     const quietMs = this.#site.setting("master.packQuietMs");
     const waitMs = this.#sinceMs === undefined ? 0 : this.#sinceMs + quietMs - now.monoMs;
     if (phase !== "running") return `the cluster is ${phase}; wait until it runs`;
     if (this.#clients.importer !== undefined) return "an import is under way; wait until it ends";
     if (tid > lastTid) return `the last tid is ${hexOf(lastTid)}, of ${timeOf(lastTid)}`;
-    if (this.#round) return "another pack is being decided; try again";
+    if (this.#round || this.bound > metadata.packBound) return "another pack is being decided; try again";
     if (waitMs <= 0) return undefined;
     const seconds = Math.ceil(waitMs / 1_000);
     return `the cluster has recovered just now, and clients of before may come back; try again in ${seconds} s`;
@@ -88,7 +97,7 @@ export class Packing {
 
   /** A client is let in: it hears of the bound, and is asked if a pack is being decided. */
   cameIn(client: ClientPeer): void {
-    if (this.#bound > ZERO_TID) this.#tellClients([client.conn], this.#bound);
+    if (this.bound > ZERO_TID) this.#tellClients([client.conn], this.bound);
     if (this.#round) this.#askFloor(this.#round, client);
   }
 
@@ -147,11 +156,6 @@ export class Packing {
     this.#propose(tid, then);
   }
 
-  get #bound(): Tid {
-    const { packBound } = this.#site.metadata;
-    return this.#proposed > packBound ? this.#proposed : packBound;
-  }
-
   #askFloor({ waiting, bound }: Round, client: ClientPeer): void {
     const { conn, session } = client;
     waiting.set(conn, client);
@@ -193,7 +197,7 @@ export class Packing {
   /** Nothing is packed: clients may open what is above the bound that there is. */
   #end(): void {
     this.#round = undefined;
-    this.#tellClients(this.#clients.live.map(({ conn }) => conn), this.#bound);
+    this.#tellClients(this.#clients.live.map(({ conn }) => conn), this.bound);
   }
 
   #tellClients(conns: readonly Conn[], tid: Tid): void {

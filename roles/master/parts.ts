@@ -100,7 +100,7 @@ export function partsOf(
     isImporting,
     pending,
     giveUp: (conn) => transactions.giveUp(conn),
-    raise: (tid, then) => packing.raise(tid, then),
+    packing,
     recover: () => calls.recover(),
   });
   return {
@@ -153,7 +153,7 @@ function operatorParts(served: Served, calls: MasterCalls) {
     },
     lost,
   });
-  const truncation = new Truncation({ site, isImporting, recover: () => calls.recover() });
+  const truncation = new Truncation({ site, isImporting, packing, recover: () => calls.recover() });
   const clone = new Clone({ site, layout: desk.layout });
   const masters = new MastersDesk(site, name);
   const sessions = new SessionsDesk({

@@ -9,22 +9,26 @@ import { hexOf } from "../../core/ids.ts";
 import { answer } from "../../core/machine.ts";
 import type { AskMessage } from "../../core/messages.ts";
 import { dateOfTid } from "../../core/tid.ts";
+import type { Packing } from "./packing.ts";
 import type { Asker, Site } from "./site.ts";
 
 /** Serves the operator's question. */
 export class Truncation {
   #site: Site;
   #isImporting: () => boolean;
+  #packing: Pick<Packing, "bound">;
   #recover: () => void;
 
   constructor(parts: {
     site: Site;
     isImporting: () => boolean;
+    packing: Pick<Packing, "bound">;
     /** Operation ends, and a recovery begins. */
     recover: () => void;
   }) {
     this.#site = parts.site;
     this.#isImporting = parts.isImporting;
+    this.#packing = parts.packing;
     this.#recover = parts.recover;
   }
 
@@ -33,12 +37,13 @@ export class Truncation {
     if (message.name !== "truncate") return false;
     const { phase, lastTid, tidMark, metadata } = this.#site;
     const { tid } = message.body;
+    const { bound: packBound } = this.#packing;
     const why = phase !== "running"
       ? `the cluster is ${phase}; wait until it runs`
       : this.#isImporting()
       ? "an import is under way; wait until it ends"
-      : tid < metadata.packBound
-      ? `history is packed up to ${hexOf(metadata.packBound)}, and what was before can't be had back`
+      : tid < packBound
+      ? `history is packed up to ${hexOf(packBound)}, and what was before can't be had back`
       : tid >= lastTid
       ? `nothing is behind that: the last tid is ${hexOf(lastTid)}, of ${
         new Date(dateOfTid(lastTid)).toISOString()

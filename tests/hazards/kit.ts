@@ -26,7 +26,7 @@ import { HandTime } from "./time.ts";
 import { Wires } from "./wires.ts";
 
 /** Turns of the promise queue without any movement after which a stage stands still. */
-const IDLE_TURNS = 40;
+const IDLE_TURNS = 200;
 
 /** What a process is made of, besides its machine. */
 export interface Part {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PackedError } from "../../core/errors.ts";
 import type { Tid } from "../../core/ids.ts";
+import { FOLLOW_AGAIN_MS, FOLLOW_HOLDS_MS, FOLLOW_TRANSACTIONS_AHEAD } from "../../core/limits.ts";
 import type { Stage } from "../hazards/kit.ts";
 import { oidAt, textOf } from "../hazards/words.ts";
 import { Pair } from "./backup_kit.ts";
@@ -67,6 +68,69 @@ test("J1 what a follower hasn't copied yet isn't packed in the source", async ()
   pair.backup.wires.free("f1", "m1");
   await pair.caughtUp();
   assert.equal(await pack(pair, pair.source, late), "packed");
+});
+
+test("J2 what its source packs in the middle of a page counts as packed in the backup, before what is behind it comes (T13, N5)", async () => {
+  const { pair, writer, tids } = await written(FOLLOW_TRANSACTIONS_AHEAD + 20);
+  for (const name of pair.backup.names) pair.backup.wires.hold("f1", name); // it reads, and can't write
+  await pair.startFollower();
+  await pair.settle();
+  pair.source.wires.bar("f1", "m1"); // whoever is away isn't asked
+  pair.source.wires.cut("f1", "m1");
+  await pair.settle();
+  const bound = tids.at(-2)!;
+  assert.equal(await pack(pair, pair.source, bound), "packed");
+  await pair.source.pass(PACKED_MS);
+  pair.source.wires.unbar("f1", "m1");
+  await pair.source.pass(PACKED_MS);
+  for (const name of pair.backup.names) pair.backup.wires.free("f1", name);
+  await pair.caughtUp();
+  const reader = await connectCaching(pair.backup, "r1", 0);
+  for (const [at, tid] of tids.entries()) {
+    const text = await textAt(pair.backup, reader, tid);
+    assert.equal(text, tid < bound ? "packed" : `x${at + 1}`, `transaction ${at + 1}`);
+  }
+  assert.equal((await pair.order("status", {})).answer?.pack?.bound, bound);
+  await pair.pass(PACKED_MS);
+  await pair.assertEqual();
+});
+
+test("T13 no backup is promoted while it is being told what its source packed (N5)", async () => {
+  const { pair, writer, tids } = await written(6);
+  await pair.startFollower();
+  await pair.caughtUp();
+  pair.source.wires.bar("f1", "m1"); // what it misses is packed
+  pair.source.wires.cut("f1", "m1");
+  for (const text of ["x7", "x8", "x9"]) tids.push(await commitTexts(pair.source, writer, [[X, text]]));
+  assert.equal(await pack(pair, pair.source, tids[7]!), "packed");
+  pair.backup.consensus.lags = true;
+  pair.source.wires.unbar("f1", "m1");
+  await pair.pass(2 * FOLLOW_AGAIN_MS);
+  const told = await pair.order("setBackup", { of: "" });
+  pair.backup.consensus.lags = false;
+  pair.backup.master.post({ type: "saved" });
+  await pair.settle();
+  assert.match(told.error?.message ?? "it was promoted", /its source was packed up to .* it isn't whole yet/);
+  await pair.caughtUp();
+  await pair.setBackup("");
+});
+
+test("T13 a follower that another one has replaced holds no packs up, once it has waited for a while (N5)", async () => {
+  const { pair, writer, tids } = await written(2);
+  await pair.startFollower("f1");
+  await pair.caughtUp();
+  await pair.startFollower("f2");
+  await pair.settle();
+  pair.backup.wires.bar("f1", "m1"); // f2 copies from now on
+  pair.backup.wires.cut("f1", "m1");
+  await pair.pass(FOLLOW_AGAIN_MS);
+  pair.backup.wires.unbar("f1", "m1");
+  await pair.pass(FOLLOW_AGAIN_MS);
+  tids.push(await commitTexts(pair.source, writer, [[X, "x3"]]));
+  await pair.caughtUp();
+  assert.match(await pack(pair, pair.source, tids[2]!), /client f1 .* reads a snapshot/, "it may go on yet");
+  await pair.pass(FOLLOW_HOLDS_MS);
+  assert.equal(await pack(pair, pair.source, tids[2]!), "packed");
 });
 
 test("J2 a backup takes over what its source packed before it was copied; it isn't whole, nor promoted, until it is there (T13, N5)", async () => {

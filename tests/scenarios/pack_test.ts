@@ -403,6 +403,44 @@ test("T13 no truncation goes below the bound; at the bound it does (161)", async
   assertSound(stage);
 });
 
+test("T13 no truncation passes a pack that is proposed: one would take what is below the bound, the other what is above (161)", async () => {
+  const { stage, scene, operator, tids } = await history();
+  stage.consensus.lags = true;
+  const reply = await operator.begin("pack", { tid: tids[3]!, dryRun: false });
+  await stage.run();
+  assert.equal(reply.answer, undefined, "it isn't held yet");
+  const told = await operator.begin("truncate", { tid: tids[0]! });
+  await stage.run();
+  stage.consensus.lags = false;
+  stage.master.post({ type: "saved" });
+  await stage.run();
+  assert.match(told.error?.message ?? "it was accepted", /history is packed up to/);
+  assert.ok(reply.answer);
+  await stage.pass(PACKED_MS);
+  assert.equal(await shown(stage, scene, X), "x5");
+  assertSound(stage);
+});
+
+test("J1 no pack begins while another one is proposed: what clients hear of the first would undo what they agree to for the second", async () => {
+  const { stage, scene, operator, tids } = await history();
+  await connectCaching(stage, "c2", 0);
+  stage.consensus.lags = true;
+  const first = await operator.begin("pack", { tid: tids[1]!, dryRun: false });
+  await stage.run();
+  stage.wires.hold("c2", "m1");
+  const second = await operator.begin("pack", { tid: tids[4]!, dryRun: false });
+  await stage.run();
+  stage.consensus.lags = false;
+  stage.master.post({ type: "saved" });
+  await stage.run();
+  assert.ok(first.answer);
+  const open = await stage.finish(scene.client.snapshot({ at: tids[2]! }));
+  stage.wires.free("c2", "m1");
+  await stage.pass(PACKED_MS);
+  assert.equal(textOf((await stage.finish(Promise.resolve(open.load(X))))?.data), "x3");
+  assert.match(second.error?.message ?? "it isn't refused", /another pack is being decided/);
+});
+
 test("T13 N2 what a pack took can't be undone, and says so; what lies above can", async () => {
   const { stage, scene, operator, tids } = await history();
   await operator.ask("pack", { tid: tids[3]!, dryRun: false });
