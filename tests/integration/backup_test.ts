@@ -1,5 +1,6 @@
 /** A backup on real processes: it follows under load, is killed, and takes over when its source is lost (N5). */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { test } from "node:test";
 import { hexOf } from "../../core/ids.ts";
 import type { Client, Oid, Tid, TransactionRecord } from "../../mod.ts";
@@ -96,5 +97,25 @@ test("N5: a backup of a cluster with certificates follows it by those that its U
   await backup.ok("cluster", "follow", source.uri);
   const reader = await backup.connect();
   await within("the copy", reaches(reader, last));
+  assert.deepEqual(await historyOf(reader), await historyOf(writer));
+});
+
+test("J1 N5: what a backup's admin hasn't copied yet isn't packed in the source (T13)", async () => {
+  await using source = await CliCluster.started({ ...SOURCE, masters: 1 });
+  await using backup = await CliCluster.started({ ...BACKUP, storages: 1, replicas: 0 });
+  const writer = await source.connect();
+  const first = await commit(writer, 3);
+  await backup.ok("cluster", "follow", source.uri);
+  const reader = await backup.connect();
+  await within("the copy", reaches(reader, first));
+  const storage = backup.pid("s1");
+  process.kill(storage, "SIGSTOP"); // nothing can be copied
+  await commit(writer, 3);
+  const last = await commit(writer);
+  const refused = await source.neo("pack", "--before", hexOf(last), "--yes");
+  assert.equal(refused.exitCode, 6, refused.stdout);
+  assert.match(refused.stderr, /client backup by a1 \(session \d+\) reads a snapshot/);
+  process.kill(storage, "SIGCONT");
+  await within("the rest", reaches(reader, last));
   assert.deepEqual(await historyOf(reader), await historyOf(writer));
 });
