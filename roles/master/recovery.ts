@@ -368,7 +368,9 @@ export class Recovery {
    * that a storage knows is given again (T39).
    */
   #marks(tids: Map<Ttid, Tid>): void {
-    let last = ZERO_TID;
+    const { upstream, packBound } = this.#site.metadata;
+    // what was packed was published: without it only `recover` with older storages comes to less; a backup has less until it is whole
+    let last = upstream === "" ? packBound : ZERO_TID;
     let oid = this.#site.metadata.oidMark;
     for (const tid of tids.values()) if (tid > last) last = tid;
     for (const { report, index } of this.#storages.all) {

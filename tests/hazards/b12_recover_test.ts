@@ -10,6 +10,7 @@ import type { DatabaseAnswers } from "../../core/ports.ts";
 import { objection, rebuild, situationOf } from "../../roles/master/lost_masters.ts";
 import type { Candidate, Finding, Situation } from "../../roles/master/lost_masters.ts";
 import { Metadata } from "../../roles/master/metadata.ts";
+import { OperatorHand } from "../scenarios/damage_kit.ts";
 import { Stage } from "./kit.ts";
 import { storedAt } from "./looks.ts";
 import { bytesOf, oidAt, textOf } from "./words.ts";
@@ -146,6 +147,24 @@ for (const isLate of [false, true]) {
     assert.equal(await read(stage, reader), "one", "it had read two, of a cluster that is no more");
   });
 }
+
+test("B12 T13: who goes back to before a pack reads what is left: the last tid isn't below its bound", async () => {
+  const { stage } = await parted(false);
+  const operator = new OperatorHand(stage);
+  const { lastTid } = await operator.ask("status", {});
+  await operator.ask("pack", { tid: lastTid, dryRun: false });
+  const master = masterFinding(stage.consensus.metadata.toImage());
+  stop(stage, "s1", "m1");
+  const situation = situationOf([master, storageFinding(stage, "s2")], sha256);
+  const older = situation.candidates.find(({ holders }) => holders.includes("s2"))!;
+  stage.startStorage("s1", { newDisk: "disk-other" });
+  stop(stage, "s1");
+  assert.equal((await goOn(stage, situation, older)).packBound, lastTid);
+  const next = await stage.connect("c3");
+  assert.equal(await read(stage, next), "one");
+  await write(stage, next, "three");
+  assert.equal(await read(stage, next), "three");
+});
 
 test("B12 T39: a master of a minority brings the members; the tables that storages have are newer", async () => {
   const { stage } = await parted(true);
