@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hexOf } from "../core/ids.ts";
+import { hexOf, type Oid, type Tid, toOid, toTid } from "../core/ids.ts";
 import { FileFormatError, type ReadOptions, type TransactionRecord } from "../core/records.ts";
 import { histories, vector, written } from "../tests/record_histories.ts";
 import { bytesSource } from "./file_io.ts";
+import { MAGIC_BYTES, RECORD_HEADER_BYTES, TRANSACTION_HEADER_BYTES } from "./filestorage.ts";
 import { FileStorageReader, openFileStorage } from "./filestorage_reader.ts";
 import { writeFileStorage } from "./filestorage_writer.ts";
 
@@ -237,6 +238,30 @@ test("FileStorageReader with salvage drops a transaction whose link leads to not
 
   assert.deepEqual(left, without(1, 3, 5));
   assert.deepEqual(damage.slice(0, 2), [target, undoRecord + 42]);
+});
+
+test("FileStorageReader takes no link to a record that a damaged length made the data of another", async () => {
+  const about = {
+    status: " " as const,
+    user: new Uint8Array(),
+    description: new Uint8Array(),
+    extension: new Uint8Array(),
+  };
+  const [x, y] = [1n, 2n].map(toOid) as [Oid, Oid];
+  const [one, two] = [1n, 2n].map(toTid) as [Tid, Tid];
+  const data = new Uint8Array([7]);
+  const history = [
+    { ...about, tid: one, records: [{ oid: x, data }, { oid: y, data }] },
+    { ...about, tid: two, records: [{ oid: y, data, from: one }] },
+  ];
+  const bytes = (await written((sink) => writeFileStorage(history, sink))).slice();
+  const firstRecord = MAGIC_BYTES + TRANSACTION_HEADER_BYTES;
+  const recordBytes = RECORD_HEADER_BYTES + data.length;
+  bytes[firstRecord + RECORD_HEADER_BYTES - 1] = data.length + recordBytes;
+
+  assert.throws(() => read(bytes), /leads to 70/);
+  const found = read(bytes, { salvage: true });
+  assert.deepEqual(found.map(({ tid, records }) => [tid, records.length]), [[one, 1]]);
 });
 
 test("FileStorageReader with salvage finds the next transaction far behind damage", async () => {

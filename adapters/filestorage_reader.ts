@@ -15,6 +15,7 @@ import {
   RECORD_HEADER_BYTES,
   TRANSACTION_HEADER_BYTES,
 } from "./filestorage.ts";
+import { RecordStarts } from "./filestorage_links.ts";
 import { findTransaction, isFramed } from "./filestorage_salvage.ts";
 
 const SALVAGE = "import it with --salvage to take what is whole";
@@ -52,6 +53,7 @@ export class FileStorageReader implements Iterable<TransactionRecord> {
   readonly #source: ByteSource;
   readonly #blocks: BlockReader;
   readonly #links: BlockReader;
+  readonly #starts: RecordStarts;
   readonly #options: ReadOptions;
   /** Stretches that were skipped: what stands there was never yielded, so no link may name it. */
   #skipped: { start: number; end: number }[] = [];
@@ -62,6 +64,7 @@ export class FileStorageReader implements Iterable<TransactionRecord> {
     this.#options = options;
     this.#blocks = new BlockReader(source);
     this.#links = new BlockReader(source, LINK_BLOCK_BYTES);
+    this.#starts = new RecordStarts(this.#links);
     const head = this.#blocks.copy(0, Math.min(MAGIC_BYTES, source.byteLength));
     const magic = String.fromCharCode(...head);
     if (magic !== "FS21" && magic !== "FS30") {
@@ -208,8 +211,11 @@ export class FileStorageReader implements Iterable<TransactionRecord> {
   }
 
   #repeated(oid: Oid, data: Uint8Array | null, { position, tid }: Target): ObjectRecord {
-    const skipped = this.#skipped.some(({ start, end }) => start <= position && position < end);
-    return skipped ? { oid, data } : { oid, data, from: tid };
+    return this.#isSkipped(position) ? { oid, data } : { oid, data, from: tid };
+  }
+
+  #isSkipped(position: number): boolean {
+    return this.#skipped.some(({ start, end }) => start <= position && position < end);
   }
 
   /** Checks from all sides that a record of `oid` stands at `position`, in a whole transaction before `later`. */
@@ -233,6 +239,8 @@ export class FileStorageReader implements Iterable<TransactionRecord> {
     if (this.#links.uint64(start) !== tid || tid >= later.tid) throw nowhere();
     if (end + NUMBER_BYTES > later.position) throw nowhere();
     if (position + RECORD_HEADER_BYTES + (dataBytes === 0 ? NUMBER_BYTES : dataBytes) > end) throw nowhere();
+    // in what was skipped anything may be wrong, and its data is taken without a link
+    if (!this.#isSkipped(position) && !this.#starts.has(start, end, position)) throw nowhere();
     return { position, tid: toTid(tid), dataBytes };
   }
 

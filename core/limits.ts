@@ -305,6 +305,8 @@ export const FILE_BLOCK_BYTES = 256 * KIB;
 export const FILE_READ_BYTES_MAX = 2 ** 30;
 /** Back pointers lead anywhere: they have a block of their own, so that the sequential one stays in place. */
 export const LINK_BLOCK_BYTES = 4096;
+/** Of so many transactions that back pointers lead into, a reader of a Data.fs remembers where the records begin. */
+export const LINK_TRANSACTIONS = 4;
 /** Bytes that salvaging looks through at once. */
 export const SALVAGE_BLOCK_BYTES = 64 * KIB;
 /** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
