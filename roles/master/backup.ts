@@ -11,7 +11,7 @@
  * one that didn't come is given up when the follower begins anew.
  */
 import { hexOf } from "../../core/ids.ts";
-import type { Conn, Tid } from "../../core/ids.ts";
+import type { Conn } from "../../core/ids.ts";
 import { answer } from "../../core/machine.ts";
 import type { Answer, AskMessage, Body } from "../../core/messages.ts";
 import type { Packing } from "./packing.ts";

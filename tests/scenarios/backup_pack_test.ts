@@ -71,7 +71,7 @@ test("J1 what a follower hasn't copied yet isn't packed in the source", async ()
 });
 
 test("J2 what its source packs in the middle of a page counts as packed in the backup, before what is behind it comes (T13, N5)", async () => {
-  const { pair, writer, tids } = await written(FOLLOW_TRANSACTIONS_AHEAD + 20);
+  const { pair, tids } = await written(FOLLOW_TRANSACTIONS_AHEAD + 20);
   for (const name of pair.backup.names) pair.backup.wires.hold("f1", name); // it reads, and can't write
   await pair.startFollower();
   await pair.settle();
