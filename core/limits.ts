@@ -1,4 +1,5 @@
 /** Every bound of neo, with its unit. A number that limits something stands here and nowhere else. */
+export * from "./file_limits.ts";
 export * from "./pack_limits.ts";
 
 const KIB = 1024;
@@ -299,16 +300,6 @@ export const INSPECT_TIMEOUT_MS = 600_000;
 export const VERIFY_PARTITIONS_MAX = 64;
 
 // Adapters
-/** Bytes that a reader asks a file for at once, and a writer gathers before it writes. */
-export const FILE_BLOCK_BYTES = 256 * KIB;
-/** What one system call may be asked for, below the 2^31 that some refuse. */
-export const FILE_READ_BYTES_MAX = 2 ** 30;
-/** Back pointers lead anywhere: they have a block of their own, so that the sequential one stays in place. */
-export const LINK_BLOCK_BYTES = 4096;
-/** Of so many transactions that back pointers lead into, a reader of a Data.fs remembers where the records begin. */
-export const LINK_TRANSACTIONS = 4;
-/** Bytes that salvaging looks through at once. */
-export const SALVAGE_BLOCK_BYTES = 64 * KIB;
 /** One log file; at this size it becomes the older one, `FILE.1`, in place of the one before it. */
 export const LOG_FILE_BYTES_MAX = 32 * MIB;
 /** The same for one that is older; it is looked at when something is logged. */
