@@ -6,9 +6,11 @@
 import type { Oid, Tid } from "../../core/ids.ts";
 import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
 import type { DatabaseWrite } from "../../core/ports.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, SimClient } from "./cluster.ts";
+import { type Job, read } from "./jobs.ts";
 import type { CommandEnd } from "./operator.ts";
 import type { SimRandom } from "./random.ts";
+import { wait, type Worker } from "./sessions.ts";
 import type { Stored, StoredText } from "./stored.ts";
 import type { Step } from "./trace.ts";
 
@@ -17,6 +19,21 @@ const FIRST_ID = 3_000_000;
 /** Pauses between two packs. */
 const PAUSE_MS_MIN = 300;
 const PAUSE_MS_MAX = 4_000;
+/** How often somebody else packs at the same time, and how much later. */
+const SECOND_SHARE = 0.4;
+const SECOND_MS_MAX = 60;
+/** How often a client that hears of a bound opens the oldest snapshot that is left, and how long it has it open. */
+const LOOK_SHARE = 0.3;
+const LOOK_MS_MAX = 300;
+
+/** Reads twice in the oldest snapshot that there is. */
+function* lookBack(job: Job, at: Tid): Worker {
+  const { random, objects } = job;
+  const oids = [...random.pick(objects.pairs), random.pick(objects.singles)];
+  if (!(yield* read(job, at, oids))) return;
+  yield* wait(random.between(0, LOOK_MS_MAX));
+  yield* read(job, at, oids);
+}
 
 /** Packs until told to stop. */
 export class Packs {
@@ -24,14 +41,16 @@ export class Packs {
   done = 0;
   /** The highest bound that a storage has. */
   bound: Tid = ZERO_TID;
+  /** What a client works with; undefined: it does nothing on its own. */
+  jobOf: ((client: SimClient) => Job) | undefined;
   readonly #cluster: Cluster;
   readonly #random: SimRandom;
   readonly #gone = new Map<Oid, Map<Tid, Tid>>(); // of each revision that went, under which bound
   readonly #told = new Map<string, Tid>(); // what clients have heard of
   readonly #fresh = new Set<string>(); // those that were let in, and may have been away when a pack was decided
+  readonly #open = new Set<number>(); // commands that aren't answered
   #id = FIRST_ID;
   #isOn = false;
-  #isOpen = false;
 
   constructor(cluster: Cluster, random: SimRandom) {
     this.#cluster = cluster;
@@ -41,7 +60,7 @@ export class Packs {
 
   /** Whether no command is under way. */
   get isIdle(): boolean {
-    return !this.#isOpen;
+    return this.#open.size === 0;
   }
 
   begin(): void {
@@ -71,8 +90,10 @@ export class Packs {
     if (!node.startsWith("c")) return;
     const { type, message } = event as { type: string; message?: { name: string; body: { tid: Tid } } };
     if (type === "told" && message?.name === "welcome") this.#fresh.add(node);
-    else if (type === "told" && message?.name === "packTo") this.#heard(node, message.body.tid);
-    else if (type === "answered" && message?.name === "sync") this.#fresh.delete(node);
+    else if (type === "told" && message?.name === "packTo") {
+      this.#heard(node, message.body.tid);
+      this.#look(node, message.body.tid);
+    } else if (type === "answered" && message?.name === "sync") this.#fresh.delete(node);
   }
 
   /** What is wrong with what went: everything that was there is `stored`, or went rightly. */
@@ -123,24 +144,49 @@ export class Packs {
     history.breach(`${node} reads at ${floor}, and history is packed up to ${bound}`);
   }
 
+  /** A client opens a snapshot at the bound itself: a pack that begins now must not go beyond it. */
+  #look(node: string, bound: Tid): void {
+    const client = this.#cluster.clients.find(({ name }) => name === node);
+    if (!this.#isOn || this.jobOf === undefined || client === undefined) return;
+    if (this.#random.chance(LOOK_SHARE)) client.session?.run(lookBack(this.jobOf(client), bound));
+  }
+
+  /** Asks for a pack up to a tid. */
+  ask(tid: Tid, dryRun = false): void {
+    const id = ++this.#id;
+    this.#open.add(id);
+    this.#cluster.operator.call({ type: "command", id, message: { name: "pack", body: { tid, dryRun } } });
+  }
+
   #next(): void {
-    this.#cluster.world.after(this.#random.between(PAUSE_MS_MIN, PAUSE_MS_MAX), () => {
+    const { world } = this.#cluster;
+    world.after(this.#random.between(PAUSE_MS_MIN, PAUSE_MS_MAX), () => {
       if (!this.#isOn) return;
-      const { history, operator } = this.#cluster;
-      const random = this.#random;
-      const tids = history.acknowledged.map(({ tid }) => tid!).sort((a, b) => (a < b ? -1 : 1));
+      const tids = this.#tids();
       if (tids.length === 0) return this.#next();
-      const tid = random.chance(0.3) ? tids.at(-random.int(1, Math.min(3, tids.length)))! : random.pick(tids);
-      const body = { tid, dryRun: random.chance(0.1) };
-      this.#isOpen = true;
-      operator.call({ type: "command", id: ++this.#id, message: { name: "pack", body } });
+      this.#ask(tids);
+      if (!this.#random.chance(SECOND_SHARE)) return;
+      this.#open.add(0); // the second one is under way from now on
+      world.after(this.#random.between(0, SECOND_MS_MAX), () => {
+        this.#open.delete(0);
+        this.#ask(this.#tids());
+      });
     });
   }
 
-  #ended(end: CommandEnd): void {
-    if (end.id !== this.#id || !this.#isOpen) return;
-    this.#isOpen = false;
+  #tids(): Tid[] {
+    return this.#cluster.history.acknowledged.map(({ tid }) => tid!).sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  #ask(tids: readonly Tid[]): void {
+    const random = this.#random;
+    const tid = random.chance(0.3) ? tids.at(-random.int(1, Math.min(3, tids.length)))! : random.pick(tids);
+    this.ask(tid, random.chance(0.1));
+  }
+
+  #ended({ id, ...end }: CommandEnd): void {
+    if (!this.#open.delete(id)) return;
     if ("answer" in end) this.done += 1;
-    this.#next();
+    if (this.#open.size === 0 && this.#isOn) this.#next();
   }
 }

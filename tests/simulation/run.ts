@@ -20,7 +20,7 @@ import type { Session, Worker } from "./sessions.ts";
 import { Points } from "./sometimes/points.ts";
 import { storedIn } from "./stored.ts";
 import type { Stored } from "./stored.ts";
-import { drawCut, truncate, truncationBreaches } from "./truncation.ts";
+import { drawCut, newestOf, truncate, truncationBreaches } from "./truncation.ts";
 import { masterOf, remainsOf, watchAgreement, watchMembers, watchPublication } from "./watch.ts";
 import { drawObjects, drawWork, workBreaches, workersOf } from "./workloads.ts";
 import type { Work } from "./workloads.ts";
@@ -48,6 +48,8 @@ const MULTICAST_SHARE = 0.2;
 const MORE_COMMITS = 5;
 /** Seeds that end with a truncation. */
 const TRUNCATED_SHARE = 0.15;
+/** The same where history is packed: the one must not go into the other. */
+const TRUNCATED_AND_PACKED_SHARE = 0.5;
 /** Seeds whose storages come and go: each partition has several. */
 const FLAPPING_SHARE = 0.3;
 /** What a master says that was removed: it doesn't come again. */
@@ -104,11 +106,13 @@ class Run {
     this.cluster = new Cluster(shape, this.#random, linesMax, (node, why) => this.#ended(node, why));
     this.#hasFeeds = this.#random.fork("feeds").chance(FEED_SHARE);
     this.#people = new People(this.cluster, this.#random, options);
+    const { packs } = this.#people;
+    if (packs) packs.jobOf = (client) => this.#job(client);
     this.#rot = rots
       ? new Rot(
         this.cluster,
         this.#random.fork("turns"),
-        (oid, tid) => this.#people.packs?.took(oid, tid) ?? false,
+        (oid, tid) => packs?.took(oid, tid) ?? false,
       )
       : undefined;
     this.#configured = new Configured(this.cluster);
@@ -404,16 +408,20 @@ class Run {
   /** In some seeds the last transactions are deleted; what was before stays, and clients go on from there. */
   async #truncate(): Promise<void> {
     const random = this.#random.fork("truncation");
-    const isDrawn = this.#options.isTruncated ?? (!this.#options.mutant && random.chance(TRUNCATED_SHARE));
+    const { packs } = this.#people;
+    const share = packs ? TRUNCATED_AND_PACKED_SHARE : TRUNCATED_SHARE;
+    const isDrawn = this.#options.isTruncated ?? (!this.#options.mutant && random.chance(share));
     const before = this.#stored!;
-    const cut = isDrawn ? drawCut(random, before, this.#people.packs?.bound ?? ZERO_TID) : undefined;
+    const cut = isDrawn ? drawCut(random, before, packs?.bound ?? ZERO_TID) : undefined;
     if (cut === undefined) return;
     const { cluster } = this;
-    this.#rot?.truncated(cut);
-    let isDecided = false;
+    const last = newestOf(before);
+    let isCut: boolean | undefined;
     const restart = (node: AnyNode): void => this.#faults.restart(node);
-    truncate({ cluster, random, restart }, cut, () => (isDecided = true));
-    await this.#until(() => isDecided, HEALTHY_MS_MAX, () => `a truncation isn't decided; ${this.#state()}`);
+    truncate({ cluster, random, packs, restart }, { tid: cut, last }, (yes) => (isCut = yes));
+    const isDecided = (): boolean => isCut !== undefined && (packs?.isIdle ?? true);
+    await this.#until(isDecided, HEALTHY_MS_MAX, () => `a truncation isn't decided; ${this.#state()}`);
+    if (isCut) this.#rot?.truncated(cut);
     const history = new History();
     const probe = async (
       client: SimClient,
@@ -434,8 +442,11 @@ class Run {
     if (this.#isBroken) return;
     await this.#quiet();
     if (this.#isBroken) return;
-    const breaches = truncationBreaches({ cut, before, after: this.#read() }, history);
-    for (const breach of [...breaches, ...history.breaches]) cluster.history.breach(breach);
+    const after = this.#read();
+    const breaches = truncationBreaches({ cut: isCut ? cut : last, before, after }, history);
+    for (const breach of [...breaches, ...packs?.breaches(after) ?? [], ...history.breaches]) {
+      cluster.history.breach(breach);
+    }
   }
 
   #write(client: SimClient, done: () => void) {

@@ -2,12 +2,13 @@
  * A truncation of a quiet cluster (N7): what is behind a tid is deleted everywhere, also where a storage dies meanwhile or is
  * away; all else stays as it was, what clients have in their caches of it is forgotten, and no tid is given again.
  */
-import type { Tid } from "../../core/ids.ts";
+import { type Tid, ZERO_TID } from "../../core/ids.ts";
 import { checkReads } from "./checkers.ts";
 import type { Cluster } from "./cluster.ts";
 import type { History } from "./history.ts";
 import type { AnyNode, Death } from "./node_plan.ts";
 import type { CommandEnd } from "./operator.ts";
+import type { Packs } from "./packs.ts";
 import type { SimRandom } from "./random.ts";
 import type { Stored, StoredText } from "./stored.ts";
 
@@ -15,11 +16,16 @@ import type { Stored, StoredText } from "./stored.ts";
 const FIRST_ID = 1_000_000;
 /** Pauses between two attempts. */
 const AGAIN_MS = 500;
+/** How often somebody packs what is behind the tid at the same time, and how much earlier. */
+const PACKED_SHARE = 0.5;
+const PACKED_MS_MAX = 80;
 
 /** What it needs. */
 export interface TruncationPorts {
   readonly cluster: Cluster;
   readonly random: SimRandom;
+  /** Of one who packs. */
+  readonly packs: Packs | undefined;
   /** Starts a process again that has died. */
   restart(node: AnyNode): void;
 }
@@ -31,8 +37,15 @@ export function drawCut(random: SimRandom, { transactions }: Stored, bound: Tid)
   return tids.length === 0 ? undefined : random.pick(tids);
 }
 
-/** Asks for a truncation until it is decided, while processes die; then calls `done`. */
-export function truncate({ cluster, random, restart }: TruncationPorts, tid: Tid, done: () => void): void {
+/**
+ * Asks for a truncation until it is decided, while processes die, and perhaps somebody packs beyond it: then it is refused, or the
+ * pack is. Calls `done` with whether it is decided.
+ */
+export function truncate(
+  { cluster, random, packs, restart }: TruncationPorts,
+  { tid, last }: { readonly tid: Tid; readonly last: Tid },
+  done: (isCut: boolean) => void,
+): void {
   const { world, storages, masters, operator } = cluster;
   const death = (): Death => (random.chance(0.5) ? "killed" : "dark");
   const dieAt = (node: AnyNode, after: string, calls: number): void =>
@@ -57,15 +70,23 @@ export function truncate({ cluster, random, restart }: TruncationPorts, tid: Tid
   const ended = (end: CommandEnd): void => {
     if (end.id !== id) return;
     // the answer of an earlier attempt may have been lost
-    if ("answer" in end || (id > FIRST_ID && end.error.message.includes("nothing is behind that"))) {
+    const isCut = "answer" in end || (id > FIRST_ID && end.error.message.includes("nothing is behind that"));
+    if (isCut || ("error" in end && end.error.message.includes("history is packed up to"))) {
       cluster.heard.delete(ended);
-      return done();
+      return done(isCut);
     }
     id += 1;
     world.after(AGAIN_MS, ask);
   };
   cluster.heard.add(ended);
-  ask();
+  if (packs === undefined || !random.chance(PACKED_SHARE)) return ask();
+  packs.ask(last);
+  world.after(random.between(0, PACKED_MS_MAX), ask);
+}
+
+/** The tid of the last transaction. */
+export function newestOf({ transactions }: Stored): Tid {
+  return [...transactions.keys()].reduce((most, tid) => (tid > most ? tid : most), ZERO_TID);
 }
 
 /** What is wrong behind a truncation. `history`: of what was done since. */
@@ -74,7 +95,7 @@ export function truncationBreaches(
   history: History,
 ): string[] {
   const all = [...after.breaches];
-  const last = [...before.transactions.keys()].reduce((most, tid) => (tid > most ? tid : most), cut);
+  const last = newestOf(before);
   for (const [tid, { number }] of before.transactions) {
     if (tid <= cut && after.transactions.get(tid)?.number !== number) {
       all.push(`the truncation to ${cut} took transaction ${tid} with it`);
