@@ -8,14 +8,15 @@
  *
  * States: `halted`; `idle`; `looking` (the database is asked what can go next); `resting` until the next slice. It goes through all
  * objects in the order of their ids, a slice at a time, while a primary lets us serve, and takes only rows of readable cells: what
- * another cell holds is its copying's business. If it passed over some, it begins again once the table is another. How far it has
- * come is saved with what it deletes; a crash costs at most what it looked at since.
+ * another cell holds is its copying's business, and newer revisions may not be there yet. If there is such a cell, it begins again
+ * once the table is another. How far it has come is saved with what it deletes; a crash costs at most what it looked at since.
  */
 import { hexOf, partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
 import { PACK_LOOKS_PER_ROW, PACK_PAUSE_MS, PACK_ROWS } from "../../core/limits.ts";
 import { tell } from "../../core/machine.ts";
 import type { Now } from "../../core/machine.ts";
+import { isReadable } from "../../core/partition_table.ts";
 import type { DatabaseAnswers, DatabaseState, PackPlace, RevisionKey } from "../../core/ports.ts";
 import type { Site } from "./site.ts";
 
@@ -65,6 +66,7 @@ export class Packer {
   begin(primary: Conn): void {
     this.#primary = primary;
     this.#step = { is: "idle" };
+    this.#seeLack();
     if (this.#isDone) this.#tell();
     else this.#rest(0);
   }
@@ -78,7 +80,16 @@ export class Packer {
   /** The table is another: cells that weren't readable may be. */
   tableChanged(): void {
     this.#isOtherTable = true;
-    if (this.#step.is === "idle" && this.#passedOver) this.#rest(0);
+    this.#seeLack();
+    if (this.#step.is === "idle" && !this.#isDone) this.#rest(0);
+  }
+
+  /** A cell that isn't readable isn't packed: it may be new, on rows that a node has kept from before it was dropped. */
+  #seeLack(): void {
+    const { packBound: bound } = this.#site;
+    if (bound === ZERO_TID || !this.#isDone || !this.#lacks) return;
+    this.#place = { bound, after: BEGINNING };
+    this.#site.save({ op: "pack", revisions: [], bound, after: BEGINNING }, { durable: false });
   }
 
   /** The database says what can go of the slice. */
@@ -142,10 +153,16 @@ export class Packer {
     return false;
   }
 
+  /** Whether some cell of ours isn't readable: what goes there is known when all of it has come. */
+  get #lacks(): boolean {
+    const { table, index } = this.#site;
+    return table?.cellsOf(index).some(({ cell }) => !isReadable(cell)) ?? false;
+  }
+
   #look(): void {
     if (this.#place.after === null || this.#place.after.tid === ZERO_TID) {
       this.#place = { bound: this.#site.packBound, after: BEGINNING };
-      this.#passedOver = false;
+      this.#passedOver = this.#lacks;
       this.#isOtherTable = false;
     }
     const { bound, after } = this.#place;

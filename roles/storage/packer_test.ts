@@ -137,6 +137,33 @@ test("Packer passes over rows of cells that aren't readable, and begins again wh
   ]);
 });
 
+test("Packer begins again when a cell is readable in which nothing could go: what it lacked has come (T13)", () => {
+  const stage = new Stage();
+  stage.cell(1, "outOfDate");
+  stage.packer.begin(PRIMARY);
+  stage.packer.take(toTid(9));
+  stage.done();
+  assert.deepEqual(stage.look(0, [], null).at(-1), "take  to 0@0", "it isn't done");
+  stage.cell(1, "upToDate");
+  assert.deepEqual(stage.look(PAUSE_MS, [key(3, 1)], null).slice(1), ["take 3@1 to the end", "done 9"]);
+});
+
+test("Packer isn't done any more when a cell comes that isn't readable, and a crash doesn't forget it (T13)", () => {
+  const stage = new Stage({ packBound: toTid(9), packed: { bound: toTid(9), after: null } });
+  stage.packer.begin(PRIMARY);
+  assert.deepEqual(stage.done(), ["done 9"]);
+  stage.cell(1, "outOfDate");
+  assert.deepEqual(stage.done(), ["take  to 0@0"]);
+  stage.look(0, [], null);
+  stage.cell(1, "upToDate");
+  assert.deepEqual(stage.look(PAUSE_MS, [key(3, 1)], null).slice(1), ["take 3@1 to the end", "done 9"]);
+
+  const late = new Stage({ packBound: toTid(9), packed: { bound: toTid(9), after: null } });
+  late.cell(1, "outOfDate");
+  late.packer.begin(PRIMARY);
+  assert.deepEqual(late.done(), ["take  to 0@0"], "it came while no primary let us serve");
+});
+
 test("Packer begins again at its end when the table changed while it passed over rows (T13)", () => {
   const stage = new Stage();
   stage.cell(1, "outOfDate");
@@ -232,4 +259,29 @@ test("Scrubber tells the primary that broken rows are gone that a pack took (T13
   scrubber.dropped([key(2, 1)]);
   assert.deepEqual(told(), [0]);
   assert.deepEqual(scrubber.found, []);
+});
+
+test("Scrubber doesn't count as broken what a pack takes by and by: other copies have it no more (T13, X5)", () => {
+  const { site } = slow();
+  site.packBound = toTid(9);
+  const scrubber = new Scrubber({ site, pace: { delayMs: 0 } });
+  scrubber.begin(PRIMARY, at(0));
+  scrubber.due(at(0));
+  const looks = () =>
+    site.taken().flatMap((one) =>
+      one.do === "read" ? [{ query: one.query, look: (one.context as { readonly look: number }).look }] : []
+    );
+  const [page] = looks();
+  const broken = [key(0, 1), key(2, 8), key(4, 10)];
+  scrubber.read(page!.look, { read: "scrub", broken, bytes: 1, next: null }, at(0));
+  const [old, newest] = looks();
+  assert.ok(old?.query.read === "loadExact" && newest?.query.read === "loadExact");
+  assert.deepEqual([old.query.tid, newest.query.tid], [1n, 8n], "what is behind the bound isn't asked for");
+  const answer = (tid: bigint, next: bigint) => {
+    const revision = { tid: toTid(tid), next: toTid(next), stored: null, link: null };
+    return { read: "loadExact", known: true, revision } as const;
+  };
+  scrubber.read(newest.look, answer(8n, 12n), at(0));
+  scrubber.read(old.look, answer(1n, 9n), at(0));
+  assert.deepEqual(scrubber.found.flatMap(({ rows }) => rows), [key(2, 8), key(4, 10)]);
 });

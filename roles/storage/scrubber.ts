@@ -26,6 +26,7 @@ export interface ScrubPace {
   readonly bytesPerS: number;
 }
 
+type Page = Extract<DatabaseAnswer, { read: "scrub" }>;
 /** What is done with an answer of our database. */
 type Then = (result: DatabaseAnswer) => void;
 
@@ -148,10 +149,7 @@ export class Scrubber {
     this.#passMs ??= now.monoMs;
     this.#isReading = true;
     const { partition, after } = place;
-    this.#look(
-      { read: "scrub", partition, after, bytesMax: SCRUB_PAGE_BYTES },
-      (result) => result.read === "scrub" && this.#looked(place, result),
-    );
+    this.#lookAt(partition, after, (page) => this.#looked(place, page));
   }
 
   /** Our database has answered. */
@@ -222,8 +220,7 @@ export class Scrubber {
     sum: { readonly bytes: number; readonly broken: readonly RevisionKey[] },
     done: (sum: { readonly bytes: number; readonly broken: readonly RevisionKey[] }) => void,
   ): void {
-    this.#look({ read: "scrub", partition, after, bytesMax: SCRUB_PAGE_BYTES }, (page) => {
-      if (page.read !== "scrub") return;
+    this.#lookAt(partition, after, (page) => {
       const broken = [...sum.broken, ...page.broken].slice(0, SCRUB_ROWS_MAX);
       const next = { bytes: sum.bytes + page.bytes, broken };
       if (page.next === null) done(next);
@@ -232,7 +229,7 @@ export class Scrubber {
   }
 
   /** A page of the pass is here. */
-  #looked(place: Place, page: Extract<DatabaseAnswer, { read: "scrub" }>): void {
+  #looked(place: Place, page: Page): void {
     this.#isReading = false;
     const { partition, since } = place;
     const pauseMs = (page.bytes * 1_000) / this.#pace.bytesPerS;
@@ -288,6 +285,31 @@ export class Scrubber {
   #isStill(partition: Partition, since: number): boolean {
     const cell = this.#site.cell(partition);
     return isReadable(cell) && cell?.since === since;
+  }
+
+  /**
+   * Looks at a page. What a pack takes by and by doesn't count as broken: nobody reads it, and the others may not have it any more.
+   */
+  #lookAt(partition: Partition, after: RowPlace, then: (page: Page) => void): void {
+    this.#look({ read: "scrub", partition, after, bytesMax: SCRUB_PAGE_BYTES }, (page) => {
+      if (page.read !== "scrub") return;
+      const { packBound } = this.#site;
+      const counts = page.broken.map(({ tid }) => tid > packBound);
+      let left = 1;
+      const done = (): void => {
+        if (--left === 0) then({ ...page, broken: page.broken.filter((_, at) => counts[at]) });
+      };
+      for (const [at, row] of page.broken.entries()) {
+        if (counts[at]) continue;
+        left += 1;
+        this.#look({ read: "loadExact", ...row }, (found) => {
+          const next = found.read === "loadExact" ? found.revision?.next ?? null : null;
+          counts[at] = next === null || next > packBound;
+          done();
+        });
+      }
+      done();
+    });
   }
 
   #look(query: DatabaseQuery, then: Then): void {

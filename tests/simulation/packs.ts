@@ -4,11 +4,12 @@
  * bound is decided reads nothing below it (J1).
  */
 import type { Oid, Tid } from "../../core/ids.ts";
-import { MAX_TID, ZERO_TID } from "../../core/ids.ts";
+import { MAX_TID, partitionOf, toOid, ZERO_TID } from "../../core/ids.ts";
 import type { DatabaseWrite } from "../../core/ports.ts";
 import type { Cluster, SimClient } from "./cluster.ts";
 import { type Job, read } from "./jobs.ts";
 import type { CommandEnd } from "./operator.ts";
+import { copiesOf } from "./probes.ts";
 import type { SimRandom } from "./random.ts";
 import { wait, type Worker } from "./sessions.ts";
 import type { Stored, StoredText } from "./stored.ts";
@@ -25,6 +26,8 @@ const SECOND_MS_MAX = 60;
 /** How often a client that hears of a bound opens the oldest snapshot that is left, and how long it has it open. */
 const LOOK_SHARE = 0.3;
 const LOOK_MS_MAX = 300;
+/** Rows that are looked at for what is left. */
+const LEFT_MAX = 10_000;
 
 /** Reads twice in the oldest snapshot that there is. */
 function* lookBack(job: Job, at: Tid): Worker {
@@ -94,6 +97,21 @@ export class Packs {
       this.#heard(node, message.body.tid);
       this.#look(node, message.body.tid);
     } else if (type === "answered" && message?.name === "sync") this.#fresh.delete(node);
+  }
+
+  /** Where something is left that was to go. */
+  remains(): string[] {
+    const { shape: { partitions }, storages } = this.#cluster;
+    if (storages.some(({ plan: { disk } }) => disk?.store === undefined)) return ["a storage is down"];
+    return copiesOf(this.#cluster).flatMap(({ node, readable, read }) => {
+      const after = { oid: toOid(0n), tid: ZERO_TID };
+      const answer = read({ read: "packable", bound: this.bound, after, rowsMax: LEFT_MAX });
+      const left = answer.read === "packable" ? answer.revisions : [];
+      const rows = left.filter(({ oid }) => readable.includes(partitionOf(oid, partitions)));
+      return rows.length > 0
+        ? [`${node} has ${rows.length} revisions that were to go up to ${this.bound}`]
+        : [];
+    });
   }
 
   /** What is wrong with what went: everything that was there is `stored`, or went rightly. */

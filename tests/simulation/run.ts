@@ -353,7 +353,12 @@ class Run {
   async #quiet(): Promise<void> {
     const { world } = this.cluster;
     await world.runAll(() => this.#isBroken, world.nowMs + QUIET_MS); // late answers, and what follows them
-    const remains = () => [...remainsOf(this.cluster), ...this.#configured.remains()];
+    const { packs } = this.#people;
+    const remains = () => [
+      ...remainsOf(this.cluster),
+      ...this.#configured.remains(),
+      ...packs?.remains() ?? [],
+    ];
     const pausedMs = Math.max(0, ...this.cluster.nodes.map(({ busyUntilMs }) => busyUntilMs - world.nowMs));
     await this.#until(
       () => remains().length === 0 && (this.#rot?.remains() ?? []).length === 0,
