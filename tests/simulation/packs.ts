@@ -49,6 +49,7 @@ export class Packs {
   readonly #cluster: Cluster;
   readonly #random: SimRandom;
   readonly #gone = new Map<Oid, Map<Tid, Tid>>(); // of each revision that went, under which bound
+  readonly #bounds = new Map<string, Tid>(); // of storages
   readonly #told = new Map<string, Tid>(); // what clients have heard of
   readonly #fresh = new Set<string>(); // those that were let in, and may have been away when a pack was decided
   readonly #open = new Set<number>(); // commands that aren't answered
@@ -85,7 +86,10 @@ export class Packs {
     for (const effect of effects) {
       if (effect.do !== "save" || !node.startsWith("s")) continue;
       const write = effect.write as DatabaseWrite;
-      if (write.op === "packBound" && write.tid > this.bound) this.bound = write.tid;
+      if (write.op === "packBound") {
+        this.#bounds.set(node, write.tid);
+        if (write.tid > this.bound) this.bound = write.tid;
+      }
       if (write.op === "pack") {
         for (const row of write.revisions) this.#went(row.oid, row.tid, write.bound);
       }
@@ -105,11 +109,12 @@ export class Packs {
     if (storages.some(({ plan: { disk } }) => disk?.store === undefined)) return ["a storage is down"];
     return copiesOf(this.#cluster).flatMap(({ node, readable, read }) => {
       const after = { oid: toOid(0n), tid: ZERO_TID };
-      const answer = read({ read: "packable", bound: this.bound, after, rowsMax: LEFT_MAX });
+      const bound = this.#bounds.get(node) ?? ZERO_TID;
+      const answer = read({ read: "packable", bound, after, rowsMax: LEFT_MAX });
       const left = answer.read === "packable" ? answer.revisions : [];
       const rows = left.filter(({ oid }) => readable.includes(partitionOf(oid, partitions)));
       return rows.length > 0
-        ? [`${node} has ${rows.length} revisions that were to go up to ${this.bound}`]
+        ? [`${node} has ${rows.length} revisions that were to go up to ${bound}`]
         : [];
     });
   }
