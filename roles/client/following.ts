@@ -81,6 +81,7 @@ class Follower {
   #packed = ZERO_TID; // up to here the backup counts its source as packed
   #newest: Tid | null = null;
   #problem = "";
+  #failures = 0; // rounds that failed one after another
   #heard = ZERO_TID; // published since the source was asked
   #wake = (): void => {};
 
@@ -113,10 +114,14 @@ class Follower {
   async #tried(): Promise<string> {
     try {
       await this.#round();
+      this.#failures = 0;
       return "";
     } catch (error) {
       this.#options.signal.throwIfAborted();
       if (!(error instanceof DatabaseError) || error.code === "lost") throw error;
+      this.#failures += 1;
+      // packs needn't wait for somebody to see to it
+      if (this.#failures * FOLLOW_AGAIN_MS >= FOLLOW_HOLDS_MS) this.#holds = false;
       return error.message;
     }
   }

@@ -8,8 +8,9 @@
  *
  * States: `halted`; `idle`; `looking` (the database is asked what can go next); `resting` until the next slice. It goes through all
  * objects in the order of their ids, a slice at a time, while a primary lets us serve, and takes only rows of readable cells: what
- * another cell holds is its copying's business, and newer revisions may not be there yet. If there is such a cell, it begins again
- * once the table is another. How far it has come is saved with what it deletes; a crash costs at most what it looked at since.
+ * another cell holds is its copying's business, and newer revisions may not be there yet. While there is such a cell a pass isn't done,
+ * and it begins again when there is none any more. How far it has come is saved with what it deletes; a crash costs at most what
+ * it looked at since.
  */
 import { hexOf, partitionOf, ZERO_TID } from "../../core/ids.ts";
 import type { Conn, Oid, Tid } from "../../core/ids.ts";
@@ -29,8 +30,7 @@ export class Packer {
   #dropped: (rows: readonly RevisionKey[]) => void;
   #place: PackPlace;
   #looks = 0;
-  #passedOver = false;
-  #isOtherTable = false; // since the pass began
+  #passedOver = false; // some cell of ours wasn't readable since the pass began
   #rows = 0; // taken since it began
   #primary: Conn | undefined;
   #step:
@@ -66,7 +66,6 @@ export class Packer {
   begin(primary: Conn): void {
     this.#primary = primary;
     this.#step = { is: "idle" };
-    this.#seeLack();
     if (this.#isDone) this.#tell();
     else this.#rest(0);
   }
@@ -77,26 +76,24 @@ export class Packer {
     this.#primary = undefined;
   }
 
-  /** The table is another: cells that weren't readable may be. */
+  /** The table is another. A cell that isn't readable isn't packed: it may be new, on rows of before its node was dropped. */
   tableChanged(): void {
-    this.#isOtherTable = true;
-    this.#seeLack();
-    if (this.#step.is === "idle" && !this.#isDone) this.#rest(0);
-  }
-
-  /** A cell that isn't readable isn't packed: it may be new, on rows that a node has kept from before it was dropped. */
-  #seeLack(): void {
     const { packBound: bound } = this.#site;
-    if (bound === ZERO_TID || !this.#isDone || !this.#lacks) return;
-    this.#place = { bound, after: BEGINNING };
-    this.#site.save({ op: "pack", revisions: [], bound, after: BEGINNING }, { durable: false });
+    if (this.#lacks) {
+      this.#passedOver = true;
+      if (bound === ZERO_TID || !this.#isDone) return;
+      this.#place = { bound, after: BEGINNING };
+      this.#site.save({ op: "pack", revisions: [], bound, after: BEGINNING }, { durable: false });
+    } else if (this.#step.is === "idle" && !this.#isDone) this.#rest(0);
   }
 
   /** The database says what can go of the slice. */
   found(look: number, { revisions, next }: DatabaseAnswers["packable"], now: Now): void {
     if (this.#step.is !== "looking" || look !== this.#looks) return;
     const { bound } = this.#place;
-    const gone = revisions.filter((row) => this.#takes(row));
+    const gone = revisions.filter(({ oid }) =>
+      this.#site.reads(partitionOf(oid, this.#site.table!.partitions))
+    );
     this.#rows += gone.length;
     this.#place = { bound, after: next ?? (this.#passedOver ? BEGINNING : null) };
     if (gone.length > 0 || next === null) {
@@ -105,7 +102,7 @@ export class Packer {
       this.#dropped(gone);
     }
     const isOver = next === null && bound === this.#site.packBound;
-    if (isOver && !(this.#passedOver && this.#isOtherTable)) return this.#ended();
+    if (isOver && (!this.#passedOver || this.#lacks)) return this.#ended();
     const work = gone.length + (PACK_ROWS - gone.length) / PACK_LOOKS_PER_ROW;
     this.#rest(now.monoMs + Math.ceil((work * 1_000) / this.#perS));
   }
@@ -145,14 +142,6 @@ export class Packer {
     this.#step = { is: "resting", untilMs: Number.isFinite(untilMs) ? untilMs : 0 };
   }
 
-  /** Whether a row goes; where our cell isn't readable it is passed over. */
-  #takes({ oid }: RevisionKey): boolean {
-    const partition = partitionOf(oid, this.#site.table!.partitions);
-    if (this.#site.reads(partition)) return true;
-    if (this.#site.cell(partition) !== undefined) this.#passedOver = true;
-    return false;
-  }
-
   /** Whether some cell of ours isn't readable: what goes there is known when all of it has come. */
   get #lacks(): boolean {
     const { table, index } = this.#site;
@@ -163,7 +152,6 @@ export class Packer {
     if (this.#place.after === null || this.#place.after.tid === ZERO_TID) {
       this.#place = { bound: this.#site.packBound, after: BEGINNING };
       this.#passedOver = this.#lacks;
-      this.#isOtherTable = false;
     }
     const { bound, after } = this.#place;
     this.#step = { is: "looking" };

@@ -154,7 +154,6 @@ test("Packer isn't done any more when a cell comes that isn't readable, and a cr
   assert.deepEqual(stage.done(), ["done 9"]);
   stage.cell(1, "outOfDate");
   assert.deepEqual(stage.done(), ["take  to 0@0"]);
-  stage.look(0, [], null);
   stage.cell(1, "upToDate");
   assert.deepEqual(stage.look(PAUSE_MS, [key(3, 1)], null).slice(1), ["take 3@1 to the end", "done 9"]);
 
@@ -162,6 +161,20 @@ test("Packer isn't done any more when a cell comes that isn't readable, and a cr
   late.cell(1, "outOfDate");
   late.packer.begin(PRIMARY);
   assert.deepEqual(late.done(), ["take  to 0@0"], "it came while no primary let us serve");
+});
+
+test("Packer isn't done at its end when a cell came meanwhile that isn't readable, and waits until it is (T13)", () => {
+  const stage = new Stage();
+  stage.packer.begin(PRIMARY);
+  stage.packer.take(toTid(9));
+  stage.done();
+  stage.look(0, [], key(4, 1));
+  stage.cell(1, "outOfDate");
+  assert.deepEqual(stage.look(PAUSE_MS, [], null).at(-1), "take  to 0@0", "it isn't done");
+  stage.cell(0, "feeding");
+  assert.equal(stage.packer.dueMs, undefined, "nothing else helps");
+  stage.cell(1, "upToDate");
+  assert.deepEqual(stage.look(PAUSE_MS, [key(3, 1)], null).slice(1), ["take 3@1 to the end", "done 9"]);
 });
 
 test("Packer begins again at its end when the table changed while it passed over rows (T13)", () => {
@@ -272,9 +285,9 @@ test("Scrubber doesn't count as broken what a pack takes by and by: other copies
       one.do === "read" ? [{ query: one.query, look: (one.context as { readonly look: number }).look }] : []
     );
   const [page] = looks();
-  const broken = [key(0, 1), key(2, 8), key(4, 10)];
+  const broken = [key(0, 1), key(2, 8), key(4, 10), key(6, 2)];
   scrubber.read(page!.look, { read: "scrub", broken, bytes: 1, next: null }, at(0));
-  const [old, newest] = looks();
+  const [old, newest, gone] = looks();
   assert.ok(old?.query.read === "loadExact" && newest?.query.read === "loadExact");
   assert.deepEqual([old.query.tid, newest.query.tid], [1n, 8n], "what is behind the bound isn't asked for");
   const answer = (tid: bigint, next: bigint) => {
@@ -283,5 +296,7 @@ test("Scrubber doesn't count as broken what a pack takes by and by: other copies
   };
   scrubber.read(newest.look, answer(8n, 12n), at(0));
   scrubber.read(old.look, answer(1n, 9n), at(0));
+  assert.deepEqual(scrubber.found, [], "it waits for all answers");
+  scrubber.read(gone!.look, { read: "loadExact", known: true, revision: null }, at(0));
   assert.deepEqual(scrubber.found.flatMap(({ rows }) => rows), [key(2, 8), key(4, 10)]);
 });

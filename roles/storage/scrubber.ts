@@ -303,8 +303,8 @@ export class Scrubber {
         if (counts[at]) continue;
         left += 1;
         this.#look({ read: "loadExact", ...row }, (found) => {
-          const next = found.read === "loadExact" ? found.revision?.next ?? null : null;
-          counts[at] = next === null || next > packBound;
+          const revision = found.read === "loadExact" ? found.revision : null; // null: it is gone meanwhile
+          counts[at] = revision !== null && (revision.next === null || revision.next > packBound);
           done();
         });
       }

@@ -133,6 +133,15 @@ test("T13 a follower that another one has replaced holds no packs up, once it ha
   assert.equal(await pack(pair, pair.source, tids[2]!), "packed");
 });
 
+test("T13 a follower that fails again and again holds no packs up, once that has lasted for a while (N5)", async () => {
+  const { pair, tids } = await written(2);
+  await pair.startFollower("f1", "another");
+  await pair.settle();
+  assert.match(await pack(pair, pair.source, tids[1]!), /client f1 .* reads a snapshot/, "it may go on yet");
+  await pair.pass(FOLLOW_HOLDS_MS);
+  assert.equal(await pack(pair, pair.source, tids[1]!), "packed");
+});
+
 test("J2 a backup takes over what its source packed before it was copied; it isn't whole, nor promoted, until it is there (T13, N5)", async () => {
   const { pair, writer, tids } = await written(6);
   const bound = tids[4]!;

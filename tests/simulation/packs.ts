@@ -42,8 +42,6 @@ function* lookBack(job: Job, at: Tid): Worker {
 export class Packs {
   /** Packs that were decided. */
   done = 0;
-  /** The highest bound that a storage has. */
-  bound: Tid = ZERO_TID;
   /** What a client works with; undefined: it does nothing on its own. */
   jobOf: ((client: SimClient) => Job) | undefined;
   readonly #cluster: Cluster;
@@ -67,6 +65,11 @@ export class Packs {
     return this.#open.size === 0;
   }
 
+  /** The highest bound that a storage has. */
+  get bound(): Tid {
+    return [...this.#bounds.values()].reduce((most, tid) => (tid > most ? tid : most), ZERO_TID);
+  }
+
   begin(): void {
     this.#isOn = true;
     this.#next();
@@ -86,10 +89,7 @@ export class Packs {
     for (const effect of effects) {
       if (effect.do !== "save" || !node.startsWith("s")) continue;
       const write = effect.write as DatabaseWrite;
-      if (write.op === "packBound") {
-        this.#bounds.set(node, write.tid);
-        if (write.tid > this.bound) this.bound = write.tid;
-      }
+      if (write.op === "packBound") this.#bounds.set(node, write.tid);
       if (write.op === "pack") {
         for (const row of write.revisions) this.#went(row.oid, row.tid, write.bound);
       }
@@ -185,14 +185,12 @@ export class Packs {
     const { world } = this.#cluster;
     world.after(this.#random.between(PAUSE_MS_MIN, PAUSE_MS_MAX), () => {
       if (!this.#isOn) return;
-      const tids = this.#tids();
-      if (tids.length === 0) return this.#next();
-      this.#ask(tids);
+      this.#next();
+      if (!this.isIdle || this.#tids().length === 0) return;
+      this.#ask();
       if (!this.#random.chance(SECOND_SHARE)) return;
-      this.#open.add(0); // the second one is under way from now on
       world.after(this.#random.between(0, SECOND_MS_MAX), () => {
-        this.#open.delete(0);
-        this.#ask(this.#tids());
+        if (this.#isOn) this.#ask();
       });
     });
   }
@@ -201,15 +199,14 @@ export class Packs {
     return this.#cluster.history.acknowledged.map(({ tid }) => tid!).sort((a, b) => (a < b ? -1 : 1));
   }
 
-  #ask(tids: readonly Tid[]): void {
+  #ask(): void {
     const random = this.#random;
+    const tids = this.#tids();
     const tid = random.chance(0.3) ? tids.at(-random.int(1, Math.min(3, tids.length)))! : random.pick(tids);
     this.ask(tid, random.chance(0.1));
   }
 
-  #ended({ id, ...end }: CommandEnd): void {
-    if (!this.#open.delete(id)) return;
-    if ("answer" in end) this.done += 1;
-    if (this.#open.size === 0 && this.#isOn) this.#next();
+  #ended(end: CommandEnd): void {
+    if (this.#open.delete(end.id) && "answer" in end) this.done += 1;
   }
 }
